@@ -1,0 +1,3 @@
+//! spanway: an L7 proxy that reads Envoy's configuration, with tracing built in.
+
+pub mod server;

@@ -1,0 +1,10 @@
+//! The `spanway` command: hands over to the library and turns its outcome into an exit code.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    spanway::server::main(std::env::args_os())
+}

@@ -1,0 +1,205 @@
+//! The command line: Envoy's flags with Envoy's spelling and meaning, and spanway's sub-commands.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What stands below the flags in `spanway --help`.
+const AFTER_HELP: &str = "\
+Examples:
+  spanway -c envoy.yaml                 serve an Envoy v3 bootstrap
+  spanway check envoy.yaml              say what of a file is honoured, and what is not
+  spanway sandbox                       run the OpenTelemetry sandbox on loopback
+
+Exit codes:
+  0  served until told to stop, or the configuration is good
+  1  the configuration is bad, an address is taken, or something failed while running
+  2  the command line is wrong";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spanway",
+    version,
+    about = "An L7 proxy that reads Envoy's configuration, with tracing built in",
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+pub struct CommandLine {
+    /// What to do; without a sub-command: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of serving, which are Envoy's.
+    #[command(flatten)]
+    pub serve: Options,
+}
+
+/// What else the binary does besides serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check configuration files and report each field: honoured, without effect, or refused
+    Check(CheckOptions),
+    /// Run a sandbox of several proxies on loopback, no Docker needed
+    Sandbox(SandboxOptions),
+    /// Receive OTLP traces and show them
+    Collector(CollectorOptions),
+    /// The service that stands behind the proxies of a sandbox
+    #[command(hide = true)]
+    SandboxService(SandboxServiceOptions),
+    /// Ask a proxy or a collector whether it is alive (for HEALTHCHECK in images without a shell)
+    Health(HealthOptions),
+}
+
+/// What `--mode` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Serve traffic.
+    Serve,
+    /// Load the configuration, say whether it is good, and exit.
+    Validate,
+}
+
+/// Envoy's log levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// What a developer of spanway asks for.
+    Debug,
+    /// Starts, stops, and changes of state.
+    Info,
+    /// What an operator should look at.
+    #[value(alias = "warn")]
+    Warning,
+    /// What did not work.
+    Error,
+    /// As `error`: spanway has no level above it.
+    Critical,
+    /// Nothing.
+    Off,
+}
+
+/// The flags of serving. Names, meaning and defaults are those of Envoy's command line.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Path of the bootstrap, YAML or (ending in .json) JSON
+    #[arg(short = 'c', long, value_name = "PATH")]
+    pub config_path: Option<PathBuf>,
+    /// YAML text merged over the file of --config-path
+    #[arg(long, value_name = "YAML")]
+    pub config_yaml: Option<String>,
+    /// Serve, or only validate the configuration
+    #[arg(long, value_enum, default_value = "serve")]
+    pub mode: Mode,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<u32>,
+    /// The least severe message that is logged
+    #[arg(short = 'l', long, value_enum, default_value = "info")]
+    pub log_level: LogLevel,
+    /// Write the log to this file instead of standard error
+    #[arg(long, value_name = "PATH")]
+    pub log_path: Option<PathBuf>,
+    /// Pattern of a log line: %Y %m %d %T %e (date and time), %l (level), %n (logger), %v (message), %P (process), %% (a percent sign)
+    #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
+    pub log_format: Option<String>,
+    /// Name of the local cluster; overrides node.cluster
+    #[arg(long, value_name = "NAME")]
+    pub service_cluster: Option<String>,
+    /// Name of this node; overrides node.id
+    #[arg(long, value_name = "NAME")]
+    pub service_node: Option<String>,
+    /// Zone of this node; overrides node.locality.zone
+    #[arg(long, value_name = "NAME")]
+    pub service_zone: Option<String>,
+    /// Seconds that open requests get to finish after SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value = "600")]
+    pub drain_time_s: u64,
+    /// Write the address of the admin interface to this file
+    #[arg(long, value_name = "PATH")]
+    pub admin_address_path: Option<PathBuf>,
+    /// Accepted for Envoy's sake: spanway shares nothing between processes
+    #[arg(long, value_name = "N")]
+    pub base_id: Option<u32>,
+    /// Accepted for Envoy's sake: spanway has no hot restart to disable
+    #[arg(long)]
+    pub disable_hot_restart: bool,
+    /// Start although the file sets fields that spanway does not implement; each is warned of (never those that guard access: filters, TLS, RBAC)
+    #[arg(long)]
+    pub skip_unsupported: bool,
+    /// Use address TO wherever the configuration says FROM (both HOST:PORT); may be given several times
+    #[arg(long, value_name = "FROM=TO")]
+    pub map_address: Vec<String>,
+}
+
+impl Options {
+    /// How long open requests get to finish after SIGTERM. `--drain-time-s`, default 600 s.
+    pub fn drain_time(&self) -> Duration {
+        Duration::from_secs(self.drain_time_s)
+    }
+}
+
+/// `spanway check`.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// The files to check, YAML or JSON
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Report as JSON, one object per file
+    #[arg(long)]
+    pub json: bool,
+    /// Warn of unsupported fields instead of refusing them, as serving with the same flag does
+    #[arg(long)]
+    pub skip_unsupported: bool,
+}
+
+/// `spanway sandbox`.
+#[derive(Debug, Args)]
+pub struct SandboxOptions {
+    /// Which sandbox
+    #[arg(default_value = "opentelemetry")]
+    pub name: String,
+    /// Send the requests, print each trace as a tree, and exit: 0 only if hops, kinds and parents are right
+    #[arg(long)]
+    pub once: bool,
+    /// Read the proxies' YAML files from this folder [default: sandboxes/NAME if it is here, else the built-in ones]
+    #[arg(long, value_name = "PATH")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `spanway collector`.
+#[derive(Debug, Clone, Args)]
+pub struct CollectorOptions {
+    /// Where OTLP/gRPC is received
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4317")]
+    pub grpc_address: SocketAddr,
+    /// Where OTLP/HTTP is received
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318")]
+    pub http_address: SocketAddr,
+    /// Where the pages are served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:55679")]
+    pub pages_address: SocketAddr,
+    /// How many bytes of spans are kept; beyond it the oldest trace goes first
+    #[arg(long, value_name = "BYTES", default_value = "67108864")]
+    pub store_bytes: usize,
+}
+
+/// `spanway sandbox-service`.
+#[derive(Debug, Args)]
+pub struct SandboxServiceOptions {
+    /// The name in its path and its greeting
+    #[arg(long)]
+    pub service_name: String,
+    /// Where it listens
+    #[arg(long)]
+    pub address: SocketAddr,
+}
+
+/// `spanway health`.
+#[derive(Debug, Args)]
+pub struct HealthOptions {
+    /// A TCP address that must accept a connection
+    #[arg(default_value = "127.0.0.1:10000")]
+    pub address: SocketAddr,
+}
