@@ -1,0 +1,235 @@
+//! Intake: OTLP messages become spans in the store; what is invalid is counted and named.
+
+use std::sync::Arc;
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::{
+        ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+    },
+    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
+    resource::v1::Resource as OtlpResource,
+    trace::v1::{Span as OtlpSpan, span, status},
+};
+
+use super::{
+    attribute::{Attribute, Value},
+    span::{Event, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId},
+    store::Store,
+};
+
+/// The service of a resource that does not name one, as the semantic conventions want it.
+const UNKNOWN_SERVICE: &str = "unknown_service";
+
+/// File what is valid of `request` in `store`, and answer how much was not.
+pub(super) fn accept(store: &Store, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
+    let mut spans = Vec::new();
+    let mut invalid = Invalid::default();
+    for group in request.resource_spans {
+        let resource = Arc::new(resource(group.resource.unwrap_or_default()));
+        for group in group.scope_spans {
+            let scope = Arc::new(scope(group.scope.unwrap_or_default()));
+            for otlp in group.spans {
+                match span(otlp, &resource, &scope) {
+                    Ok(span) => spans.push(span),
+                    Err(reason) => invalid.add(reason),
+                }
+            }
+        }
+    }
+    let too_large = store.insert(spans);
+    ExportTraceServiceResponse { partial_success: partial_success(invalid, too_large) }
+}
+
+/// Why a span cannot be kept.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+enum InvalidSpan {
+    #[error("a trace id must be 16 bytes, not all zero")]
+    TraceId,
+    #[error("a span id must be 8 bytes, not all zero")]
+    SpanId,
+    #[error("a parent span id must be 8 bytes, or empty")]
+    ParentSpanId,
+}
+
+/// How many spans of a request are invalid, and why the first one is.
+#[derive(Debug, Default)]
+struct Invalid {
+    count: usize,
+    first: Option<InvalidSpan>,
+}
+
+impl Invalid {
+    fn add(&mut self, reason: InvalidSpan) {
+        self.count += 1;
+        self.first.get_or_insert(reason);
+    }
+}
+
+fn partial_success(invalid: Invalid, too_large: usize) -> Option<ExportTracePartialSuccess> {
+    let rejected = invalid.count + too_large;
+    if rejected == 0 {
+        return None;
+    }
+    let mut reasons = Vec::new();
+    if let Some(reason) = invalid.first {
+        reasons.push(format!("{} invalid, the first because {reason}", invalid.count));
+    }
+    if too_large > 0 {
+        reasons.push(format!("{too_large} of a trace that is too large for the store"));
+    }
+    let rejected_spans = i64::try_from(rejected).unwrap_or(i64::MAX);
+    let error_message = format!("rejected spans: {}", reasons.join("; "));
+    Some(ExportTracePartialSuccess { rejected_spans, error_message })
+}
+
+fn span(otlp: OtlpSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Result<Span, InvalidSpan> {
+    let status = otlp.status.unwrap_or_default();
+    Ok(Span {
+        trace_id: TraceId::from_bytes(&otlp.trace_id).ok_or(InvalidSpan::TraceId)?,
+        span_id: SpanId::from_bytes(&otlp.span_id).ok_or(InvalidSpan::SpanId)?,
+        parent_span_id: parent_span_id(&otlp.parent_span_id)?,
+        resource: Arc::clone(resource),
+        scope: Arc::clone(scope),
+        name: otlp.name.into(),
+        kind: kind(otlp.kind),
+        start_unix_nano: otlp.start_time_unix_nano,
+        end_unix_nano: otlp.end_time_unix_nano,
+        attributes: attributes(otlp.attributes),
+        events: otlp.events.into_iter().map(event).collect(),
+        status_code: status_code(status.code),
+        status_message: status.message.into(),
+        flags: otlp.flags,
+        trace_state: otlp.trace_state.into(),
+    })
+}
+
+fn parent_span_id(bytes: &[u8]) -> Result<Option<SpanId>, InvalidSpan> {
+    match bytes {
+        // Some exporters write an absent parent as eight zeros.
+        [] | [0, 0, 0, 0, 0, 0, 0, 0] => Ok(None),
+        _ => SpanId::from_bytes(bytes).map(Some).ok_or(InvalidSpan::ParentSpanId),
+    }
+}
+
+fn kind(number: i32) -> SpanKind {
+    match span::SpanKind::try_from(number) {
+        Ok(span::SpanKind::Internal) => SpanKind::Internal,
+        Ok(span::SpanKind::Server) => SpanKind::Server,
+        Ok(span::SpanKind::Client) => SpanKind::Client,
+        Ok(span::SpanKind::Producer) => SpanKind::Producer,
+        Ok(span::SpanKind::Consumer) => SpanKind::Consumer,
+        Ok(span::SpanKind::Unspecified) | Err(_) => SpanKind::Unspecified,
+    }
+}
+
+fn status_code(number: i32) -> StatusCode {
+    match status::StatusCode::try_from(number) {
+        Ok(status::StatusCode::Ok) => StatusCode::Ok,
+        Ok(status::StatusCode::Error) => StatusCode::Error,
+        Ok(status::StatusCode::Unset) | Err(_) => StatusCode::Unset,
+    }
+}
+
+fn resource(otlp: OtlpResource) -> Resource {
+    let attributes = attributes(otlp.attributes);
+    let service = attributes
+        .iter()
+        .find(|attribute| &*attribute.key == "service.name")
+        .and_then(|attribute| attribute.value.as_text())
+        .unwrap_or(UNKNOWN_SERVICE)
+        .into();
+    Resource { service, attributes }
+}
+
+fn scope(otlp: InstrumentationScope) -> Scope {
+    Scope { name: otlp.name.into(), version: otlp.version.into() }
+}
+
+fn event(otlp: span::Event) -> Event {
+    Event {
+        time_unix_nano: otlp.time_unix_nano,
+        name: otlp.name.into(),
+        attributes: attributes(otlp.attributes),
+    }
+}
+
+fn attributes(otlp: Vec<KeyValue>) -> Box<[Attribute]> {
+    otlp.into_iter().map(|pair| Attribute { key: pair.key.into(), value: value(pair.value) }).collect()
+}
+
+/// Both readers stop at about a hundred levels, so this recursion is bounded.
+fn value(otlp: Option<AnyValue>) -> Value {
+    match otlp.and_then(|any| any.value) {
+        Some(any_value::Value::StringValue(text)) => Value::Text(text.into()),
+        Some(any_value::Value::BoolValue(truth)) => Value::Bool(truth),
+        Some(any_value::Value::IntValue(number)) => Value::Int(number),
+        Some(any_value::Value::DoubleValue(number)) => Value::Double(number),
+        Some(any_value::Value::BytesValue(bytes)) => Value::Bytes(bytes.into()),
+        Some(any_value::Value::ArrayValue(list)) => {
+            Value::List(list.values.into_iter().map(|inner| value(Some(inner))).collect())
+        }
+        Some(any_value::Value::KvlistValue(map)) => Value::Map(attributes(map.values)),
+        // An index into a table that only profiles have.
+        Some(any_value::Value::StringValueStrindex(_)) | None => Value::Empty,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
+
+    use super::*;
+
+    fn request(spans: Vec<OtlpSpan>) -> ExportTraceServiceRequest {
+        let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+        ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }],
+        }
+    }
+
+    fn valid() -> OtlpSpan {
+        OtlpSpan { trace_id: vec![1; 16], span_id: vec![2; 8], name: "good".into(), ..OtlpSpan::default() }
+    }
+
+    #[test]
+    fn invalid_spans_are_counted_and_the_others_kept() {
+        let store = Store::new(1 << 20);
+        let answer = accept(
+            &store,
+            request(vec![
+                OtlpSpan { trace_id: vec![0; 16], ..valid() },
+                OtlpSpan { trace_id: vec![1; 15], ..valid() },
+                OtlpSpan { span_id: vec![0; 8], ..valid() },
+                OtlpSpan { span_id: vec![2; 16], ..valid() },
+                OtlpSpan { parent_span_id: vec![1; 3], ..valid() },
+                valid(),
+            ]),
+        );
+        let partial = answer.partial_success.unwrap();
+        assert_eq!(partial.rejected_spans, 5);
+        assert_eq!(
+            partial.error_message,
+            "rejected spans: 5 invalid, the first because a trace id must be 16 bytes, not all zero"
+        );
+        assert_eq!(store.totals().spans, 1);
+    }
+
+    #[test]
+    fn a_good_request_has_no_partial_success() {
+        let spans = vec![OtlpSpan { parent_span_id: vec![0; 8], kind: 99, ..valid() }];
+        let store = Store::new(1 << 20);
+        assert_eq!(accept(&store, request(spans)).partial_success, None);
+        let kept = store.newest(1).remove(0).spans.remove(0);
+        assert_eq!((kept.parent_span_id, kept.kind), (None, SpanKind::Unspecified));
+        assert_eq!(&*kept.resource.service, "unknown_service");
+    }
+
+    #[test]
+    fn spans_beyond_what_a_trace_may_hold_are_counted_too() {
+        let store = Store::new(4_000);
+        let spans = (1..=20).map(|id| OtlpSpan { span_id: vec![id; 8], ..valid() }).collect();
+        let partial = accept(&store, request(spans)).partial_success.unwrap();
+        assert!(partial.rejected_spans > 0);
+        assert!(partial.error_message.ends_with("of a trace that is too large for the store"));
+    }
+}
