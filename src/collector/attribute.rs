@@ -76,6 +76,7 @@ pub(super) fn attributes_heap_bytes(attributes: &[Attribute]) -> usize {
 }
 
 /// Writes attributes as one object that keeps their order.
+#[derive(Debug)]
 pub(super) struct AsObject<'a>(pub(super) &'a [Attribute]);
 
 impl Serialize for AsObject<'_> {

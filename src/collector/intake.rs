@@ -40,26 +40,26 @@ pub(super) fn accept(store: &Store, request: ExportTraceServiceRequest) -> Expor
     ExportTraceServiceResponse { partial_success: partial_success(invalid, too_large) }
 }
 
-/// Why a span cannot be kept.
+/// Which id keeps a span from being kept.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-enum InvalidSpan {
+enum InvalidId {
     #[error("a trace id must be 16 bytes, not all zero")]
-    TraceId,
+    Trace,
     #[error("a span id must be 8 bytes, not all zero")]
-    SpanId,
+    Span,
     #[error("a parent span id must be 8 bytes, or empty")]
-    ParentSpanId,
+    Parent,
 }
 
 /// How many spans of a request are invalid, and why the first one is.
 #[derive(Debug, Default)]
 struct Invalid {
     count: usize,
-    first: Option<InvalidSpan>,
+    first: Option<InvalidId>,
 }
 
 impl Invalid {
-    fn add(&mut self, reason: InvalidSpan) {
+    fn add(&mut self, reason: InvalidId) {
         self.count += 1;
         self.first.get_or_insert(reason);
     }
@@ -82,11 +82,11 @@ fn partial_success(invalid: Invalid, too_large: usize) -> Option<ExportTracePart
     Some(ExportTracePartialSuccess { rejected_spans, error_message })
 }
 
-fn span(otlp: OtlpSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Result<Span, InvalidSpan> {
+fn span(otlp: OtlpSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Result<Span, InvalidId> {
     let status = otlp.status.unwrap_or_default();
     Ok(Span {
-        trace_id: TraceId::from_bytes(&otlp.trace_id).ok_or(InvalidSpan::TraceId)?,
-        span_id: SpanId::from_bytes(&otlp.span_id).ok_or(InvalidSpan::SpanId)?,
+        trace_id: TraceId::from_bytes(&otlp.trace_id).ok_or(InvalidId::Trace)?,
+        span_id: SpanId::from_bytes(&otlp.span_id).ok_or(InvalidId::Span)?,
         parent_span_id: parent_span_id(&otlp.parent_span_id)?,
         resource: Arc::clone(resource),
         scope: Arc::clone(scope),
@@ -103,11 +103,11 @@ fn span(otlp: OtlpSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Result<
     })
 }
 
-fn parent_span_id(bytes: &[u8]) -> Result<Option<SpanId>, InvalidSpan> {
+fn parent_span_id(bytes: &[u8]) -> Result<Option<SpanId>, InvalidId> {
     match bytes {
         // Some exporters write an absent parent as eight zeros.
         [] | [0, 0, 0, 0, 0, 0, 0, 0] => Ok(None),
-        _ => SpanId::from_bytes(bytes).map(Some).ok_or(InvalidSpan::ParentSpanId),
+        _ => SpanId::from_bytes(bytes).map(Some).ok_or(InvalidId::Parent),
     }
 }
 

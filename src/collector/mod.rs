@@ -1,7 +1,138 @@
-//! The embedded trace collector.
+//! The embedded trace collector: OTLP in, pages out, nothing but memory in between.
+//!
+//! A message comes in through [`otlp_grpc`] or [`otlp_http`], under the same [`limits`]; [`intake`] turns it
+//! into [`span`]s, which the [`store`] files with their traces; [`ui`] shows them, ordered by [`tree`].
 
 pub mod attribute;
+pub mod command;
 mod intake;
+mod limits;
+mod otlp_grpc;
+mod otlp_http;
 pub mod span;
 pub mod store;
 pub mod tree;
+mod ui;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, routing::get, serve::ListenerExt as _};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::server::options::CollectorOptions;
+use store::Store;
+
+/// How long open requests get to finish once the collector is told to stop.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// A collector whose addresses are all taken and which does not serve yet.
+#[derive(Debug)]
+pub struct Collector {
+    store: Arc<Store>,
+    grpc: TcpListener,
+    http: TcpListener,
+    pages: TcpListener,
+    health: Option<TcpListener>,
+    addresses: Addresses,
+}
+
+/// Where a collector listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// OTLP/gRPC.
+    pub grpc: SocketAddr,
+    /// OTLP/HTTP.
+    pub http: SocketAddr,
+    /// The pages.
+    pub pages: SocketAddr,
+    /// The health check, if one was asked for.
+    pub health: Option<SocketAddr>,
+}
+
+/// Why a collector cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectorError {
+    /// An address cannot be listened on; most often another process does.
+    #[error("{who} cannot listen on {address}: {cause}; choose another address with {flag}")]
+    Bind {
+        /// What wants the address.
+        who: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The flag that changes it.
+        flag: &'static str,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Anything else that the system denies.
+    #[error("cannot run: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Collector {
+    /// Take all addresses of `options`; port 0 takes a free one. Nothing is served before all are taken.
+    pub async fn bind(options: &CollectorOptions) -> Result<Self, CollectorError> {
+        let grpc = listen("OTLP/gRPC", options.grpc_address, "--grpc-address").await?;
+        let http = listen("OTLP/HTTP", options.http_address, "--http-address").await?;
+        let pages = listen("the trace pages", options.pages_address, "--pages-address").await?;
+        let health = match options.health_address {
+            Some(address) => Some(listen("the health check", address, "--health-address").await?),
+            None => None,
+        };
+        let addresses = Addresses {
+            grpc: grpc.local_addr()?,
+            http: http.local_addr()?,
+            pages: pages.local_addr()?,
+            health: health.as_ref().map(TcpListener::local_addr).transpose()?,
+        };
+        let store = Arc::new(Store::new(options.store_bytes));
+        Ok(Self { store, grpc, http, pages, health, addresses })
+    }
+
+    /// Where it listens, with the ports that were really taken.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// What it has received; stays readable while it serves.
+    pub fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Serve until `shutdown` is ready and open requests are done, at most two seconds later.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        let (stop, stopping) = watch::channel(());
+        let mut servers = JoinSet::new();
+        servers.spawn(serve(self.grpc, otlp_grpc::router(Arc::clone(&self.store)), stopping.clone()));
+        servers.spawn(serve(self.http, otlp_http::router(Arc::clone(&self.store)), stopping.clone()));
+        servers.spawn(serve(self.pages, ui::router(self.store, self.addresses), stopping.clone()));
+        if let Some(listener) = self.health {
+            let healthy = Router::new().route("/", get(async || "the collector is up\n"));
+            servers.spawn(serve(listener, healthy, stopping));
+        }
+
+        shutdown.await;
+        drop(stop);
+        // Whoever is not done by then is cut off when the set is dropped.
+        let _ = tokio::time::timeout(DRAIN_TIME, servers.join_all()).await;
+    }
+}
+
+async fn listen(
+    who: &'static str,
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<TcpListener, CollectorError> {
+    TcpListener::bind(address).await.map_err(|cause| CollectorError::Bind { who, address, flag, cause })
+}
+
+/// Serve `router` on `listener` until the other end of `stopping` is gone.
+async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<()>) {
+    let listener = listener.tap_io(|stream| {
+        // Only latency is lost if this fails.
+        let _ = stream.set_nodelay(true);
+    });
+    let stopped = async move { while stopping.changed().await.is_ok() {} };
+    // It only ends by being stopped: a connection that cannot be accepted is tried again.
+    let _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
+}

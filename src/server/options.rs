@@ -180,6 +180,9 @@ pub struct CollectorOptions {
     /// Where the pages are served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:55679")]
     pub pages_address: SocketAddr,
+    /// Where `GET /` answers 200 while the collector is up, for health checks [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    pub health_address: Option<SocketAddr>,
     /// How many bytes of spans are kept; beyond it the oldest trace goes first
     #[arg(long, value_name = "BYTES", default_value = "67108864")]
     pub store_bytes: usize,

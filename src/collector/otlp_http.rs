@@ -1,0 +1,255 @@
+//! OTLP/HTTP: `POST /v1/traces` with protobuf or JSON, gzip or not.
+
+use std::{io::Read as _, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    error_handling::HandleErrorLayer,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use flate2::read::MultiGzDecoder;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use http_body_util::LengthLimitError;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use prost::Message as _;
+use serde_json::json;
+use tonic::Code;
+use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, timeout::error::Elapsed};
+
+use super::{intake, limits, store::Store};
+
+/// The path that the protocol gives to traces.
+const TRACES_PATH: &str = "/v1/traces";
+
+/// The receiver, with its limits.
+pub(super) fn router(store: Arc<Store>) -> Router {
+    Router::new()
+        .route(TRACES_PATH, post(export))
+        .fallback(async |headers: HeaderMap| Refusal::NotFound.in_encoding_of(&headers))
+        .method_not_allowed_fallback(async |headers: HeaderMap| Refusal::Method.in_encoding_of(&headers))
+        .with_state(store)
+        .layer(
+            ServiceBuilder::new()
+                .layer(HandleErrorLayer::new(turned_away))
+                .load_shed()
+                .layer(GlobalConcurrencyLimitLayer::new(limits::MESSAGES_AT_ONCE))
+                .timeout(limits::MESSAGE_TIMEOUT),
+        )
+}
+
+async fn export(State(store): State<Arc<Store>>, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    match receive(&head.headers, body).await {
+        Ok((encoding, message)) => encoding.success(&intake::accept(&store, message)),
+        Err(refusal) => refusal.in_encoding_of(&head.headers),
+    }
+}
+
+async fn receive(headers: &HeaderMap, body: Body) -> Result<(Encoding, ExportTraceServiceRequest), Refusal> {
+    let encoding = Encoding::of(headers).ok_or(Refusal::ContentType)?;
+    let gzipped = is_gzipped(headers)?;
+    let body = to_bytes(body, limits::MESSAGE_BYTES).await.map_err(|cause| Refusal::reading(&cause))?;
+    let body = if gzipped { gunzip(&body)? } else { body };
+    Ok((encoding, encoding.decode(&body)?))
+}
+
+/// The answer to a message that one of the limits turned away.
+async fn turned_away(headers: HeaderMap, cause: BoxError) -> Response {
+    let refusal = if cause.is::<Elapsed>() { Refusal::Slow } else { Refusal::Busy };
+    refusal.in_encoding_of(&headers)
+}
+
+fn is_gzipped(headers: &HeaderMap) -> Result<bool, Refusal> {
+    match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"" | b"identity") => Ok(false),
+        Some(name) if name.eq_ignore_ascii_case(b"gzip") => Ok(true),
+        Some(_) => Err(Refusal::ContentEncoding),
+    }
+}
+
+/// Decompress, but never more than a message may hold: a few kilobytes can stand for gigabytes.
+fn gunzip(compressed: &[u8]) -> Result<Bytes, Refusal> {
+    let mut body = Vec::new();
+    let one_too_many = limits::MESSAGE_BYTES as u64 + 1;
+    MultiGzDecoder::new(compressed)
+        .take(one_too_many)
+        .read_to_end(&mut body)
+        .map_err(|cause| Refusal::Body(format!("not gzip: {cause}")))?;
+    if body.len() > limits::MESSAGE_BYTES { Err(Refusal::TooLarge) } else { Ok(body.into()) }
+}
+
+/// How a message is written, and its answer with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Protobuf,
+    Json,
+}
+
+impl Encoding {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match media_type.as_str() {
+            "application/x-protobuf" => Some(Self::Protobuf),
+            "application/json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    fn decode(self, body: &[u8]) -> Result<ExportTraceServiceRequest, Refusal> {
+        match self {
+            Self::Protobuf => {
+                ExportTraceServiceRequest::decode(body).map_err(|cause| Refusal::Body(cause.to_string()))
+            }
+            // serde_json gives up at 128 levels of nesting, so a deep document cannot exhaust the stack.
+            Self::Json => {
+                serde_json::from_slice(body).map_err(|cause| Refusal::Body(format!("not OTLP JSON: {cause}")))
+            }
+        }
+    }
+
+    fn success(self, answer: &ExportTraceServiceResponse) -> Response {
+        let body = match self {
+            Self::Protobuf => answer.encode_to_vec(),
+            Self::Json => match &answer.partial_success {
+                None => json!({}),
+                // The JSON mapping of protobuf writes 64-bit numbers as texts.
+                Some(partial) => json!({"partialSuccess": {
+                    "rejectedSpans": partial.rejected_spans.to_string(),
+                    "errorMessage": partial.error_message,
+                }}),
+            }
+            .to_string()
+            .into(),
+        };
+        (StatusCode::OK, [self.content_type()], body).into_response()
+    }
+
+    fn failure(self, code: Code, message: String) -> Vec<u8> {
+        match self {
+            Self::Protobuf => {
+                tonic_types::Status { code: code as i32, message, details: Vec::new() }.encode_to_vec()
+            }
+            Self::Json => json!({"code": code as i32, "message": message}).to_string().into(),
+        }
+    }
+
+    fn content_type(self) -> (HeaderName, &'static str) {
+        let media_type = match self {
+            Self::Protobuf => "application/x-protobuf",
+            Self::Json => "application/json",
+        };
+        (header::CONTENT_TYPE, media_type)
+    }
+}
+
+/// Why a request is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Refusal {
+    #[error("cannot read the message: {0}")]
+    Body(String),
+    #[error("nothing here: traces go to POST {TRACES_PATH}")]
+    NotFound,
+    #[error("traces are sent with POST")]
+    Method,
+    #[error("the message did not arrive within {} s", limits::MESSAGE_TIMEOUT.as_secs())]
+    Slow,
+    #[error("the message is larger than {} bytes", limits::MESSAGE_BYTES)]
+    TooLarge,
+    #[error("the content type must be application/x-protobuf or application/json")]
+    ContentType,
+    #[error("the content encoding must be gzip, or none")]
+    ContentEncoding,
+    #[error("too many messages at once")]
+    Busy,
+}
+
+impl Refusal {
+    fn reading(cause: &axum::Error) -> Self {
+        let too_large = std::error::Error::source(cause).is_some_and(|cause| cause.is::<LengthLimitError>());
+        if too_large { Self::TooLarge } else { Self::Body(cause.to_string()) }
+    }
+
+    /// The answer, written as the request was; in JSON if that cannot be told.
+    fn in_encoding_of(self, request: &HeaderMap) -> Response {
+        let encoding = Encoding::of(request).unwrap_or(Encoding::Json);
+        let (status, code) = match self {
+            Self::Body(_) => (StatusCode::BAD_REQUEST, Code::InvalidArgument),
+            Self::NotFound => (StatusCode::NOT_FOUND, Code::Unimplemented),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented),
+            Self::Slow => (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::InvalidArgument),
+            Self::ContentType | Self::ContentEncoding => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument)
+            }
+            Self::Busy => (StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
+        };
+        let body = encoding.failure(code, self.to_string());
+        let mut response = (status, [encoding.content_type()], body).into_response();
+        match self {
+            Self::Method => {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            Self::Busy => {
+                let seconds = HeaderValue::from(limits::RETRY_AFTER.as_secs());
+                response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{Compression, write::GzEncoder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn gzip(body: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(body).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn gzip_is_read_and_a_bomb_is_refused() {
+        assert_eq!(gunzip(&gzip(b"spans")), Ok(Bytes::from_static(b"spans")));
+        assert_eq!(gunzip(&gzip(&vec![0; limits::MESSAGE_BYTES])).map(|body| body.len()), Ok(16 << 20));
+        assert_eq!(gunzip(&gzip(&vec![0; limits::MESSAGE_BYTES + 1])), Err(Refusal::TooLarge));
+        assert!(matches!(gunzip(b"spans"), Err(Refusal::Body(_))));
+    }
+
+    #[test]
+    fn deep_json_is_refused() {
+        let deep = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":"#.to_owned()
+            + &r#"{"arrayValue":{"values":["#.repeat(10_000);
+        assert!(matches!(Encoding::Json.decode(deep.as_bytes()), Err(Refusal::Body(_))));
+    }
+
+    #[test]
+    fn the_content_type_may_have_parameters_and_capitals() {
+        let with = |value| HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
+        assert_eq!(Encoding::of(&with("Application/JSON; charset=utf-8")), Some(Encoding::Json));
+        assert_eq!(Encoding::of(&with("application/x-protobuf")), Some(Encoding::Protobuf));
+        assert_eq!(Encoding::of(&with("text/plain")), None);
+        assert_eq!(Encoding::of(&HeaderMap::new()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(body in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Encoding::Protobuf.decode(&body);
+            let _ = Encoding::Json.decode(&body);
+            let _ = gunzip(&body);
+        }
+    }
+}
