@@ -106,11 +106,17 @@ impl Encoding {
             Self::Protobuf => {
                 ExportTraceServiceRequest::decode(body).map_err(|cause| Refusal::Body(cause.to_string()))
             }
-            // serde_json gives up at 128 levels of nesting, so a deep document cannot exhaust the stack.
-            Self::Json => {
-                serde_json::from_slice(body).map_err(|cause| Refusal::Body(format!("not OTLP JSON: {cause}")))
-            }
+            Self::Json => Self::decode_json(body),
         }
+    }
+
+    fn decode_json(body: &[u8]) -> Result<ExportTraceServiceRequest, Refusal> {
+        // The reader of the official types would take an array for a message, field by field.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(Refusal::Body("not OTLP JSON: an object is expected".to_owned()));
+        }
+        // serde_json gives up at 128 levels of nesting, so a deep document cannot exhaust the stack.
+        serde_json::from_slice(body).map_err(|cause| Refusal::Body(format!("not OTLP JSON: {cause}")))
     }
 
     fn success(self, answer: &ExportTraceServiceResponse) -> Response {
