@@ -1,5 +1,12 @@
 //! The collector through real sockets: what exporters send arrives, and nothing that they send stops it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails may do so where it stands"
+)]
+
 use std::{
     borrow::Cow,
     io::Write as _,

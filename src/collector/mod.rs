@@ -1,7 +1,7 @@
 //! The embedded trace collector: OTLP in, pages out, nothing but memory in between.
 //!
-//! A message comes in through [`otlp_grpc`] or [`otlp_http`], under the same [`limits`]; [`intake`] turns it
-//! into [`span`]s, which the [`store`] files with their traces; [`ui`] shows them, ordered by [`tree`].
+//! A message comes in through `otlp_grpc` or `otlp_http`, under the same `limits`; `intake` turns it
+//! into `span`s, which the `store` files with their traces; `ui` shows them, ordered by `tree`.
 
 pub mod attribute;
 pub mod command;
