@@ -1,13 +1,22 @@
 //! Process life: the command line, the main thread, the workers, signals.
 
+pub mod health;
 pub mod options;
 
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 
+use self::options::{Command, CommandLine};
+use crate::sandbox;
+
 /// Run the command line `args` to its end. Exit codes are those of `spanway --help`.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let _command_line = options::CommandLine::parse_from(args);
-    ExitCode::SUCCESS
+    sandbox::hold_leash();
+    match CommandLine::parse_from(args).command {
+        Some(Command::Sandbox(options)) => sandbox::run(&options),
+        Some(Command::SandboxService(options)) => sandbox::service::run(&options),
+        Some(Command::Health(options)) => health::run(&options),
+        Some(Command::Check(_) | Command::Collector(_)) | None => ExitCode::SUCCESS,
+    }
 }
