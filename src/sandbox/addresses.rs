@@ -39,8 +39,10 @@ pub(super) struct Mapping {
 #[derive(Debug, Error)]
 pub(super) enum AddressError {
     /// Someone else listens where the sandbox would; all such places are named at once.
-    #[error("{}\n  stop what listens there (another sandbox?), or take free ports: spanway sandbox --free-ports",
-        .0.iter().map(Taken::to_string).collect::<Vec<_>>().join("\n  "))]
+    #[error(
+        "not every port can be had:\n  {}\nStop what listens there (another sandbox?), or take free ports: spanway sandbox --free-ports",
+        .0.iter().map(Taken::to_string).collect::<Vec<_>>().join("\n  ")
+    )]
     Taken(Vec<Taken>),
     /// The system has no port left.
     #[error("no free port on 127.0.0.1: {0}")]
@@ -52,7 +54,7 @@ pub(super) enum AddressError {
 
 /// A port that is not to be had.
 #[derive(Debug, Error)]
-#[error("{address} is not free ({cause}); {member} needs it ({purpose})")]
+#[error("{address} is wanted by {member} ({purpose}): {cause}")]
 pub(super) struct Taken {
     address: SocketAddr,
     cause: io::Error,
@@ -196,8 +198,8 @@ mod tests {
         let member = &opentelemetry().members[0];
         let seat = Seat { member, place: &member.places[0], address: holder.local_addr().unwrap() };
         let message = AddressError::Taken(vec![seat.taken().unwrap()]).to_string();
-        assert!(message.starts_with(&format!("{} is not free (", seat.address)), "{message}");
-        assert!(message.contains("envoy-front-proxy needs it"), "{message}");
+        let line = format!("\n  {} is wanted by envoy-front-proxy (front proxy", seat.address);
+        assert!(message.contains(&line), "{message}");
         assert!(message.contains("--free-ports"), "{message}");
     }
 }

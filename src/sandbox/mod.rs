@@ -177,7 +177,7 @@ async fn watch(
     unless_it_ends(children, all_listen(addresses)).await?;
     let banner = Banner { topology, addresses, source, ready_after: started.elapsed() };
     if once {
-        say(&banner.to_string());
+        say(&format!("{banner}\n\nThe ports are free ones; without --once they are the usual ones."));
         unless_it_ends(children, async { Ok(once::judge(topology, addresses).await?) }).await?;
         say("\nAll hops, names, kinds, parents and request ids are as Envoy has them.");
         return Ok(());

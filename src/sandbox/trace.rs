@@ -70,7 +70,7 @@ impl Trace {
         indent: &str,
     ) -> fmt::Result {
         let name = format!("{branch}{}", span.name);
-        writeln!(f, "  {name:<32} {:<8} {:<14} {:>10.2?}", span.kind, span.service, span.duration())?;
+        writeln!(f, "  {name:<32} {:<8} {:<14} {:>8.2} ms", span.kind, span.service, span.duration_ms())?;
         let children = self.children(span);
         for (index, child) in children.iter().enumerate() {
             let is_last = index + 1 == children.len();
@@ -106,8 +106,8 @@ impl Span {
         self.attribute("http.url").is_some_and(|url| url.ends_with(path))
     }
 
-    fn duration(&self) -> Duration {
-        Duration::from_nanos(self.end_unix_nano.saturating_sub(self.start_unix_nano))
+    fn duration_ms(&self) -> f64 {
+        Duration::from_nanos(self.end_unix_nano.saturating_sub(self.start_unix_nano)).as_secs_f64() * 1e3
     }
 }
 
@@ -142,6 +142,6 @@ mod tests {
         let names = tree.lines().map(|line| line.split("SERVER").next().unwrap_or(line).trim());
         let names: Vec<&str> = names.collect();
         assert_eq!(names, ["trace t", "root", "├─ early", "│  └─ leaf", "└─ late", "stray"]);
-        assert!(tree.contains("1.50ms"), "{tree}");
+        assert!(tree.contains("1.50 ms"), "{tree}");
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod options;
+pub mod program_name;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -13,7 +14,7 @@ use crate::sandbox;
 /// Run the command line `args` to its end. Exit codes are those of `spanway --help`.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     sandbox::hold_leash();
-    match CommandLine::parse_from(args).command {
+    match CommandLine::parse_from(program_name::without_second(args)).command {
         Some(Command::Sandbox(options)) => sandbox::run(&options),
         Some(Command::SandboxService(options)) => sandbox::service::run(&options),
         Some(Command::Health(options)) => health::run(&options),
