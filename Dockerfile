@@ -10,8 +10,7 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 RUN mkdir src \
- && echo 'fn main() {}' | tee src/main.rs > build.rs \
- && touch src/lib.rs \
+ && printf '//! Nothing yet.\nfn main() {}\n' | tee src/main.rs build.rs | head -1 > src/lib.rs \
  && cargo build --release --locked
 
 COPY . .
