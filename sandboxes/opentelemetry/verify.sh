@@ -25,7 +25,7 @@ greets() {
 # shows NAME: the page of traces names it. Proxies send spans in batches, so this may take some seconds.
 shows() {
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
-        if curl --silent --show-error --max-time 5 "http://$collector/debug/tracez" | grep -qw "$1"; then
+        if curl --silent --show-error --max-time 5 "http://$collector/debug/tracez" | grep -w "$1" > /dev/null; then
             echo "verify: the page of traces has $1"
             return
         fi
