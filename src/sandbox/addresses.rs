@@ -66,7 +66,7 @@ impl Addresses {
     /// The ports of the topology, all of which must be free.
     pub(super) fn usual(topology: &'static Topology) -> Result<Self, AddressError> {
         let addresses = Self::assign(topology, |place| loopback(place.loopback_port));
-        // Bound all together and released together: nothing is half-started if one is taken.
+        // All are tried before anyone is started, so that the user hears of every conflict at once.
         let taken: Vec<Taken> = addresses.seats.iter().filter_map(Seat::taken).collect();
         if taken.is_empty() { Ok(addresses) } else { Err(AddressError::Taken(taken)) }
     }

@@ -58,18 +58,20 @@ impl Children {
         Self { lives: JoinSet::new(), stop: watch::Sender::new(false), echo: Arc::default() }
     }
 
-    /// Start `program` under the name of a member.
+    /// Start `program` under the name of a member. Its standard error is always followed, its standard
+    /// output if that is a pipe.
     pub(super) fn start(
         &mut self,
         name: &'static str,
         program: &Path,
         arguments: Vec<OsString>,
+        stdout: Stdio,
     ) -> io::Result<()> {
         let process = Command::new(program)
             .args(arguments)
             .env(leash::VARIABLE, leash::STDIN)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             // Ctrl-C reaches the whole group of the terminal: the children are to hear it from here.
             .process_group(0)
@@ -194,7 +196,7 @@ mod tests {
 
     fn start(children: &mut Children, name: &'static str, script: &str) {
         let arguments = vec!["-c".into(), script.into()];
-        children.start(name, Path::new("/bin/sh"), arguments).unwrap();
+        children.start(name, Path::new("/bin/sh"), arguments, Stdio::piped()).unwrap();
     }
 
     #[tokio::test]

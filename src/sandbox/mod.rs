@@ -17,13 +17,19 @@ pub mod service;
 mod topology;
 mod trace;
 
-use std::{ffi::OsString, io, net::SocketAddr, path::Path, process::ExitCode, time::Duration};
+use std::{
+    ffi::OsString,
+    io,
+    net::SocketAddr,
+    process::{ExitCode, Stdio},
+    time::Duration,
+};
 
 pub use leash::hold as hold_leash;
 use thiserror::Error;
 use tokio::{
     net::TcpStream,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep, timeout},
 };
 
@@ -116,19 +122,15 @@ fn start_all(
     let program = std::env::current_exe()?;
     for member in topology.members {
         let arguments = command_line(member, addresses, source)?;
-        start(children, member, &program, arguments)?;
+        let stdout = match member.role {
+            // It announces where it listens, which the banner says for all.
+            Role::Collector => Stdio::null(),
+            Role::Proxy { .. } | Role::Service { .. } => Stdio::piped(),
+        };
+        let started = children.start(member.name, &program, arguments, stdout);
+        started.map_err(|cause| SandboxError::Start { member: member.name, cause })?;
     }
     Ok(())
-}
-
-fn start(
-    children: &mut Children,
-    member: &'static Member,
-    program: &Path,
-    arguments: Vec<OsString>,
-) -> Result<(), SandboxError> {
-    let name = member.name;
-    children.start(name, program, arguments).map_err(|cause| SandboxError::Start { member: name, cause })
 }
 
 /// What comes after the program's name.
@@ -174,34 +176,46 @@ async fn watch(
     source: &Source,
     started: Instant,
 ) -> Result<(), SandboxError> {
-    unless_it_ends(children, all_listen(addresses)).await?;
+    let mut signals = Signals::new()?;
+    signals.unless_ended(children, all_listen(addresses)).await?;
     let banner = Banner { topology, addresses, source, ready_after: started.elapsed() };
     if once {
         say(&format!("{banner}\n\nThe ports are free ones; without --once they are the usual ones."));
-        unless_it_ends(children, async { Ok(once::judge(topology, addresses).await?) }).await?;
+        signals.unless_ended(children, async { Ok(once::judge(topology, addresses).await?) }).await?;
         say("\nAll hops, names, kinds, parents and request ids are as Envoy has them.");
         return Ok(());
     }
     say(&banner.with_next_steps()?);
     children.echo();
-    match unless_it_ends(children, std::future::pending()).await {
+    match signals.unless_ended(children, std::future::pending()).await {
         Err(SandboxError::Interrupted) => Ok(()),
         outcome => outcome,
     }
 }
 
-/// Do `act`, unless a child dies or this process is told to end before it is done.
-async fn unless_it_ends(
-    children: &mut Children,
-    act: impl Future<Output = Result<(), SandboxError>>,
-) -> Result<(), SandboxError> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        exit = children.first_exit() => Err(SandboxError::Died(exit)),
-        _ = terminate.recv() => Err(SandboxError::Interrupted),
-        _ = interrupt.recv() => Err(SandboxError::Interrupted),
-        outcome = act => outcome,
+/// The signals that end a sandbox. Held from the start to the end, so that none is missed in between.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Do `act`, unless a signal comes or a child dies before it is done.
+    async fn unless_ended(
+        &mut self,
+        children: &mut Children,
+        act: impl Future<Output = Result<(), SandboxError>>,
+    ) -> Result<(), SandboxError> {
+        tokio::select! {
+            exit = children.first_exit() => Err(SandboxError::Died(exit)),
+            _ = self.terminate.recv() => Err(SandboxError::Interrupted),
+            _ = self.interrupt.recv() => Err(SandboxError::Interrupted),
+            outcome = act => outcome,
+        }
     }
 }
 
