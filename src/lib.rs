@@ -1,4 +1,5 @@
 //! spanway: an L7 proxy that reads Envoy's configuration, with tracing built in.
 
 pub mod collector;
+pub mod sandbox;
 pub mod server;

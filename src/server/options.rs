@@ -163,6 +163,9 @@ pub struct SandboxOptions {
     /// Send the requests, print each trace as a tree, and exit: 0 only if hops, kinds and parents are right
     #[arg(long)]
     pub once: bool,
+    /// Listen on ports that are free instead of the usual ones, as --once does
+    #[arg(long)]
+    pub free_ports: bool,
     /// Read the proxies' YAML files from this folder [default: sandboxes/NAME if it is here, else the built-in ones]
     #[arg(long, value_name = "PATH")]
     pub dir: Option<PathBuf>,

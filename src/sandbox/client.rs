@@ -1,0 +1,61 @@
+//! The one request that a sandbox makes by itself.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::{net::TcpStream, time::timeout};
+
+/// How long an answer may take, body included. The proxies' own route timeout is 15 s, but on loopback
+/// nothing takes that long.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Its status.
+    pub(super) status: StatusCode,
+    /// Its body.
+    pub(super) body: Bytes,
+}
+
+/// Why nothing came back.
+#[derive(Debug, Error)]
+pub(super) enum ClientError {
+    /// Nobody listens there.
+    #[error("cannot connect: {0}")]
+    Connect(#[from] io::Error),
+    /// What came back was no HTTP, or ended early.
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+    /// The path is none.
+    #[error("{0}")]
+    Request(#[from] http::Error),
+    /// Nothing came in time.
+    #[error("no answer within {DEADLINE:?}")]
+    Deadline,
+}
+
+/// GET `path` from `address` on a connection of its own, saying that it goes to `host`.
+pub(super) async fn get(address: SocketAddr, host: &str, path: &str) -> Result<Answer, ClientError> {
+    timeout(DEADLINE, exchange(address, host, path)).await.unwrap_or(Err(ClientError::Deadline))
+}
+
+async fn exchange(address: SocketAddr, host: &str, path: &str) -> Result<Answer, ClientError> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Its error, if any, is the request's too.
+    tokio::spawn(connection);
+    let request = Request::get(path)
+        .header(header::HOST, host)
+        .header(header::USER_AGENT, concat!("spanway/", env!("CARGO_PKG_VERSION")))
+        .body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(Answer { status, body })
+}

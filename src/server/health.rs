@@ -1,0 +1,40 @@
+//! `spanway health`: a health check for images that have no shell and no curl.
+
+use std::{
+    io::{self, Write},
+    net::TcpStream,
+    process::ExitCode,
+    time::Duration,
+};
+
+use super::options::HealthOptions;
+
+/// How long the address may take to accept the connection.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Connect to the address: 0 if it accepts within a second, else 1 with the reason on standard error.
+pub fn run(options: &HealthOptions) -> ExitCode {
+    match TcpStream::connect_timeout(&options.address, DEADLINE) {
+        Ok(_connection) => ExitCode::SUCCESS,
+        Err(cause) => {
+            let _ = writeln!(io::stderr().lock(), "spanway health: {}: {cause}", options.address);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn an_address_is_healthy_while_it_accepts() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = HealthOptions { address: listener.local_addr().unwrap() };
+        assert_eq!(run(&options), ExitCode::SUCCESS);
+        drop(listener);
+        assert_eq!(run(&options), ExitCode::FAILURE);
+    }
+}
