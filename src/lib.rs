@@ -1,3 +1,4 @@
 //! spanway: an L7 proxy that reads Envoy's configuration, with tracing built in.
 
+pub mod config;
 pub mod server;
