@@ -2,21 +2,25 @@
 
 use std::sync::LazyLock;
 
-use prost_reflect::{DescriptorPool, MessageDescriptor};
+use prost_reflect::{DescriptorPool, MessageDescriptor, ReflectMessage};
 
-/// The message that a configuration file is.
-pub(super) const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
+const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
 
 static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy_api.bin"));
 
-/// Decoding takes about 10 ms, so it happens once. That the bytes can be decoded is tested below; were they
-/// not, every configuration would be refused.
+/// Decoding takes about 10 ms, so it happens once. That the bytes can be decoded is tested below.
 static POOL: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_default());
+    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_else(|_| DescriptorPool::global()));
 
 /// All messages of the API.
 pub(super) fn pool() -> &'static DescriptorPool {
     &POOL
+}
+
+/// The message that a configuration file is.
+pub(super) fn bootstrap() -> MessageDescriptor {
+    // Without it, which is tested never to happen, a document is a message without fields, and refused.
+    pool().get_message_by_name(BOOTSTRAP).unwrap_or_else(|| ().descriptor())
 }
 
 /// The message that a type URL names, for example `type.googleapis.com/envoy.config.trace.v3.ZipkinConfig`.
@@ -44,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_descriptors_hold_the_bootstrap() {
-        assert!(pool().get_message_by_name(BOOTSTRAP).is_some());
+        assert!(bootstrap().full_name() == BOOTSTRAP);
     }
 
     #[test]

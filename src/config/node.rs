@@ -9,6 +9,9 @@ use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Variant
 
 use super::{document::Format, path::Step};
 
+/// How many brackets may be open at once in YAML.
+const MAX_BRACKETS: usize = 1000;
+
 /// What a document says.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -69,8 +72,26 @@ pub(super) struct Found {
 
 /// Read `text`.
 pub(super) fn parse(text: &str, format: Format) -> Result<Tree, SyntaxError> {
+    if format == Format::Yaml && is_nested_too_deeply(text) {
+        let reason = format!("is nested more than {MAX_BRACKETS} levels deep");
+        return Err(SyntaxError { reason, line_column: None });
+    }
     let counter = Counter::default();
     Ok(Tree { root: read(text, format, &counter)? })
+}
+
+/// Whether more brackets are open at once than any configuration has. The reader of YAML refuses far less, but
+/// only after a time that grows with the square of the depth. Brackets in quotes count too, which does no harm.
+fn is_nested_too_deeply(text: &str) -> bool {
+    let mut open = 0_usize;
+    text.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > MAX_BRACKETS
+    })
 }
 
 /// Where the node or key numbered `place` stands, by reading `text` up to there.

@@ -112,6 +112,15 @@ impl Problems {
         self.list.extend(others.list);
     }
 
+    /// Leave out those of a message or field inside which one of `causes` stands already: what could not be read
+    /// is missing too, and that need not be said twice.
+    pub(super) fn without_effects_of(mut self, causes: &Problems) -> Self {
+        let caused =
+            |problem: &Problem| causes.list.iter().any(|cause| cause.path.0.starts_with(&problem.path.0));
+        self.list.retain(|problem| !caused(problem));
+        self
+    }
+
     /// Find out where each problem stands, and sort by it.
     pub(super) fn locate(&mut self, documents: &Documents) {
         documents.locate(&mut self.list);
