@@ -5,6 +5,7 @@
 //! walk (`inspect`). What is left is the typed [`Bootstrap`] that lowering reads.
 
 mod api;
+pub mod check;
 mod document;
 mod inspect;
 mod node;
