@@ -1,0 +1,184 @@
+//! The texts a configuration is read from: a file, and what `--config-yaml` adds to it.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    node::{self, Tree},
+    path::{FieldPath, Step},
+    problem::{Position, Problem, Problems},
+};
+
+/// A configuration beyond this many bytes is refused: it is surely not one.
+const MAX_BYTES: u64 = 32 << 20;
+
+/// How many bytes may be read again to find out where problems stand. Beyond it problems are named by their
+/// path only, so that a large file full of mistakes is still answered at once.
+const LOCATE_BYTES: usize = 32 << 20;
+
+/// How many problems get a line and a column.
+const LOCATE_PROBLEMS: usize = 50;
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// A file: YAML, or JSON where its name ends in `.json`. `--config-path`.
+    pub path: Option<PathBuf>,
+    /// YAML text merged over the file. `--config-yaml`.
+    pub yaml: Option<String>,
+    /// Warn of unsupported fields instead of refusing them. `--skip-unsupported`.
+    pub skip_unsupported: bool,
+}
+
+/// How a document is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Yaml,
+    Json,
+}
+
+/// One text.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    /// The file as it was named, or `--config-yaml`.
+    name: String,
+    text: String,
+    format: Format,
+}
+
+/// All texts of one configuration, in the order in which they are merged.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Documents(Vec<Document>);
+
+impl Documents {
+    /// Read the files that `sources` names.
+    pub(super) fn open(sources: &Sources) -> Result<Self, Problems> {
+        let mut documents = Vec::new();
+        if let Some(path) = &sources.path {
+            documents.push(Document::open(path)?);
+        }
+        if let Some(text) = sources.yaml.as_ref().filter(|text| !text.trim().is_empty()) {
+            let name = "--config-yaml".to_owned();
+            documents.push(Document { name, text: text.clone(), format: Format::Yaml });
+        }
+        if documents.is_empty() {
+            let problem = Problem::new(&FieldPath::ROOT, "no configuration was given");
+            let hint = "name a file with --config-path, or give text with --config-yaml";
+            return Err(problem.hint(hint).into());
+        }
+        Ok(Self(documents))
+    }
+
+    /// The documents with their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Document)> {
+        self.0.iter().enumerate()
+    }
+
+    /// Fill in the position of each problem that has none.
+    pub(super) fn locate(&self, problems: &mut [Problem]) {
+        let mut trees: Option<Vec<Tree>> = None;
+        let mut budget = LOCATE_BYTES;
+        let mut left = LOCATE_PROBLEMS;
+        for problem in problems.iter_mut().filter(|problem| problem.position.is_none()) {
+            let trees = trees.get_or_insert_with(|| {
+                self.0.iter().map(|document| document.parse().unwrap_or_default()).collect()
+            });
+            let (number, place) = find(problem, trees);
+            let Some(document) = self.0.get(number) else { continue };
+            let size = document.text.len();
+            let line_column = place.filter(|_| left > 0 && size <= budget).and_then(|place| {
+                left -= 1;
+                budget -= size;
+                document.line_column(place)
+            });
+            problem.document = Some(number);
+            problem.position = Some(Position { file: document.name.clone(), line_column });
+        }
+    }
+}
+
+impl Document {
+    fn open(path: &Path) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let at_fault = |reason: String, hint: Option<&str>| {
+            Problems::from(Problem {
+                position: Some(Position { file: name.clone(), line_column: None }),
+                hint: hint.map(str::to_owned),
+                ..Problem::new(&FieldPath::ROOT, reason)
+            })
+        };
+        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+        if extension == "pb" || extension == "pb_text" {
+            return Err(at_fault("protobuf files are not read".to_owned(), Some("write it as YAML or JSON")));
+        }
+
+        let file = File::open(path).map_err(|error| at_fault(format!("cannot be opened: {error}"), None))?;
+        let mut bytes = Vec::new();
+        // One byte more than is allowed shows an excess, whatever kind of file it is.
+        file.take(MAX_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| at_fault(format!("cannot be read: {error}"), None))?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(at_fault(format!("is larger than {} MB", MAX_BYTES >> 20), None));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            at_fault(format!("is not UTF-8 text, from byte {valid} on"), None)
+        })?;
+        if text.trim().is_empty() {
+            return Err(at_fault("is empty".to_owned(), Some("expected an Envoy v3 bootstrap")));
+        }
+        let format = if extension == "json" { Format::Json } else { Format::Yaml };
+        Ok(Self { name, text, format })
+    }
+
+    /// Parse, or say where the text is not YAML or JSON at all.
+    pub(super) fn parse(&self) -> Result<Tree, Problems> {
+        node::parse(&self.text, self.format).map_err(|error| {
+            Problems::from(Problem {
+                position: Some(Position { file: self.name.clone(), line_column: error.line_column }),
+                ..Problem::new(&FieldPath::ROOT, error.reason)
+            })
+        })
+    }
+
+    /// Where the node or key `place` stands.
+    fn line_column(&self, place: u32) -> Option<(usize, usize)> {
+        node::line_column(&self.text, self.format, place)
+    }
+}
+
+/// The document a problem stands in, and the node or key of it.
+fn find(problem: &Problem, trees: &[Tree]) -> (usize, Option<u32>) {
+    let key = problem.key.iter().map(|key| Step::Key(key.clone()));
+    let mut steps: Vec<Step> = problem.path.0.iter().cloned().chain(key).collect();
+    if let Some((number, tree)) = problem.document.and_then(|number| Some((number, trees.get(number)?))) {
+        return (number, Some(tree.find(&steps).place));
+    }
+
+    // Items of a later document are appended to those of an earlier one, and its scalars replace.
+    let mut best = None;
+    for (number, tree) in trees.iter().enumerate() {
+        let found = tree.find(&steps);
+        let indexed = steps.iter().any(|step| matches!(step, Step::Index(_)));
+        if best.is_none_or(|(_, depth, _)| found.depth > depth || (found.depth == depth && !indexed)) {
+            best = Some((number, found.depth, found.place));
+        }
+        if let (Some(count), Some(Step::Index(index))) = (found.items, steps.get_mut(found.depth)) {
+            *index = index.saturating_sub(count);
+        }
+    }
+    best.map_or((0, None), |(number, _, place)| (number, Some(place)))
+}
+
+/// Problems of a configuration that could not even be opened.
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        let mut problems = Problems::new();
+        problems.add(problem);
+        problems
+    }
+}

@@ -1,0 +1,169 @@
+//! The HTTP connection manager, its tracing and its filters.
+
+use super::{
+    MessageRow, guarded, holds, holds_filters, honoured, message, message_at, no_effect, only, refused,
+};
+
+const LATER_STATISTICS: &str = "there are no statistics yet";
+const LATER_ACCESS_LOG: &str = "there are no access logs yet";
+
+pub(super) const TABLE: &[MessageRow] = &[
+    message(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        &[
+            only(&["codec_type"], &["AUTO", "HTTP1", "HTTP2"]),
+            honoured(&["route_config", "http_filters", "tracing", "upgrade_configs"]),
+            honoured(&["http_protocol_options", "http2_protocol_options", "common_http_protocol_options"]),
+            honoured(&["server_name", "server_header_transformation", "via", "add_user_agent"]),
+            honoured(&["request_timeout", "request_headers_timeout", "stream_idle_timeout", "drain_timeout"]),
+            honoured(&[
+                "max_request_headers_kb",
+                "use_remote_address",
+                "xff_num_trusted_hops",
+                "skip_xff_append",
+            ]),
+            honoured(&["internal_address_config", "normalize_path", "merge_slashes"]),
+            honoured(&[
+                "path_with_escaped_slashes_action",
+                "strip_matching_host_port",
+                "strip_any_host_port",
+            ]),
+            honoured(&["local_reply_config", "request_id_extension", "generate_request_id"]),
+            honoured(&["preserve_external_request_id", "always_set_request_id_in_response"]),
+            no_effect(&["stat_prefix"], LATER_STATISTICS),
+            no_effect(
+                &["delayed_close_timeout"],
+                "a connection is closed once its last bytes are handed to the kernel",
+            ),
+            no_effect(&["proxy_100_continue"], "100 Continue is passed on in any case"),
+            no_effect(&["add_proxy_protocol_connection_state"], "the PROXY protocol is not there yet"),
+            no_effect(&["access_log_options"], LATER_ACCESS_LOG),
+            refused(&["access_log"], LATER_ACCESS_LOG),
+            refused(&["rds", "scoped_routes"], "give the routes in route_config"),
+            guarded(
+                &[
+                    "forward_client_cert_details",
+                    "set_current_client_cert_details",
+                    "forward_client_cert_matcher",
+                ],
+                "TLS is not there yet",
+            ),
+            guarded(&["original_ip_detection_extensions"], "use use_remote_address and xff_num_trusted_hops"),
+            guarded(&["typed_header_validation_config", "early_header_mutation_extensions"], "leave it out"),
+            refused(&["http3_protocol_options"], "HTTP/3 is not there yet"),
+        ],
+    ),
+    message(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing",
+        &[
+            honoured(&["provider", "client_sampling", "random_sampling", "overall_sampling"]),
+            honoured(&["max_path_tag_length", "spawn_upstream_span"]),
+            refused(&["custom_tags", "verbose"], "leave it out"),
+        ],
+    ),
+    message(
+        "envoy.config.trace.v3.Tracing.Http",
+        &[honoured(&["name"]), holds(&["typed_config"], &["envoy.config.trace.v3.OpenTelemetryConfig"])],
+    ),
+    message(
+        "envoy.config.trace.v3.OpenTelemetryConfig",
+        &[
+            honoured(&["grpc_service", "service_name"]),
+            refused(&["http_service"], "send the spans by grpc_service"),
+            refused(&["sampler"], "use tracing.random_sampling of the HTTP connection manager"),
+            refused(&["resource_detectors"], "service_name is the only attribute of the resource"),
+        ],
+    ),
+    message(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig",
+        &[
+            honoured(&["upgrade_type", "enabled"]),
+            guarded(&["filters"], "upgraded requests pass the same http_filters as others"),
+        ],
+    ),
+    message(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
+        &[honoured(&["unix_sockets", "cidr_ranges"])],
+    ),
+    message(
+        "envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig",
+        &[honoured(&["mappers", "body_format"])],
+    ),
+    message(
+        "envoy.extensions.filters.network.http_connection_manager.v3.ResponseMapper",
+        &[honoured(&["filter", "status_code", "body", "body_format_override", "headers_to_add"])],
+    ),
+    message(
+        "envoy.config.accesslog.v3.AccessLogFilter",
+        &[honoured(&[
+            "status_code_filter",
+            "duration_filter",
+            "and_filter",
+            "or_filter",
+            "header_filter",
+            "response_flag_filter",
+        ])],
+    ),
+    message("envoy.config.accesslog.v3.StatusCodeFilter", &[honoured(&["comparison"])]),
+    message("envoy.config.accesslog.v3.DurationFilter", &[honoured(&["comparison"])]),
+    message("envoy.config.accesslog.v3.ComparisonFilter", &[honoured(&["op", "value"])]),
+    message("envoy.config.accesslog.v3.AndFilter", &[honoured(&["filters"])]),
+    message("envoy.config.accesslog.v3.OrFilter", &[honoured(&["filters"])]),
+    message("envoy.config.accesslog.v3.HeaderFilter", &[honoured(&["header"])]),
+    message("envoy.config.accesslog.v3.ResponseFlagFilter", &[honoured(&["flags"])]),
+    message(
+        "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension",
+        &[holds(&["typed_config"], &["envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"])],
+    ),
+    message(
+        "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+        &[honoured(&["pack_trace_reason", "use_request_id_for_trace_sampling"])],
+    ),
+    message(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+        &[
+            honoured(&["name"]),
+            holds_filters(&["typed_config"], &["envoy.extensions.filters.http.router.v3.Router"]),
+            guarded(&["config_discovery"], "give the filter's typed_config"),
+            guarded(&["is_optional", "disabled"], "list the filters that shall run, and no others"),
+        ],
+    ),
+    message(
+        "envoy.extensions.filters.http.router.v3.Router",
+        &[
+            honoured(&["suppress_envoy_headers"]),
+            no_effect(&["dynamic_stats", "suppress_grpc_request_failure_code_stats"], LATER_STATISTICS),
+            refused(&["start_child_span"], "use tracing.spawn_upstream_span of the HTTP connection manager"),
+            refused(&["upstream_log", "upstream_log_options"], LATER_ACCESS_LOG),
+            guarded(&["upstream_http_filters", "strict_check_headers"], "leave it out"),
+        ],
+    ),
+    message_at(
+        "envoy.config.core.v3.HttpProtocolOptions",
+        "HttpConnectionManager.common_http_protocol_options",
+        &[
+            honoured(&["idle_timeout", "max_connection_duration"]),
+            honoured(&["max_headers_count", "max_requests_per_connection"]),
+            guarded(&["headers_with_underscores_action"], "underscores in header names are allowed"),
+        ],
+    ),
+    message_at(
+        "envoy.config.core.v3.Http1ProtocolOptions",
+        "HttpConnectionManager.http_protocol_options",
+        &[
+            honoured(&["accept_http_10", "default_host_for_http_10"]),
+            only(&["allow_absolute_url"], &["true"]),
+            no_effect(&["enable_trailers"], "trailers are passed on in any case"),
+            no_effect(&["use_balsa_parser"], "there is one parser"),
+        ],
+    ),
+    message_at(
+        "envoy.config.core.v3.Http2ProtocolOptions",
+        "HttpConnectionManager.http2_protocol_options",
+        &[
+            honoured(&["max_concurrent_streams", "initial_stream_window_size"]),
+            honoured(&["initial_connection_window_size"]),
+            no_effect(&["use_oghttp2_codec"], "there is one codec"),
+        ],
+    ),
+];

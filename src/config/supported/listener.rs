@@ -1,0 +1,94 @@
+//! The bootstrap and its listeners.
+
+use super::{MessageRow, guarded, holds_filters, honoured, message, no_effect, only, refused};
+
+pub(super) const TABLE: &[MessageRow] = &[
+    message(
+        "envoy.config.bootstrap.v3.Bootstrap",
+        &[
+            honoured(&["node", "static_resources"]),
+            no_effect(&["admin"], "the admin interface is not there yet"),
+            no_effect(
+                &["stats_config", "stats_flush_interval", "stats_flush_on_admin", "deferred_stat_options"],
+                "there are no statistics yet",
+            ),
+            no_effect(
+                &["enable_dispatcher_stats", "stats_server_version_override", "stats_eviction_interval"],
+                "there are no statistics yet",
+            ),
+            no_effect(
+                &["layered_runtime"],
+                "there is no runtime: every runtime key has the default that stands beside it",
+            ),
+            no_effect(&["watchdog", "watchdogs"], "workers are not watched"),
+            no_effect(&["cluster_manager"], "its settings concern xDS and statistics"),
+            no_effect(&["memory_allocator_manager"], "the allocator needs no settings"),
+            no_effect(&["application_log_config"], "the log is set up by --log-format"),
+            refused(&["dynamic_resources"], "give listeners and clusters in static_resources"),
+            refused(&["tracing"], "give the tracer in tracing.provider of the HTTP connection manager"),
+            guarded(&["overload_manager"], "its limits would not hold"),
+        ],
+    ),
+    message(
+        "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
+        &[honoured(&["listeners", "clusters"]), guarded(&["secrets"], "TLS is not there yet")],
+    ),
+    message(
+        "envoy.config.core.v3.Node",
+        &[
+            honoured(&["id", "cluster", "locality"]),
+            no_effect(
+                &["metadata", "user_agent_name", "user_agent_version", "client_features"],
+                "it is told to a control plane, and there is none",
+            ),
+        ],
+    ),
+    message(
+        "envoy.config.listener.v3.Listener",
+        &[
+            honoured(&[
+                "name",
+                "address",
+                "additional_addresses",
+                "filter_chains",
+                "default_filter_chain",
+                "traffic_direction",
+                "per_connection_buffer_limit_bytes",
+                "tcp_backlog_size",
+                "tcp_keepalive",
+            ]),
+            only(&["bind_to_port", "enable_reuse_port"], &["true"]),
+            no_effect(&["stat_prefix"], "there are no statistics yet"),
+            no_effect(&["metadata"], "nothing reads it"),
+            no_effect(&["drain_type"], "a listener is drained when the process stops, and only then"),
+            no_effect(&["reuse_port"], "each worker has its own socket in any case"),
+            refused(&["connection_balance_config"], "the kernel spreads connections over the workers"),
+            refused(&["access_log"], "there are no access logs yet"),
+            refused(&["use_original_dst", "transparent", "freebind", "socket_options"], "leave it out"),
+            guarded(&["listener_filters"], "no listener filter is there yet"),
+            guarded(&["filter_chain_matcher"], "use one filter chain"),
+        ],
+    ),
+    message("envoy.config.listener.v3.AdditionalAddress", &[honoured(&["address"])]),
+    message(
+        "envoy.config.listener.v3.FilterChain",
+        &[
+            honoured(&["name", "filters"]),
+            no_effect(&["metadata"], "nothing reads it"),
+            guarded(&["filter_chain_match"], "use one filter chain, which takes every connection"),
+            guarded(&["transport_socket"], "TLS is not there yet: spanway would serve plain text"),
+            guarded(&["use_proxy_proto"], "the PROXY protocol is not there yet"),
+        ],
+    ),
+    message(
+        "envoy.config.listener.v3.Filter",
+        &[
+            honoured(&["name"]),
+            holds_filters(
+                &["typed_config"],
+                &["envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"],
+            ),
+            guarded(&["config_discovery"], "give the filter's typed_config"),
+        ],
+    ),
+];
