@@ -7,20 +7,13 @@ use std::{
 };
 
 use super::{
-    node::{self, Tree},
+    node::{self, Found, Tree},
     path::{FieldPath, Step},
     problem::{Position, Problem, Problems},
 };
 
 /// A configuration beyond this many bytes is refused: it is surely not one.
 const MAX_BYTES: u64 = 32 << 20;
-
-/// How many bytes may be read again to find out where problems stand. Beyond it problems are named by their
-/// path only, so that a large file full of mistakes is still answered at once.
-const LOCATE_BYTES: usize = 32 << 20;
-
-/// How many problems get a line and a column.
-const LOCATE_PROBLEMS: usize = 50;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default)]
@@ -79,23 +72,24 @@ impl Documents {
 
     /// Fill in the position of each problem that has none.
     pub(super) fn locate(&self, problems: &mut [Problem]) {
-        let mut trees: Option<Vec<Tree>> = None;
-        let mut budget = LOCATE_BYTES;
-        let mut left = LOCATE_PROBLEMS;
-        for problem in problems.iter_mut().filter(|problem| problem.position.is_none()) {
-            let trees = trees.get_or_insert_with(|| {
-                self.0.iter().map(|document| document.parse().unwrap_or_default()).collect()
-            });
-            let (number, place) = find(problem, trees);
-            let Some(document) = self.0.get(number) else { continue };
-            let size = document.text.len();
-            let line_column = place.filter(|_| left > 0 && size <= budget).and_then(|place| {
-                left -= 1;
-                budget -= size;
-                document.line_column(place)
-            });
-            problem.document = Some(number);
-            problem.position = Some(Position { file: document.name.clone(), line_column });
+        let mut unlocated: Vec<_> =
+            problems.iter_mut().filter(|problem| problem.position.is_none()).collect();
+        if unlocated.is_empty() {
+            return;
+        }
+        let trees: Vec<_> = self.0.iter().map(|document| document.parse().unwrap_or_default()).collect();
+        let trails: Vec<_> = unlocated.iter().map(|problem| find(problem, &trees)).collect();
+        for (number, document) in self.iter() {
+            let here = trails.iter().filter(|(found, _)| *found == number);
+            let wanted = here.flat_map(|(_, trail)| trail).copied().collect();
+            let positions = node::positions(&document.text, wanted);
+            for (problem, (found, trail)) in unlocated.iter_mut().zip(&trails) {
+                if *found == number {
+                    let line_column = trail.iter().rev().find_map(|place| positions.get(place)).copied();
+                    problem.document = Some(number);
+                    problem.position = Some(Position { file: document.name.clone(), line_column });
+                }
+            }
         }
     }
 }
@@ -144,34 +138,29 @@ impl Document {
             })
         })
     }
-
-    /// Where the node or key `place` stands.
-    fn line_column(&self, place: u32) -> Option<(usize, usize)> {
-        node::line_column(&self.text, self.format, place)
-    }
 }
 
-/// The document a problem stands in, and the node or key of it.
-fn find(problem: &Problem, trees: &[Tree]) -> (usize, Option<u32>) {
+/// The document a problem stands in, and the nodes and keys that lead to it.
+fn find(problem: &Problem, trees: &[Tree]) -> (usize, Vec<u32>) {
     let key = problem.key.iter().map(|key| Step::Key(key.clone()));
     let mut steps: Vec<Step> = problem.path.0.iter().cloned().chain(key).collect();
     if let Some((number, tree)) = problem.document.and_then(|number| Some((number, trees.get(number)?))) {
-        return (number, Some(tree.find(&steps).place));
+        return (number, tree.find(&steps).trail);
     }
 
     // Items of a later document are appended to those of an earlier one, and its scalars replace.
-    let mut best = None;
+    let indexed = steps.iter().any(|step| matches!(step, Step::Index(_)));
+    let mut best = (0, 0, Vec::new());
     for (number, tree) in trees.iter().enumerate() {
-        let found = tree.find(&steps);
-        let indexed = steps.iter().any(|step| matches!(step, Step::Index(_)));
-        if best.is_none_or(|(_, depth, _)| found.depth > depth || (found.depth == depth && !indexed)) {
-            best = Some((number, found.depth, found.place));
-        }
-        if let (Some(count), Some(Step::Index(index))) = (found.items, steps.get_mut(found.depth)) {
+        let Found { trail, depth, items } = tree.find(&steps);
+        if let (Some(count), Some(Step::Index(index))) = (items, steps.get_mut(depth)) {
             *index = index.saturating_sub(count);
         }
+        if number == 0 || depth > best.1 || (depth == best.1 && !indexed) {
+            best = (number, depth, trail);
+        }
     }
-    best.map_or((0, None), |(number, _, place)| (number, Some(place)))
+    (best.0, best.2)
 }
 
 /// Problems of a configuration that could not even be opened.

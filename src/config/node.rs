@@ -1,9 +1,14 @@
 //! A document as a tree, before anything is known of its meaning. YAML and JSON come out alike.
 //!
 //! serde_yaml tells where something stands only in the errors that are raised while it reads it. So each node
-//! and key has a number, and to locate one the text is read again and given up at that number.
+//! and key has a number, and to locate some of them the text is read again: at each wanted key an error is raised,
+//! and caught again one level up, where reading goes on.
 
-use std::{cell::Cell, fmt};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 
@@ -62,8 +67,8 @@ pub(super) struct SyntaxError {
 
 /// How far a path could be followed.
 pub(super) struct Found {
-    /// The node or key where it ended.
-    pub(super) place: u32,
+    /// The nodes and keys along the way, the last being where it ended.
+    pub(super) trail: Vec<u32>,
     /// How many steps were taken.
     pub(super) depth: usize,
     /// The length of the list that ended too early, if that is why it ended.
@@ -94,10 +99,15 @@ fn is_nested_too_deeply(text: &str) -> bool {
     })
 }
 
-/// Where the node or key numbered `place` stands, by reading `text` up to there.
-pub(super) fn line_column(text: &str, format: Format, place: u32) -> Option<(usize, usize)> {
-    let counter = Counter { next: Cell::new(0), stop_at: Some(place) };
-    read(text, format, &counter).err()?.line_column
+/// Where each of the nodes and keys numbered `wanted` stands.
+///
+/// JSON is read as the YAML that it is, because only serde_yaml tells where a key stands.
+pub(super) fn positions(text: &str, wanted: HashSet<u32>) -> HashMap<u32, (usize, usize)> {
+    let counter = Counter { wanted, ..Counter::default() };
+    match read(text, Format::Yaml, &counter) {
+        Ok(_) => counter.found.into_inner(),
+        Err(_) => HashMap::new(),
+    }
 }
 
 fn read(text: &str, format: Format, counter: &Counter) -> Result<Node, SyntaxError> {
@@ -134,9 +144,9 @@ impl Tree {
     /// Follow `steps` as far as they go.
     pub(super) fn find(&self, steps: &[Step]) -> Found {
         let mut node = &self.root;
-        let mut place = node.place;
+        let mut trail = vec![node.place];
         for (depth, step) in steps.iter().enumerate() {
-            let next = match (step, &node.kind) {
+            let entry = match (step, &node.kind) {
                 // The last of several: of a key that is given twice the second is at fault.
                 (Step::Field(name), NodeKind::Map(entries)) => {
                     entries.iter().rev().find(|entry| is_field(&entry.key, name))
@@ -144,24 +154,24 @@ impl Tree {
                 (Step::Key(key), NodeKind::Map(entries)) => {
                     entries.iter().rev().find(|entry| entry.key == *key)
                 }
-                (Step::Index(index), NodeKind::List(items)) => match items.get(*index) {
-                    Some(item) => {
-                        (node, place) = (item, item.place);
-                        continue;
-                    }
-                    None => return Found { place, depth, items: Some(items.len()) },
-                },
+                (Step::Index(index), NodeKind::List(items)) => {
+                    let Some(item) = items.get(*index) else {
+                        return Found { trail, depth, items: Some(items.len()) };
+                    };
+                    trail.push(item.place);
+                    node = item;
+                    continue;
+                }
                 // A single value where a list is expected is the list's first item.
                 (Step::Index(0), _) => continue,
-                (Step::Index(_), _) => return Found { place, depth, items: Some(1) },
+                (Step::Index(_), _) => return Found { trail, depth, items: Some(1) },
                 _ => None,
             };
-            match next {
-                Some(entry) => (node, place) = (&entry.value, entry.place),
-                None => return Found { place, depth, items: None },
-            }
+            let Some(entry) = entry else { return Found { trail, depth, items: None } };
+            trail.push(entry.place);
+            node = &entry.value;
         }
-        Found { place, depth: steps.len(), items: None }
+        Found { trail, depth: steps.len(), items: None }
     }
 }
 
@@ -177,21 +187,47 @@ fn is_field(key: &str, name: &str) -> bool {
     }) && expected.next().is_none()
 }
 
-/// Numbers the nodes and keys, and gives up at one.
+/// Numbers the nodes and keys, and notes where the wanted ones stand.
 #[derive(Default)]
 struct Counter {
     next: Cell<u32>,
-    stop_at: Option<u32>,
+    wanted: HashSet<u32>,
+    found: RefCell<HashMap<u32, (usize, usize)>>,
 }
 
+/// What the error says that is raised to learn a position.
+const HERE: &str = "a position is wanted here";
+
 impl Counter {
-    fn number<E: de::Error>(&self) -> Result<u32, E> {
+    fn number(&self) -> u32 {
         let place = self.next.get();
-        if self.stop_at == Some(place) {
-            return Err(E::custom("here"));
-        }
         self.next.set(place.saturating_add(1));
-        Ok(place)
+        place
+    }
+
+    /// The number of a scalar; an error if its position is wanted.
+    fn number_or_stop<E: de::Error>(&self) -> Result<u32, E> {
+        let place = self.number();
+        if self.wanted.contains(&place) { Err(E::custom(HERE)) } else { Ok(place) }
+    }
+
+    /// Note that the scalar at which `error` was raised is the node `place`. Other errors are passed on.
+    fn note<E: de::Error>(&self, place: u32, error: E) -> Result<(), E> {
+        let text = error.to_string();
+        let Some((_, position)) = text.rsplit_once(HERE) else { return Err(error) };
+        let mut numbers = position.split(' ').filter_map(|word| word.parse().ok());
+        // The very first place of a document is not told.
+        let line_column = (numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
+        self.found.borrow_mut().insert(place, line_column);
+        Ok(())
+    }
+
+    /// Note that a map stands where its first key does.
+    fn note_same(&self, place: u32, key: u32) {
+        let mut found = self.found.borrow_mut();
+        if let Some(line_column) = found.get(&key).copied() {
+            found.insert(place, line_column);
+        }
     }
 }
 
@@ -207,7 +243,7 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
 
 impl NodeSeed<'_> {
     fn scalar<E: de::Error>(&self, kind: NodeKind) -> Result<Node, E> {
-        Ok(Node { place: self.0.number()?, kind })
+        Ok(Node { place: self.0.number_or_stop()?, kind })
     }
 }
 
@@ -251,18 +287,36 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
-        let place = self.0.number()?;
+        let place = self.0.number();
         let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(NodeSeed(self.0))? {
-            items.push(item);
+        loop {
+            let upcoming = self.0.next.get();
+            match list.next_element_seed(NodeSeed(self.0)) {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => break,
+                Err(error) => self.0.note(upcoming, error)?,
+            }
         }
         Ok(Node { place, kind: NodeKind::List(items) })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let place = self.0.number()?;
+        let place = self.0.number();
+        let mut stop = self.0.wanted.contains(&place);
         let mut entries = Vec::new();
-        while let Some(key) = map.next_key_seed(KeySeed(self.0))? {
+        loop {
+            let upcoming = self.0.next.get();
+            let key = match map.next_key_seed(KeySeed { counter: self.0, stop }) {
+                Ok(Some(key)) => key,
+                Ok(None) => break,
+                Err(error) => {
+                    self.0.note(upcoming, error)?;
+                    Key::Ignored
+                }
+            };
+            if std::mem::take(&mut stop) {
+                self.0.note_same(place, upcoming);
+            }
             let value = map.next_value_seed(NodeSeed(self.0))?;
             if let Key::Named { place, key } = key {
                 entries.push(Entry { place, key, value });
@@ -278,7 +332,11 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
     }
 }
 
-struct KeySeed<'a>(&'a Counter);
+struct KeySeed<'a> {
+    counter: &'a Counter,
+    /// Raise an error at this key, wanted or not.
+    stop: bool,
+}
 
 enum Key {
     Named {
@@ -299,7 +357,8 @@ impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
 
 impl KeySeed<'_> {
     fn named<E: de::Error>(&self, key: impl ToString) -> Result<Key, E> {
-        Ok(Key::Named { place: self.0.number()?, key: key.to_string() })
+        let place = self.counter.number_or_stop()?;
+        if self.stop { Err(E::custom(HERE)) } else { Ok(Key::Named { place, key: key.to_string() }) }
     }
 }
 
@@ -332,7 +391,7 @@ impl<'de> Visitor<'de> for KeySeed<'_> {
 
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Key, A::Error> {
         let (tag, value) = tagged.variant::<String>()?;
-        let key = value.newtype_variant_seed(KeySeed(self.0))?;
+        let key = value.newtype_variant_seed(self)?;
         Ok(if tag.trim_start_matches('!') == "ignore" { Key::Ignored } else { key })
     }
 }

@@ -7,6 +7,9 @@ use super::{
     path::{FieldPath, Steps},
 };
 
+/// How many problems are shown to a person; of more it is said how many.
+pub(super) const SHOWN: usize = 100;
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -135,7 +138,11 @@ impl Problems {
 
     /// One line for each problem.
     fn render(&self) -> String {
-        self.list.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+        let mut lines: Vec<_> = self.list.iter().take(SHOWN).map(Problem::to_string).collect();
+        if let Some(more) = self.list.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            lines.push(format!("and {more} more"));
+        }
+        lines.join("\n")
     }
 }
 

@@ -245,3 +245,28 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn each_of_many_problems_has_its_line_and_the_report_stays_short() {
+    let clusters: String = (0..300).map(|n| format!("  - name: c{n}\n    tipe: STATIC\n")).collect();
+    let problems = load(&text(&format!("static_resources:\n  clusters:\n{clusters}"))).unwrap_err();
+    assert_eq!(problems.len(), 300);
+    for (n, problem) in problems.iter().enumerate() {
+        assert_eq!(problem.position.as_ref().unwrap().line_column, Some((4 + 2 * n, 5)));
+    }
+    assert!(problems.to_string().ends_with("\nand 200 more"));
+}
+
+#[test]
+fn items_and_keys_are_located_in_every_style() {
+    for (yaml, line_column) in [
+        ("static_resources:\n  clusters:\n  - name: a\n  - {}\n", (2, 3)),
+        ("static_resources:\n  clusters:\n  - name: a\n  - type: 0\n", (4, 5)),
+        ("{\"staticResources\": {\"clusters\": [{\"name\": \"a\"},\n\t{\"name\": \"\"}]}}", (2, 3)),
+        ("!ignore x: &x {name: ''}\nstatic_resources:\n  clusters: *x\n", (1, 16)),
+    ] {
+        let problems = load(&text(yaml)).unwrap_err();
+        let found = problems.iter().next().unwrap().position.as_ref().unwrap().line_column;
+        assert_eq!(found, Some(line_column), "{yaml}: {problems}");
+    }
+}

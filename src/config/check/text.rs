@@ -6,12 +6,16 @@ use std::{
 };
 
 use super::{Field, Finding, Outcome};
+use crate::config::problem::SHOWN;
 
 /// Write the whole report of one file.
 pub(super) fn write(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
     writeln!(out, "{}: {}", outcome.file, verdict(outcome))?;
-    for problem in &outcome.problems {
+    for problem in outcome.problems.iter().take(SHOWN) {
         writeln!(out, "  {}", problem.text)?;
+    }
+    if outcome.problems.len() > SHOWN {
+        writeln!(out, "  and {} more", outcome.problems.len() - SHOWN)?;
     }
     if let Some(summary) = &outcome.summary {
         summary.write(out)?;

@@ -6,7 +6,7 @@
 mod scalar;
 mod well_known;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
@@ -53,7 +53,7 @@ impl Reader {
         path: &FieldPath<'_>,
     ) -> DynamicMessage {
         let mut message = DynamicMessage::new(descriptor.clone());
-        let mut seen = HashSet::with_capacity(entries.len());
+        let mut seen = Vec::with_capacity(entries.len());
         for Entry { key, value, .. } in entries {
             if key == "@type" {
                 continue;
@@ -64,10 +64,11 @@ impl Reader {
                 continue;
             };
             let path = path.field(field.name());
-            if !seen.insert(field.number()) {
+            if seen.contains(&field.number()) {
                 self.problems.push(&path, "is set twice");
                 continue;
             }
+            seen.push(field.number());
             let Some(value) = self.field(&field, value, &path) else { continue };
             if let Some(other) = other_of_oneof(&message, &field) {
                 self.problems.push(&path, format!("excludes '{other}', which is set too"));

@@ -2,11 +2,11 @@
 //! refused by its name. `docs/supported.md` is written from it, see [`markdown`].
 //!
 //! Each row is one of:
-//! - [`honoured`]: the fields do what the API says. Of a message all fields are then looked up in turn.
-//! - [`only`]: honoured for these values of an enum, or of a true-or-false field; other values are refused.
-//! - [`holds`] and [`holds_filters`]: an extension point, with the messages it may hold.
-//! - [`no_effect`]: accepted, though nothing depends on it, for the reason given.
-//! - [`refused`]: refused with a hint; [`guarded`]: refused even where `--skip-unsupported` is given, because
+//! - `honoured`: the fields do what the API says. Of a message all fields are then looked up in turn.
+//! - `only`: honoured for these values of an enum, or of a true-or-false field; other values are refused.
+//! - `holds` and `holds_filters`: an extension point, with the messages it may hold.
+//! - `no_effect`: accepted, though nothing depends on it, for the reason given.
+//! - `refused`: refused with a hint; `guarded`: refused even where `--skip-unsupported` is given, because
 //!   leaving it out would let something through.
 
 mod cluster;
