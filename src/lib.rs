@@ -1,6 +1,16 @@
 //! spanway: an L7 proxy that reads Envoy's configuration, with tracing built in.
 
+mod body;
+mod cluster;
 pub mod collector;
 pub mod config;
+mod http_connection_manager;
+mod http_headers;
+mod listener;
+mod router;
 pub mod sandbox;
 pub mod server;
+mod snapshot;
+mod stream_info;
+mod trace;
+mod upstream;

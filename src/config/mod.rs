@@ -8,6 +8,7 @@ mod api;
 pub mod check;
 mod document;
 mod inspect;
+pub mod lower;
 mod node;
 pub mod path;
 pub mod problem;

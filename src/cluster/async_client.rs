@@ -1,0 +1,45 @@
+//! spanway's own calls to clusters, such as exporting spans: from the main thread, never from a worker.
+
+use std::{io, sync::Arc, time::Duration};
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tonic::transport::{Channel, Endpoint};
+
+use super::{ClusterState, load_balancer::LoadBalancer};
+use crate::{
+    snapshot::cluster::UpstreamProtocol,
+    upstream::connect::{UpstreamStream, connect},
+};
+
+/// An HTTP/2 channel to whatever hosts the cluster has when it connects. It connects at the first call, and
+/// again after the connection is lost.
+pub(crate) fn grpc_channel(
+    cluster: Arc<ClusterState>,
+    authority: &str,
+) -> Result<Channel, tonic::transport::Error> {
+    let mut endpoint = Endpoint::from_shared(format!("http://{authority}"))
+        .or_else(|_| Endpoint::from_shared("http://cluster"))?
+        .connect_timeout(cluster.config.connect_timeout)
+        .http2_keep_alive_interval(Duration::from_secs(60));
+    if let UpstreamProtocol::Http2(options) = &cluster.config.protocol {
+        endpoint = endpoint
+            .initial_stream_window_size(options.initial_stream_window_bytes)
+            .initial_connection_window_size(options.initial_connection_window_bytes);
+    }
+    let connector = tower::service_fn(move |_: Uri| open(Arc::clone(&cluster)));
+    Ok(endpoint.connect_with_connector_lazy(connector))
+}
+
+async fn open(cluster: Arc<ClusterState>) -> io::Result<TokioIo<UpstreamStream>> {
+    let set = cluster.hosts.load_full();
+    // A choice among so few connections needs no balancer that lives on.
+    let start = LoadBalancer::new(cluster.config.policy, &set).pick(None).unwrap_or_default();
+    let host = set.hosts.get(start).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::NotFound, format!("cluster \"{}\" has no host", cluster.config.name))
+    })?;
+    let stream = connect(&host.address, &cluster.config)
+        .await
+        .map_err(|error| io::Error::other(format!("{}: {error}", host.address_text)))?;
+    Ok(TokioIo::new(stream))
+}

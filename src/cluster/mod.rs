@@ -1,0 +1,122 @@
+//! Clusters at work: hosts, the choice among them, limits, and each worker's pools.
+//!
+//! What all workers share of a cluster is [`ClusterState`]: its host set, replaced whole, and its limits, which
+//! are atomics. Balancers and pools belong to a worker ([`WorkerCluster`]) and are touched by it alone.
+
+pub(crate) mod async_client;
+pub(crate) mod circuit_breaker;
+pub(crate) mod discovery;
+pub(crate) mod host;
+pub(crate) mod load_balancer;
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use arc_swap::{ArcSwap, Guard};
+
+use self::{
+    circuit_breaker::CircuitBreakers,
+    host::{Host, HostSet},
+    load_balancer::LoadBalancer,
+};
+use crate::{
+    snapshot::{ClusterId, Snapshot, cluster::Cluster},
+    upstream::conn_pool::HostPool,
+};
+
+/// What all workers share of a cluster.
+#[derive(Debug)]
+pub(crate) struct ClusterState {
+    /// What it is.
+    pub(crate) config: Arc<Cluster>,
+    /// Its hosts now.
+    pub(crate) hosts: ArcSwap<HostSet>,
+    /// What is under way.
+    pub(crate) limits: CircuitBreakers,
+}
+
+impl ClusterState {
+    /// The state of each cluster of `snapshot`, in its order.
+    pub(crate) fn all(snapshot: &Snapshot) -> Vec<Arc<Self>> {
+        let state = |config: &Arc<Cluster>| {
+            Arc::new(Self {
+                hosts: ArcSwap::from_pointee(HostSet::initial(config)),
+                limits: CircuitBreakers::new(&config.thresholds),
+                config: Arc::clone(config),
+            })
+        };
+        snapshot.clusters.iter().map(state).collect()
+    }
+}
+
+/// All clusters as one worker sees them.
+#[derive(Debug)]
+pub(crate) struct ClusterManager {
+    clusters: Vec<WorkerCluster>,
+}
+
+impl ClusterManager {
+    /// For one worker.
+    pub(crate) fn new(states: &[Arc<ClusterState>]) -> Self {
+        Self { clusters: states.iter().map(|state| WorkerCluster::new(Arc::clone(state))).collect() }
+    }
+
+    /// The cluster of that id.
+    pub(crate) fn cluster(&self, id: ClusterId) -> Option<&WorkerCluster> {
+        self.clusters.get(id.0)
+    }
+}
+
+/// A cluster as one worker sees it.
+#[derive(Debug)]
+pub(crate) struct WorkerCluster {
+    /// What it shares with the others.
+    pub(crate) state: Arc<ClusterState>,
+    view: RefCell<HostView>,
+}
+
+/// A host set with this worker's balancer and pools for it.
+#[derive(Debug)]
+struct HostView {
+    set: Arc<HostSet>,
+    balancer: LoadBalancer,
+    /// One per host, in the order of the set.
+    pools: Vec<Rc<HostPool>>,
+}
+
+impl WorkerCluster {
+    fn new(state: Arc<ClusterState>) -> Self {
+        let view =
+            HostView { set: Arc::new(HostSet::default()), balancer: LoadBalancer::Empty, pools: Vec::new() };
+        Self { state, view: RefCell::new(view) }
+    }
+
+    /// Choose a host for a request; `None` if there is none. `hash` is what RING_HASH goes by.
+    pub(crate) fn choose_host(&self, hash: Option<u64>) -> Option<Rc<HostPool>> {
+        let mut view = self.view.borrow_mut();
+        let current = self.state.hosts.load();
+        if !Arc::ptr_eq(&current, &view.set) {
+            view.replace(Guard::into_inner(current), &self.state);
+        }
+        let index = view.balancer.pick(hash)?;
+        view.pools.get(index).cloned()
+    }
+}
+
+impl HostView {
+    /// Take a new host set; pools of hosts that stay are kept, with their connections.
+    fn replace(&mut self, set: Arc<HostSet>, state: &Arc<ClusterState>) {
+        let mut old = std::mem::take(&mut self.pools);
+        let mut pool = |host: &Arc<Host>| {
+            let known = old
+                .iter()
+                .position(|pool| pool.host.address == host.address && pool.host.hostname == host.hostname);
+            known.map_or_else(
+                || Rc::new(HostPool::new(Arc::clone(host), Arc::clone(state))),
+                |known| old.swap_remove(known),
+            )
+        };
+        self.pools = set.hosts.iter().map(&mut pool).collect();
+        self.balancer = LoadBalancer::new(state.config.policy, &set);
+        self.set = set;
+    }
+}

@@ -1,0 +1,344 @@
+//! Lowers HTTP connection managers.
+
+use std::{sync::Arc, time::Duration};
+
+use envoy_types::pb::envoy::{
+    config::{
+        core::v3::grpc_service::TargetSpecifier,
+        trace::v3::{OpenTelemetryConfig, tracing::http::ConfigType as TracerConfig},
+    },
+    extensions::{
+        filters::{
+            http::router::v3::Router,
+            network::http_connection_manager::v3::{
+                HttpConnectionManager as ProtoManager,
+                http_connection_manager::{
+                    CodecType as ProtoCodec, PathWithEscapedSlashesAction, RouteSpecifier,
+                    ServerHeaderTransformation as ProtoServerHeader, StripPortMode, Tracing as ProtoTracing,
+                },
+                http_filter::ConfigType as FilterConfig,
+            },
+        },
+        request_id::uuid::v3::UuidRequestIdConfig,
+    },
+    r#type::v3::Percent,
+};
+use http::HeaderValue;
+
+use super::{Lowering, cluster::http2_options, number, unpack};
+use crate::{
+    config::FieldPath,
+    snapshot::{
+        cluster::UpstreamProtocol,
+        listener::{
+            Cidr, ClientAddress, CodecType, EscapedSlashes, Http1Options, HttpConnectionManager,
+            InternalAddresses, Limits, Normalization, RequestIdOptions, ServerHeaderTransformation,
+            StripPort, Tracer, Tracing,
+        },
+    },
+};
+
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const MAX_HEADERS: u32 = 100;
+const MAX_HEADERS_KB: u32 = 60;
+const MAX_PATH_TAG: u32 = 256;
+/// Envoy waits for ever; a hanging collector would hold one batch for as long.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Lowering<'_> {
+    /// One connection manager; `None` if it has no routes to lower.
+    pub(super) fn http_connection_manager(
+        &mut self,
+        path: &FieldPath<'_>,
+        manager: &ProtoManager,
+    ) -> Option<HttpConnectionManager> {
+        let Some(RouteSpecifier::RouteConfig(routes)) = &manager.route_specifier else {
+            self.problems.push_with_hint(path, "no routes", "give them in route_config");
+            return None;
+        };
+        let router = self.router(path, manager);
+        let upgrades = manager.upgrade_configs.iter().map(|upgrade| {
+            let enabled = upgrade.enabled.as_ref().is_none_or(|enabled| enabled.value);
+            (upgrade.upgrade_type.to_ascii_lowercase().into(), enabled)
+        });
+        let text = |lowering: &mut Self, field: &str, text: &str| {
+            if text.is_empty() { None } else { lowering.header_value(&path.field(field), text) }
+        };
+        Some(HttpConnectionManager {
+            codec: match manager.codec_type() {
+                ProtoCodec::Http1 => CodecType::Http1,
+                ProtoCodec::Http2 => CodecType::Http2,
+                ProtoCodec::Auto | ProtoCodec::Http3 => CodecType::Auto,
+            },
+            routes: self.route_configuration(&path.field("route_config"), routes),
+            http1: self.http1(path, manager),
+            http2: http2_options(manager.http2_protocol_options.as_ref()),
+            server_name: text(self, "server_name", &manager.server_name)
+                .unwrap_or_else(|| HeaderValue::from_static("envoy")),
+            server_header: match manager.server_header_transformation() {
+                ProtoServerHeader::Overwrite => ServerHeaderTransformation::Overwrite,
+                ProtoServerHeader::AppendIfAbsent => ServerHeaderTransformation::AppendIfAbsent,
+                ProtoServerHeader::PassThrough => ServerHeaderTransformation::PassThrough,
+            },
+            via: text(self, "via", &manager.via),
+            add_user_agent: manager.add_user_agent.as_ref().is_some_and(|add| add.value),
+            limits: self.limits(path, manager),
+            client_address: self.client_address(path, manager),
+            normalization: normalization(manager),
+            request_id: self.request_id(path, manager),
+            local_reply: self
+                .local_reply(&path.field("local_reply_config"), manager.local_reply_config.as_ref()),
+            upgrades: upgrades.collect(),
+            tracing: manager
+                .tracing
+                .as_ref()
+                .and_then(|tracing| self.tracing(&path.field("tracing"), tracing)),
+            suppress_envoy_headers: router.suppress_envoy_headers,
+        })
+    }
+
+    /// The router, which must be the last filter and, until there are others, the only one.
+    fn router(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> Router {
+        let filters = path.field("http_filters");
+        let routers =
+            manager.http_filters.iter().enumerate().filter_map(|(index, filter)| match &filter.config_type {
+                Some(FilterConfig::TypedConfig(any)) => unpack::<Router>(any).map(|router| (index, router)),
+                _ => None,
+            });
+        let routers = routers.collect::<Vec<_>>();
+        if manager.http_filters.is_empty() {
+            self.problems.push_with_hint(
+                path,
+                "no HTTP filter, so that no request would be answered",
+                "give an envoy.filters.http.router",
+            );
+        }
+        for (index, filter) in manager.http_filters.iter().enumerate() {
+            let path = filters.index(index);
+            let is_router = routers.iter().any(|(place, _)| *place == index);
+            let last = index + 1 == manager.http_filters.len();
+            if filter.config_type.is_none() {
+                self.problems.push_with_hint(
+                    &path,
+                    "no configuration of the filter",
+                    "give its typed_config",
+                );
+            } else if is_router && !last {
+                self.problems
+                    .push(&path, format!("the router \"{}\" must be the last HTTP filter", filter.name));
+            } else if last && !is_router {
+                self.problems.push_with_hint(
+                    &path,
+                    format!("the last HTTP filter is \"{}\"", filter.name),
+                    "it must be an envoy.filters.http.router",
+                );
+            }
+        }
+        routers.into_iter().next_back().map(|(_, router)| router).unwrap_or_default()
+    }
+
+    fn http1(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> Http1Options {
+        let Some(options) = &manager.http_protocol_options else { return Http1Options::default() };
+        let path = path.field("http_protocol_options");
+        Http1Options {
+            accept_http_10: options.accept_http_10,
+            default_host: match options.default_host_for_http_10.as_str() {
+                "" => None,
+                host => self.header_value(&path.field("default_host_for_http_10"), host),
+            },
+            enable_trailers: options.enable_trailers,
+        }
+    }
+
+    fn limits(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> Limits {
+        let common = manager.common_http_protocol_options.clone().unwrap_or_default();
+        let common_path = path.field("common_http_protocol_options");
+        let stream_idle = manager.stream_idle_timeout.as_ref();
+        Limits {
+            connection_idle: self.timeout(
+                &common_path.field("idle_timeout"),
+                common.idle_timeout.as_ref(),
+                Some(IDLE_TIMEOUT),
+            ),
+            connection_duration: self.timeout(
+                &common_path.field("max_connection_duration"),
+                common.max_connection_duration.as_ref(),
+                None,
+            ),
+            requests_per_connection: common
+                .max_requests_per_connection
+                .map(|most| most.value)
+                .filter(|most| *most > 0),
+            headers_count: number(common.max_headers_count.as_ref(), MAX_HEADERS) as usize,
+            headers_bytes: number(manager.max_request_headers_kb.as_ref(), MAX_HEADERS_KB) as usize * 1024,
+            request_headers: self.timeout(
+                &path.field("request_headers_timeout"),
+                manager.request_headers_timeout.as_ref(),
+                None,
+            ),
+            request: self.timeout(&path.field("request_timeout"), manager.request_timeout.as_ref(), None),
+            stream_idle: self.timeout(
+                &path.field("stream_idle_timeout"),
+                stream_idle,
+                Some(STREAM_IDLE_TIMEOUT),
+            ),
+        }
+    }
+
+    fn client_address(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> ClientAddress {
+        let internal = manager.internal_address_config.clone().unwrap_or_default();
+        let ranges_path = path.field("internal_address_config.cidr_ranges");
+        let ranges = internal.cidr_ranges.iter().enumerate().filter_map(|(index, range)| {
+            let path = ranges_path.index(index);
+            let prefix = range.address_prefix.parse::<std::net::IpAddr>();
+            if prefix.is_err() {
+                self.problems.push(
+                    &path.field("address_prefix"),
+                    format!("\"{}\" is not an IP address", range.address_prefix),
+                );
+            }
+            let prefix = prefix.ok()?;
+            let most = if prefix.is_ipv4() { 32 } else { 128 };
+            let bits = number(range.prefix_len.as_ref(), 0);
+            if bits > most {
+                self.problems.push(
+                    &path.field("prefix_len"),
+                    format!("{bits} is more than the {most} bits there are"),
+                );
+            }
+            Some(Cidr { prefix, bits: u8::try_from(bits.min(most)).unwrap_or(u8::MAX) })
+        });
+        ClientAddress {
+            internal: InternalAddresses { ranges: ranges.collect(), unix_sockets: internal.unix_sockets },
+            use_remote_address: manager.use_remote_address.as_ref().is_some_and(|remote| remote.value),
+            trusted_hops: manager.xff_num_trusted_hops,
+            skip_xff_append: manager.skip_xff_append,
+        }
+    }
+
+    fn request_id(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> RequestIdOptions {
+        let extension =
+            manager.request_id_extension.as_ref().and_then(|extension| extension.typed_config.as_ref());
+        let config = match extension {
+            None => UuidRequestIdConfig::default(),
+            Some(any) => unpack::<UuidRequestIdConfig>(any).unwrap_or_else(|| {
+                self.problems
+                    .push(&path.field("request_id_extension"), "spanway makes request ids as UUIDs only");
+                UuidRequestIdConfig::default()
+            }),
+        };
+        RequestIdOptions {
+            generate: manager.generate_request_id.as_ref().is_none_or(|generate| generate.value),
+            preserve_external: manager.preserve_external_request_id,
+            always_set_in_response: manager.always_set_request_id_in_response,
+            pack_trace_reason: config.pack_trace_reason.as_ref().is_none_or(|pack| pack.value),
+            use_for_sampling: config.use_request_id_for_trace_sampling.as_ref().is_none_or(|used| used.value),
+        }
+    }
+
+    fn tracing(&mut self, path: &FieldPath<'_>, tracing: &ProtoTracing) -> Option<Tracing> {
+        let Some(provider) = &tracing.provider else {
+            self.problems.push_with_hint(
+                path,
+                "no tracer",
+                "give a provider, such as envoy.tracers.opentelemetry with a grpc_service",
+            );
+            return None;
+        };
+        let path = path.field("provider.typed_config");
+        let config = match &provider.config_type {
+            Some(TracerConfig::TypedConfig(any)) => unpack::<OpenTelemetryConfig>(any),
+            None => None,
+        };
+        let Some(config) = config else {
+            self.problems.push_with_hint(&path, "no configuration of the tracer", "give its typed_config");
+            return None;
+        };
+        Some(Tracing {
+            tracer: self.tracer(&path, &config)?,
+            // Envoy takes whole percents here.
+            client_sampling: percent(tracing.client_sampling.as_ref(), 100.0) / 100,
+            random_sampling: percent(tracing.random_sampling.as_ref(), 100.0),
+            overall_sampling: percent(tracing.overall_sampling.as_ref(), 100.0),
+            max_path_length: number(tracing.max_path_tag_length.as_ref(), MAX_PATH_TAG) as usize,
+        })
+    }
+
+    /// The tracer of that configuration; listeners that say the same share one.
+    fn tracer(&mut self, path: &FieldPath<'_>, config: &OpenTelemetryConfig) -> Option<Arc<Tracer>> {
+        let Some(service) = &config.grpc_service else {
+            self.problems.push_with_hint(path, "nowhere to send spans", "give a grpc_service");
+            return None;
+        };
+        let path = path.field("grpc_service");
+        let Some(TargetSpecifier::EnvoyGrpc(target)) = &service.target_specifier else { return None };
+        let name_path = path.field("envoy_grpc.cluster_name");
+        let cluster = self.cluster_id(&name_path, &target.cluster_name)?;
+        let speaks_http2 = self
+            .clusters
+            .get(cluster.0)
+            .is_some_and(|cluster| !matches!(cluster.protocol, UpstreamProtocol::Http1 { .. }));
+        if !speaks_http2 {
+            self.problems.push_with_hint(
+                &name_path,
+                format!("the cluster \"{}\" speaks HTTP/1.1, and gRPC needs HTTP/2", target.cluster_name),
+                "give the cluster http2_protocol_options in typed_extension_protocol_options",
+            );
+        }
+        let metadata = service
+            .initial_metadata
+            .iter()
+            .map(|header| (header.key.to_ascii_lowercase(), header.value.clone()));
+        let timeout = self.timeout(&path.field("timeout"), service.timeout.as_ref(), None);
+        let tracer = Tracer {
+            id: self.tracers.len(),
+            service_name: match config.service_name.as_str() {
+                "" => "unknown_service:envoy".into(),
+                name => name.into(),
+            },
+            cluster,
+            authority: match target.authority.as_str() {
+                "" => target.cluster_name.as_str().into(),
+                authority => authority.into(),
+            },
+            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
+            metadata: metadata.collect(),
+        };
+        let same =
+            self.tracers.iter().find(|known| Tracer { id: known.id, ..tracer.clone() } == ***known).cloned();
+        Some(same.unwrap_or_else(|| {
+            let tracer = Arc::new(tracer);
+            self.tracers.push(Arc::clone(&tracer));
+            tracer
+        }))
+    }
+}
+
+fn normalization(manager: &ProtoManager) -> Normalization {
+    Normalization {
+        normalize_path: manager.normalize_path.as_ref().is_some_and(|normalize| normalize.value),
+        merge_slashes: manager.merge_slashes,
+        escaped_slashes: match manager.path_with_escaped_slashes_action() {
+            PathWithEscapedSlashesAction::ImplementationSpecificDefault
+            | PathWithEscapedSlashesAction::KeepUnchanged => EscapedSlashes::Keep,
+            PathWithEscapedSlashesAction::RejectRequest => EscapedSlashes::Reject,
+            PathWithEscapedSlashesAction::UnescapeAndRedirect => EscapedSlashes::UnescapeAndRedirect,
+            PathWithEscapedSlashesAction::UnescapeAndForward => EscapedSlashes::UnescapeAndForward,
+        },
+        strip_port: match (&manager.strip_port_mode, manager.strip_matching_host_port) {
+            (Some(StripPortMode::StripAnyHostPort(true)), _) => StripPort::Any,
+            (_, true) => StripPort::Matching,
+            _ => StripPort::Keep,
+        },
+    }
+}
+
+/// A percentage in hundredths of a percent.
+fn percent(percent: Option<&Percent>, default: f64) -> u32 {
+    let value = percent.map_or(default, |percent| percent.value).clamp(0.0, 100.0);
+    // In range by the clamp above.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10,000")]
+    let hundredths = (value * 100.0).round() as u32;
+    hundredths
+}

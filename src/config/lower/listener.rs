@@ -1,0 +1,111 @@
+//! Lowers listeners.
+
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::{
+    config::{
+        core::v3::TrafficDirection as ProtoDirection,
+        listener::v3::{Listener as ProtoListener, filter::ConfigType},
+    },
+    extensions::filters::network::http_connection_manager::v3::HttpConnectionManager as ProtoManager,
+};
+
+use super::{Lowering, number, unpack};
+use crate::{
+    config::FieldPath,
+    snapshot::listener::{HttpConnectionManager, Listener, TrafficDirection},
+};
+
+const BUFFER_BYTES: u32 = 1 << 20;
+/// Enough for the system's own limit to count.
+const BACKLOG: u32 = 65_535;
+
+impl Lowering<'_> {
+    /// One listener for each address of the message.
+    pub(super) fn listener(&mut self, path: &FieldPath<'_>, listener: &ProtoListener) -> Vec<Listener> {
+        let Some(manager) = self.filter_chain(path, listener).map(Arc::new) else { return Vec::new() };
+        let mut addresses = Vec::new();
+        addresses.extend(self.address(&path.field("address"), listener.address.as_ref()));
+        let additional = path.field("additional_addresses");
+        for (index, address) in listener.additional_addresses.iter().enumerate() {
+            let path = additional.index(index);
+            addresses.extend(self.address(&path.field("address"), address.address.as_ref()));
+        }
+        let lowered = addresses.into_iter().map(|address| Listener {
+            name: match listener.name.as_str() {
+                "" => address.to_string().into(),
+                name => name.into(),
+            },
+            address,
+            direction: match listener.traffic_direction() {
+                ProtoDirection::Unspecified => TrafficDirection::Unspecified,
+                ProtoDirection::Inbound => TrafficDirection::Inbound,
+                ProtoDirection::Outbound => TrafficDirection::Outbound,
+            },
+            bind_to_port: listener.bind_to_port.as_ref().is_none_or(|bind| bind.value),
+            backlog: number(listener.tcp_backlog_size.as_ref(), BACKLOG),
+            buffer_limit_bytes: number(listener.per_connection_buffer_limit_bytes.as_ref(), BUFFER_BYTES),
+            manager: Arc::clone(&manager),
+        });
+        lowered.collect()
+    }
+
+    /// The HTTP connection manager of the listener's only filter chain.
+    fn filter_chain(
+        &mut self,
+        path: &FieldPath<'_>,
+        listener: &ProtoListener,
+    ) -> Option<HttpConnectionManager> {
+        let chains = path.field("filter_chains");
+        let first = chains.index(0);
+        let default = path.field("default_filter_chain");
+        let (path, chain) = match (listener.filter_chains.as_slice(), &listener.default_filter_chain) {
+            ([], None) => {
+                self.problems.push_with_hint(path, "no filter chain", "give one in filter_chains");
+                return None;
+            }
+            ([], Some(chain)) => (default, chain),
+            ([chain], _) => (first, chain),
+            _ => {
+                self.problems.push_with_hint(
+                    &chains.index(1),
+                    "a second filter chain, and nothing to choose by",
+                    "spanway takes one chain, which takes every connection",
+                );
+                return None;
+            }
+        };
+        let filters = path.field("filters");
+        match chain.filters.as_slice() {
+            [filter] => {
+                let path = filters.index(0);
+                let path = path.field("typed_config");
+                let manager = match &filter.config_type {
+                    Some(ConfigType::TypedConfig(any)) => unpack::<ProtoManager>(any),
+                    _ => None,
+                };
+                let Some(manager) = manager else {
+                    self.problems.push_with_hint(
+                        &path,
+                        "no configuration of the filter",
+                        "give its typed_config",
+                    );
+                    return None;
+                };
+                self.http_connection_manager(&path, &manager)
+            }
+            [] => {
+                self.problems.push_with_hint(
+                    &filters,
+                    "no network filter",
+                    "give an envoy.filters.network.http_connection_manager",
+                );
+                None
+            }
+            _ => {
+                self.problems.push(&filters.index(1), "nothing can follow the HTTP connection manager");
+                None
+            }
+        }
+    }
+}

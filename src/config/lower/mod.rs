@@ -1,0 +1,183 @@
+//! From the typed bootstrap to the [`Snapshot`]: everything is resolved, compiled and bounded here, once.
+//!
+//! Lowering adds what it finds wrong to a list and goes on with a stand-in, so that one run tells everything.
+//! It reads only fields that [`super::supported`] lists; the others were refused before.
+
+mod address;
+mod cluster;
+mod headers;
+mod http_connection_manager;
+mod listener;
+mod local_reply;
+mod matcher;
+mod route;
+
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+
+use envoy_types::pb::{
+    envoy::config::core::v3::{DataSource, data_source::Specifier},
+    google::protobuf::{Any, Duration as ProtoDuration, UInt32Value},
+};
+
+pub use self::address::{AddressMap, AddressMapError};
+use super::{FieldPath, Loaded, Problems};
+use crate::snapshot::{ClusterId, Node, Snapshot, cluster::Cluster, listener::Tracer};
+
+/// What the command line says over the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--service-node`, over `node.id`.
+    pub node: Option<String>,
+    /// `--service-cluster`, over `node.cluster`.
+    pub cluster: Option<String>,
+    /// `--service-zone`, over `node.locality.zone`.
+    pub zone: Option<String>,
+    /// `--map-address`.
+    pub addresses: AddressMap,
+}
+
+/// Lower what was loaded. Problems are added to `problems`, without places; with any, the snapshot is of no use.
+pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Problems) -> Snapshot {
+    let bootstrap = &loaded.bootstrap;
+    let mut lowering = Lowering {
+        problems,
+        addresses: &overrides.addresses,
+        clusters: Vec::new(),
+        cluster_index: HashMap::new(),
+        tracers: Vec::new(),
+    };
+    let resources = bootstrap.static_resources.clone().unwrap_or_default();
+    let path = FieldPath::ROOT.field("static_resources");
+    let clusters = path.field("clusters");
+    for (index, cluster) in resources.clusters.iter().enumerate() {
+        lowering.cluster(&clusters.index(index), cluster);
+    }
+    let listeners = path.field("listeners");
+    let mut lowered = Vec::new();
+    for (index, listener) in resources.listeners.iter().enumerate() {
+        let path = listeners.index(index);
+        for listener in lowering.listener(&path, listener) {
+            // Port 0 is another port each time.
+            let taken =
+                lowered.iter().any(|(_, other): &(usize, Arc<crate::snapshot::listener::Listener>)| {
+                    other.address == listener.address
+                        && listener.address.socket().is_none_or(|address| address.port() != 0)
+                });
+            if taken {
+                lowering.problems.push(
+                    &path.field("address"),
+                    format!("another listener has the address {} already", listener.address),
+                );
+            }
+            lowered.push((index, Arc::new(listener)));
+        }
+    }
+    let node = bootstrap.node.clone().unwrap_or_default();
+    let zone = node.locality.map(|locality| locality.zone).unwrap_or_default();
+    Snapshot {
+        node: Node {
+            id: overrides.node.clone().unwrap_or(node.id).into(),
+            cluster: overrides.cluster.clone().unwrap_or(node.cluster).into(),
+            zone: overrides.zone.clone().unwrap_or(zone).into(),
+        },
+        listeners: lowered.into_iter().map(|(_, listener)| listener).collect(),
+        clusters: lowering.clusters,
+        cluster_index: lowering.cluster_index,
+        tracers: lowering.tracers,
+    }
+}
+
+/// What lowering has so far.
+struct Lowering<'a> {
+    problems: &'a mut Problems,
+    addresses: &'a AddressMap,
+    clusters: Vec<Arc<Cluster>>,
+    cluster_index: HashMap<Arc<str>, ClusterId>,
+    tracers: Vec<Arc<Tracer>>,
+}
+
+impl Lowering<'_> {
+    /// The cluster of that name, or a problem of `path`.
+    fn cluster_id(&mut self, path: &FieldPath<'_>, name: &str) -> Option<ClusterId> {
+        let found = self.cluster_index.get(name).copied();
+        if found.is_none() {
+            let near = nearest(name, self.cluster_index.keys().map(|known| &**known));
+            let hint = match near {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => "the clusters are those of static_resources.clusters".to_owned(),
+            };
+            self.problems.push_with_hint(path, format!("unknown cluster \"{name}\""), hint);
+        }
+        found
+    }
+
+    /// The text that a data source names, or a problem of `path`.
+    fn data_source(&mut self, path: &FieldPath<'_>, source: &DataSource) -> Vec<u8> {
+        match &source.specifier {
+            None => Vec::new(),
+            Some(Specifier::InlineString(text)) => text.clone().into_bytes(),
+            Some(Specifier::InlineBytes(bytes)) => bytes.clone(),
+            Some(Specifier::Filename(name)) => std::fs::read(Path::new(name)).unwrap_or_else(|error| {
+                self.problems.push(&path.field("filename"), format!("cannot read \"{name}\": {error}"));
+                Vec::new()
+            }),
+            Some(Specifier::EnvironmentVariable(name)) => {
+                std::env::var(name).map(String::into_bytes).unwrap_or_else(|_| {
+                    self.problems.push(
+                        &path.field("environment_variable"),
+                        format!("the environment has no variable \"{name}\""),
+                    );
+                    Vec::new()
+                })
+            }
+        }
+    }
+
+    /// A duration, or a problem of `path` if it is negative.
+    fn duration(&mut self, path: &FieldPath<'_>, duration: &ProtoDuration) -> Duration {
+        let seconds = u64::try_from(duration.seconds);
+        let nanos = u32::try_from(duration.nanos);
+        if let (Ok(seconds), Ok(nanos)) = (seconds, nanos) {
+            return Duration::new(seconds, nanos);
+        }
+        self.problems.push(path, "a duration cannot be negative");
+        Duration::ZERO
+    }
+
+    /// A timeout: `default` where it is not set, none where it is zero.
+    fn timeout(
+        &mut self,
+        path: &FieldPath<'_>,
+        duration: Option<&ProtoDuration>,
+        default: Option<Duration>,
+    ) -> Option<Duration> {
+        match duration {
+            None => default,
+            Some(duration) => Some(self.duration(path, duration)).filter(|duration| !duration.is_zero()),
+        }
+    }
+}
+
+/// The message in `any`. Its bytes are those of the message its type URL names, as the reader has seen to; another
+/// type than `M` gives `None`.
+fn unpack<M: prost::Message + prost::Name + Default>(any: &Any) -> Option<M> {
+    let name = any.type_url.rsplit('/').next().unwrap_or_default();
+    if name != M::full_name() {
+        return None;
+    }
+    M::decode(&*any.value).ok()
+}
+
+/// A wrapper's number, or the default where it is not set.
+fn number(value: Option<&UInt32Value>, default: u32) -> u32 {
+    value.map_or(default, |value| value.value)
+}
+
+/// The name most like `name`, if one is like it at all.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= 1 + name.len() / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,433 @@
+//! Lowers routes: virtual hosts, matches, actions.
+
+use std::{collections::hash_map::Entry, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::{
+    config::{
+        core::v3::RuntimeFractionalPercent,
+        route::v3::{
+            DirectResponseAction, RedirectAction, Route as ProtoRoute, RouteAction as ProtoRouteAction,
+            RouteConfiguration as ProtoRouteConfiguration, RouteMatch as ProtoRouteMatch,
+            VirtualHost as ProtoVirtualHost, WeightedCluster as ProtoWeightedCluster,
+            redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier},
+            route::Action as ProtoAction,
+            route_action::{
+                ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier,
+                hash_policy::PolicySpecifier,
+            },
+            route_match::PathSpecifier,
+            virtual_host::TlsRequirementType,
+        },
+    },
+    r#type::{matcher::v3::RegexMatchAndSubstitute, v3::fractional_percent::DenominatorType},
+};
+use http::StatusCode;
+
+use super::{Lowering, headers::mutation_fields, number};
+use crate::{
+    config::FieldPath,
+    snapshot::route::{
+        Action, ClusterChoice, Decorator, DirectResponse, Domains, Fraction, HashPolicy, HashSource,
+        HostRewrite, IdleTimeout, PathMatch, PathRewrite, Redirect, RedirectPath, Route, RouteAction,
+        RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
+    },
+};
+
+const ROUTE_TIMEOUT: Duration = Duration::from_secs(15);
+const MAX_DIRECT_RESPONSE_BYTES: u32 = 4096;
+
+impl Lowering<'_> {
+    /// All routes of a connection manager.
+    pub(super) fn route_configuration(
+        &mut self,
+        path: &FieldPath<'_>,
+        config: &ProtoRouteConfiguration,
+    ) -> RouteConfiguration {
+        let context = RouteContext {
+            validate_clusters: config.validate_clusters.as_ref().is_none_or(|validate| validate.value),
+            max_direct_bytes: number(
+                config.max_direct_response_body_size_bytes.as_ref(),
+                MAX_DIRECT_RESPONSE_BYTES,
+            ) as usize,
+        };
+        let mut domains = Domains::default();
+        let hosts = path.field("virtual_hosts");
+        let virtual_hosts = config.virtual_hosts.iter().enumerate().map(|(index, host)| {
+            let path = hosts.index(index);
+            self.domains(&path.field("domains"), &mut domains, index, &host.domains);
+            self.virtual_host(&path, host, &context)
+        });
+        let virtual_hosts = virtual_hosts.collect();
+        domains.suffixes.sort_by_key(|(part, _)| std::cmp::Reverse(part.len()));
+        domains.prefixes.sort_by_key(|(part, _)| std::cmp::Reverse(part.len()));
+        let internal_only = path.field("internal_only_headers");
+        RouteConfiguration {
+            virtual_hosts,
+            domains,
+            ignore_port: config.ignore_port_in_host_matching,
+            headers: self.mutations(path, &mutation_fields!(config)),
+            most_specific_wins: config.most_specific_header_mutations_wins,
+            internal_only_headers: config
+                .internal_only_headers
+                .iter()
+                .enumerate()
+                .filter_map(|(index, name)| self.header_name(&internal_only.index(index), name))
+                .collect(),
+        }
+    }
+
+    fn domains(&mut self, path: &FieldPath<'_>, domains: &mut Domains, host: usize, list: &[String]) {
+        for (index, domain) in list.iter().enumerate() {
+            let path = path.index(index);
+            let domain = domain.to_ascii_lowercase();
+            let add = |list: &mut Vec<(Box<str>, usize)>, part: &str| {
+                let new = list.iter().all(|(known, _)| **known != *part);
+                list.push((part.into(), host));
+                new
+            };
+            let new = if domain == "*" {
+                domains.any.replace(host).is_none()
+            } else if let Some(suffix) = domain.strip_prefix('*') {
+                add(&mut domains.suffixes, suffix)
+            } else if let Some(prefix) = domain.strip_suffix('*') {
+                add(&mut domains.prefixes, prefix)
+            } else {
+                match domains.exact.entry(domain.as_str().into()) {
+                    Entry::Occupied(_) => false,
+                    Entry::Vacant(place) => {
+                        place.insert(host);
+                        true
+                    }
+                }
+            };
+            if !new {
+                self.problems.push_with_hint(
+                    &path,
+                    format!("the domain \"{domain}\" is taken already"),
+                    "a domain belongs to one virtual host of a route configuration",
+                );
+            }
+        }
+    }
+
+    fn virtual_host(
+        &mut self,
+        path: &FieldPath<'_>,
+        host: &ProtoVirtualHost,
+        context: &RouteContext,
+    ) -> VirtualHost {
+        let routes = path.field("routes");
+        VirtualHost {
+            routes: host
+                .routes
+                .iter()
+                .enumerate()
+                .filter_map(|(index, route)| self.route(&routes.index(index), route, context))
+                .collect(),
+            require_tls: host.require_tls() != TlsRequirementType::None,
+            headers: self.mutations(path, &mutation_fields!(host)),
+            include_request_attempt_count: host.include_request_attempt_count,
+            include_attempt_count_in_response: host.include_attempt_count_in_response,
+        }
+    }
+
+    fn route(&mut self, path: &FieldPath<'_>, route: &ProtoRoute, context: &RouteContext) -> Option<Route> {
+        let matcher = self.route_match(&path.field("match"), route.r#match.as_ref()?);
+        let action = match route.action.as_ref()? {
+            ProtoAction::Route(action) => {
+                Some(Action::Forward(Box::new(self.route_action(&path.field("route"), action, context))))
+            }
+            ProtoAction::Redirect(action) => {
+                Some(Action::Redirect(Box::new(self.redirect(&path.field("redirect"), action))))
+            }
+            ProtoAction::DirectResponse(action) => {
+                self.direct_response(&path.field("direct_response"), action, context).map(Action::Direct)
+            }
+            // Refused before.
+            ProtoAction::FilterAction(_) | ProtoAction::NonForwardingAction(_) => None,
+        };
+        let decorator = route.decorator.as_ref().and_then(|decorator| {
+            let operation_path = path.field("decorator");
+            Some(Decorator {
+                operation: decorator.operation.as_str().into(),
+                header: self.header_value(&operation_path.field("operation"), &decorator.operation)?,
+                propagate: decorator.propagate.as_ref().is_none_or(|propagate| propagate.value),
+            })
+        });
+        Some(Route {
+            name: route.name.as_str().into(),
+            matcher: matcher?,
+            action: action?,
+            headers: self.mutations(path, &mutation_fields!(route)),
+            decorator,
+        })
+    }
+
+    fn route_match(&mut self, path: &FieldPath<'_>, matcher: &ProtoRouteMatch) -> Option<RouteMatch> {
+        let path_match = match matcher.path_specifier.as_ref()? {
+            PathSpecifier::Prefix(prefix) => PathMatch::Prefix(prefix.as_str().into()),
+            PathSpecifier::Path(path) => PathMatch::Exact(path.as_str().into()),
+            PathSpecifier::SafeRegex(regex) => {
+                PathMatch::Regex(self.full_regex(&path.field("safe_regex"), regex)?)
+            }
+            PathSpecifier::PathSeparatedPrefix(prefix) => PathMatch::SeparatedPrefix(prefix.as_str().into()),
+            // Refused before.
+            PathSpecifier::ConnectMatcher(_) | PathSpecifier::PathMatchPolicy(_) => return None,
+        };
+        let (headers, queries) = (path.field("headers"), path.field("query_parameters"));
+        Some(RouteMatch {
+            path: path_match,
+            case_sensitive: matcher.case_sensitive.as_ref().is_none_or(|sensitive| sensitive.value),
+            headers: matcher
+                .headers
+                .iter()
+                .enumerate()
+                .filter_map(|(index, header)| self.header_matcher(&headers.index(index), header))
+                .collect(),
+            query_parameters: matcher
+                .query_parameters
+                .iter()
+                .enumerate()
+                .filter_map(|(index, query)| self.query_matcher(&queries.index(index), query))
+                .collect(),
+            grpc: matcher.grpc.is_some(),
+            fraction: matcher.runtime_fraction.as_ref().and_then(fraction),
+        })
+    }
+
+    fn route_action(
+        &mut self,
+        path: &FieldPath<'_>,
+        action: &ProtoRouteAction,
+        context: &RouteContext,
+    ) -> RouteAction {
+        let upgrades = action.upgrade_configs.iter().map(|upgrade| {
+            let enabled = upgrade.enabled.as_ref().is_none_or(|enabled| enabled.value);
+            (upgrade.upgrade_type.to_ascii_lowercase().into(), enabled)
+        });
+        RouteAction {
+            cluster: self.cluster_choice(path, action, context),
+            cluster_not_found: match action.cluster_not_found_response_code() {
+                ClusterNotFoundResponseCode::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+                ClusterNotFoundResponseCode::NotFound => StatusCode::NOT_FOUND,
+                ClusterNotFoundResponseCode::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+            path_rewrite: self.path_rewrite(path, &action.prefix_rewrite, action.regex_rewrite.as_ref()),
+            host_rewrite: self.host_rewrite(path, action),
+            append_x_forwarded_host: action.append_x_forwarded_host,
+            timeout: self.timeout(&path.field("timeout"), action.timeout.as_ref(), Some(ROUTE_TIMEOUT)),
+            idle_timeout: action.idle_timeout.as_ref().map(|idle| {
+                match self.timeout(&path.field("idle_timeout"), Some(idle), None) {
+                    None => IdleTimeout::Disabled,
+                    Some(idle) => IdleTimeout::After(idle),
+                }
+            }),
+            hash_policy: self.hash_policy(path, action),
+            upgrades: upgrades.collect(),
+        }
+    }
+
+    fn cluster_choice(
+        &mut self,
+        path: &FieldPath<'_>,
+        action: &ProtoRouteAction,
+        context: &RouteContext,
+    ) -> ClusterChoice {
+        let nothing = || ClusterChoice::One(Err("".into()));
+        match &action.cluster_specifier {
+            Some(ClusterSpecifier::Cluster(name)) if !context.validate_clusters => ClusterChoice::One(
+                self.cluster_index.get(name.as_str()).copied().ok_or_else(|| name.as_str().into()),
+            ),
+            Some(ClusterSpecifier::Cluster(name)) => {
+                ClusterChoice::One(self.cluster_id(&path.field("cluster"), name).ok_or_else(|| Arc::from("")))
+            }
+            Some(ClusterSpecifier::ClusterHeader(name)) => self
+                .header_name(&path.field("cluster_header"), name)
+                .map_or_else(nothing, ClusterChoice::Header),
+            Some(ClusterSpecifier::WeightedClusters(weighted)) => {
+                self.weighted_clusters(&path.field("weighted_clusters"), weighted)
+            }
+            _ => nothing(),
+        }
+    }
+
+    fn weighted_clusters(&mut self, path: &FieldPath<'_>, weighted: &ProtoWeightedCluster) -> ClusterChoice {
+        let list = path.field("clusters");
+        let mut clusters = Vec::new();
+        for (index, cluster) in weighted.clusters.iter().enumerate() {
+            let path = list.index(index);
+            let headers = self.mutations(&path, &mutation_fields!(cluster));
+            let weight = number(cluster.weight.as_ref(), 0);
+            if let Some(cluster) = self.cluster_id(&path.field("name"), &cluster.name) {
+                clusters.push(WeightedCluster { cluster, weight, headers });
+            }
+        }
+        let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
+        if total == 0 && clusters.len() == weighted.clusters.len() {
+            self.problems.push(path, "the weights of all clusters together are zero");
+        }
+        if total > u64::from(u32::MAX) {
+            self.problems
+                .push(path, format!("the weights of all clusters together are {total}, over {}", u32::MAX));
+        }
+        #[expect(deprecated, reason = "Envoy still checks it where it is given")]
+        if let Some(given) = &weighted.total_weight
+            && u64::from(given.value) != total
+            && clusters.len() == weighted.clusters.len()
+        {
+            self.problems.push(
+                &path.field("total_weight"),
+                format!("{} is not the sum of the weights, which is {total}", given.value),
+            );
+        }
+        ClusterChoice::Weighted { clusters, total }
+    }
+
+    fn path_rewrite(
+        &mut self,
+        path: &FieldPath<'_>,
+        prefix: &str,
+        regex: Option<&RegexMatchAndSubstitute>,
+    ) -> Option<PathRewrite> {
+        let rewrite = regex.and_then(|regex| {
+            let (regex, substitution) = self.substitution(&path.field("regex_rewrite"), regex)?;
+            Some(PathRewrite::Regex(regex, substitution))
+        });
+        if regex.is_some() && !prefix.is_empty() {
+            self.problems.push(&path.field("prefix_rewrite"), "regex_rewrite is set too; give one of them");
+        }
+        if prefix.is_empty() { rewrite } else { Some(PathRewrite::Prefix(prefix.into())) }
+    }
+
+    fn substitution(
+        &mut self,
+        path: &FieldPath<'_>,
+        rewrite: &RegexMatchAndSubstitute,
+    ) -> Option<(regex::Regex, Box<str>)> {
+        let regex = self.find_regex(&path.field("pattern"), rewrite.pattern.as_ref()?)?;
+        Some((regex, rewrite.substitution.as_str().into()))
+    }
+
+    fn host_rewrite(&mut self, path: &FieldPath<'_>, action: &ProtoRouteAction) -> Option<HostRewrite> {
+        match action.host_rewrite_specifier.as_ref()? {
+            HostRewriteSpecifier::HostRewriteLiteral(host) => {
+                self.header_value(&path.field("host_rewrite_literal"), host).map(HostRewrite::Literal)
+            }
+            HostRewriteSpecifier::AutoHostRewrite(auto) => auto.value.then_some(HostRewrite::Auto),
+            HostRewriteSpecifier::HostRewriteHeader(name) => {
+                self.header_name(&path.field("host_rewrite_header"), name).map(HostRewrite::Header)
+            }
+            HostRewriteSpecifier::HostRewritePathRegex(rewrite) => {
+                let (regex, substitution) =
+                    self.substitution(&path.field("host_rewrite_path_regex"), rewrite)?;
+                Some(HostRewrite::PathRegex(regex, substitution))
+            }
+            // Refused before.
+            _ => None,
+        }
+    }
+
+    fn hash_policy(&mut self, path: &FieldPath<'_>, action: &ProtoRouteAction) -> Vec<HashPolicy> {
+        let list = path.field("hash_policy");
+        let mut policies = Vec::new();
+        for (index, policy) in action.hash_policy.iter().enumerate() {
+            let path = list.index(index);
+            let source = match &policy.policy_specifier {
+                Some(PolicySpecifier::Header(header)) => self
+                    .header_name(&path.field("header.header_name"), &header.header_name)
+                    .map(HashSource::Header),
+                Some(PolicySpecifier::ConnectionProperties(properties)) => {
+                    properties.source_ip.then_some(HashSource::SourceIp)
+                }
+                Some(PolicySpecifier::QueryParameter(query)) => {
+                    Some(HashSource::QueryParameter(query.name.as_str().into()))
+                }
+                _ => None,
+            };
+            policies.extend(source.map(|source| HashPolicy { source, terminal: policy.terminal }));
+        }
+        policies
+    }
+
+    fn redirect(&mut self, path: &FieldPath<'_>, action: &RedirectAction) -> Redirect {
+        let path_rewrite = match &action.path_rewrite_specifier {
+            None => None,
+            Some(PathRewriteSpecifier::PathRedirect(path)) => Some(RedirectPath::Whole(path.as_str().into())),
+            Some(PathRewriteSpecifier::PrefixRewrite(prefix)) => {
+                Some(RedirectPath::Rewrite(PathRewrite::Prefix(prefix.as_str().into())))
+            }
+            Some(PathRewriteSpecifier::RegexRewrite(rewrite)) => {
+                let rewrite = self.substitution(&path.field("regex_rewrite"), rewrite);
+                rewrite.map(|(regex, text)| RedirectPath::Rewrite(PathRewrite::Regex(regex, text)))
+            }
+            // Refused before.
+            Some(PathRewriteSpecifier::PathRewrite(_)) => None,
+        };
+        let port = u16::try_from(action.port_redirect);
+        if port.is_err() {
+            self.problems.push(&path.field("port_redirect"), "ports end at 65535");
+        }
+        let text = |text: &str| (!text.is_empty()).then(|| text.into());
+        Redirect {
+            scheme: match &action.scheme_rewrite_specifier {
+                Some(SchemeRewriteSpecifier::HttpsRedirect(true)) => Some("https".into()),
+                Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)) => text(scheme),
+                _ => None,
+            },
+            host: text(&action.host_redirect),
+            port: port.ok().filter(|port| *port != 0),
+            path: path_rewrite,
+            status: match action.response_code() {
+                RedirectResponseCode::MovedPermanently => StatusCode::MOVED_PERMANENTLY,
+                RedirectResponseCode::Found => StatusCode::FOUND,
+                RedirectResponseCode::SeeOther => StatusCode::SEE_OTHER,
+                RedirectResponseCode::TemporaryRedirect => StatusCode::TEMPORARY_REDIRECT,
+                RedirectResponseCode::PermanentRedirect => StatusCode::PERMANENT_REDIRECT,
+            },
+            strip_query: action.strip_query,
+        }
+    }
+
+    fn direct_response(
+        &mut self,
+        path: &FieldPath<'_>,
+        action: &DirectResponseAction,
+        context: &RouteContext,
+    ) -> Option<DirectResponse> {
+        let body_path = path.field("body");
+        let body = action.body.as_ref().map(|body| self.data_source(&body_path, body)).unwrap_or_default();
+        if body.len() > context.max_direct_bytes {
+            self.problems.push_with_hint(
+                &body_path,
+                format!(
+                    "{} bytes are more than the {} that are allowed",
+                    body.len(),
+                    context.max_direct_bytes
+                ),
+                "raise max_direct_response_body_size_bytes of the route configuration",
+            );
+        }
+        let status = u16::try_from(action.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+        if status.is_none() {
+            self.problems.push(&path.field("status"), format!("{} is not an HTTP status", action.status));
+        }
+        Some(DirectResponse { status: status?, body: Bytes::from(body) })
+    }
+}
+
+/// What a route configuration says to all its routes.
+struct RouteContext {
+    validate_clusters: bool,
+    max_direct_bytes: usize,
+}
+
+fn fraction(percent: &RuntimeFractionalPercent) -> Option<Fraction> {
+    let percent = percent.default_value.as_ref()?;
+    let denominator = match percent.denominator() {
+        DenominatorType::Hundred => 100,
+        DenominatorType::TenThousand => 10_000,
+        DenominatorType::Million => 1_000_000,
+    };
+    Some(Fraction { numerator: percent.numerator, denominator })
+}

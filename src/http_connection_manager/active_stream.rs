@@ -1,0 +1,591 @@
+//! One request, from its headers to its response, in the order in which things happen to it.
+
+use std::{borrow::Cow, cell::Cell, convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_TYPE, DATE, HOST, SERVER, TRANSFER_ENCODING, UPGRADE},
+    request::Parts,
+    uri::PathAndQuery,
+};
+use hyper::body::Incoming;
+
+use super::{
+    Connection,
+    edge_headers::{Edge, append_via, remove_hop_by_hop, requested_upgrade},
+    local_reply::LocalReply,
+    path_normalization::{Normalized, normalize},
+    redirect,
+    response_body::{self, ResponseBody},
+    tunnel,
+};
+use crate::{
+    http_headers::{KEEP_ALIVE, PROXY_CONNECTION, X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
+    router::{
+        self, RouterContext,
+        header_transform::MutationLevels,
+        path_and_query,
+        route_matcher::{self, MatchContext, without_port},
+    },
+    snapshot::{
+        listener::{HttpConnectionManager, ServerHeaderTransformation, StripPort},
+        matcher::{RequestView, header_text},
+        route::{Action, HeaderMutations, IdleTimeout, Route, RouteAction, VirtualHost},
+    },
+    stream_info::{
+        StreamInfo,
+        deadline::{Deadlines, Expired, StreamTimer},
+        formatter::{FormatContext, PseudoHeaders},
+    },
+    trace::{
+        sampler,
+        stream::{Decoration, TracedRequest, decorate_request, decorate_response, note_grpc_status},
+    },
+    upstream::UpstreamBody,
+};
+
+/// A request's stream while its response is being made.
+pub(crate) struct ActiveStream {
+    connection: Rc<Connection>,
+    info: Rc<StreamInfo>,
+    end: StreamEnd,
+    /// A random number that stays the same for the stream.
+    random: u64,
+    grpc: bool,
+    /// What may be asked for once the request's own headers are gone upstream.
+    asked: Asked,
+    decoration: Decoration,
+}
+
+/// What of the request matters for the response.
+#[derive(Debug, Default)]
+struct Asked {
+    /// `x-request-id`, if it is to be returned.
+    request_id: Option<HeaderValue>,
+    /// The request as formats of response headers read it; kept only where there are such formats.
+    request: Option<Box<Parts>>,
+    /// `:scheme`
+    https: bool,
+}
+
+/// A response before the connection manager's own headers.
+enum Outcome<'a> {
+    /// A host's.
+    Upstream(Response<UpstreamBody>, Option<MutationLevels<'a>>, StreamTimer),
+    /// A host agreed to switch protocols.
+    Tunnel(Response<UpstreamBody>, Option<MutationLevels<'a>>),
+    /// Ours.
+    Local(LocalReply, Option<MutationLevels<'a>>),
+}
+
+/// What hyper calls for each request.
+pub(crate) async fn serve(
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let stream = ActiveStream::new(connection, &request);
+    Ok(stream.run(request).await)
+}
+
+impl ActiveStream {
+    fn new(connection: Rc<Connection>, request: &Request<Incoming>) -> Self {
+        let info = Rc::new(StreamInfo::new(Rc::clone(&connection.info), request.version()));
+        connection.stream_started();
+        Self {
+            end: StreamEnd(Rc::new(EndGuard {
+                connection: Rc::clone(&connection),
+                info: Rc::clone(&info),
+                bodiless: Cell::new(request.method() == Method::HEAD),
+            })),
+            random: fastrand::u64(..),
+            grpc: is_grpc(request.headers()),
+            asked: Asked::default(),
+            decoration: Decoration::default(),
+            connection,
+            info,
+        }
+    }
+
+    /// Request in, response out.
+    async fn run(mut self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let connection = Rc::clone(&self.connection);
+        let manager = &*connection.listener.manager;
+        let (mut parts, body) = request.into_parts();
+        if http_body::Body::is_end_stream(&body) {
+            self.info.end_request();
+        }
+        self.info.deadlines.set(Deadlines {
+            request: manager.limits.request,
+            route: None,
+            idle: manager.limits.stream_idle,
+        });
+        let outcome = match self.admit(manager, &mut parts) {
+            Ok(upgrade) => self.route(&connection, parts, body, upgrade).await,
+            Err(reply) => Outcome::Local(reply, None),
+        };
+        self.respond(manager, outcome)
+    }
+
+    /// Check and clean the request's headers; the name of an upgrade that it asks for and may have.
+    fn admit(
+        &mut self,
+        manager: &HttpConnectionManager,
+        parts: &mut Parts,
+    ) -> Result<Option<String>, LocalReply> {
+        if parts.version == Version::HTTP_10 && !manager.http1.accept_http_10 {
+            return Err(LocalReply::low_version());
+        }
+        if parts.headers.len() > manager.limits.headers_count {
+            return Err(LocalReply::too_many_headers());
+        }
+        set_authority(manager, parts)?;
+        if parts.method == Method::CONNECT {
+            return Err(LocalReply::no_connect_route());
+        }
+        if !path_and_query(&parts.uri).starts_with('/') {
+            return Err(LocalReply::not_a_path());
+        }
+        match normalize(&manager.normalization, path_and_query(&parts.uri)) {
+            Normalized::Path(Cow::Borrowed(_)) => {}
+            Normalized::Path(Cow::Owned(path)) => {
+                parts.uri = PathAndQuery::from_maybe_shared(path).map_err(|_| LocalReply::bad_path())?.into();
+            }
+            Normalized::Redirect(path) => return Err(LocalReply::normalized_redirect(&path)),
+            Normalized::Reject => return Err(LocalReply::bad_path()),
+        }
+        strip_port(manager.normalization.strip_port, &self.connection, parts);
+
+        let upgrade = requested_upgrade(&parts.method, &parts.headers);
+        remove_hop_by_hop(&mut parts.headers, upgrade.is_some());
+        let services = &self.connection.services;
+        let edge = Edge {
+            peer: self.info.connection.peer,
+            own_ip: services.own_ip,
+            manager,
+            node: &services.snapshot.node,
+        };
+        let client = edge.mutate_request(&mut parts.headers);
+        self.info.remote.set(client.address);
+        let forced = parts.headers.contains_key(X_ENVOY_FORCE_TRACE);
+        if manager.request_id.always_set_in_response || forced {
+            self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
+        }
+        self.asked.https = parts
+            .headers
+            .get(X_FORWARDED_PROTO)
+            .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
+            || parts.uri.scheme_str() == Some("https");
+        Ok(upgrade)
+    }
+
+    /// Find the request's route, start its span, and do what the route says.
+    async fn route<'a>(
+        &mut self,
+        connection: &'a Connection,
+        mut parts: Parts,
+        body: Incoming,
+        upgrade: Option<String>,
+    ) -> Outcome<'a> {
+        let manager: &HttpConnectionManager = &connection.listener.manager;
+        let found = {
+            let request = self.view(&parts);
+            let context = MatchContext { random: self.random, grpc: self.grpc };
+            route_matcher::find(&manager.routes, &request, context)
+        };
+        let route = found.and_then(|(_, route)| route);
+        if let Some(route) = route {
+            self.info.route_name.replace(std::sync::Arc::clone(&route.name));
+        }
+        self.start_span(connection, &mut parts, route);
+
+        let Some((virtual_host, route)) = found else { return Outcome::Local(LocalReply::no_route(), None) };
+        if virtual_host.require_tls && !self.asked.https {
+            return Outcome::Local(redirect::to_https(&self.view(&parts)), None);
+        }
+        let Some(route) = route else { return Outcome::Local(LocalReply::no_route(), None) };
+        let levels = |weighted_cluster| MutationLevels {
+            weighted_cluster,
+            route: &route.headers,
+            virtual_host: &virtual_host.headers,
+            config: &manager.routes,
+        };
+        match &route.action {
+            Action::Forward(action) => {
+                let allowed = upgrade.as_deref().is_none_or(|name| is_allowed(name, action, manager));
+                if !allowed {
+                    return Outcome::Local(LocalReply::upgrade_refused(), None);
+                }
+                self.keep_request(&levels(None), &parts);
+                self.forward(connection, (virtual_host, route, action), parts, body, upgrade.is_some()).await
+            }
+            Action::Redirect(action) => {
+                let reply = redirect::reply(action, &route.matcher.path, &self.view(&parts));
+                self.keep_request(&levels(None), &parts);
+                Outcome::Local(self.closing_if_unread(reply), Some(levels(None)))
+            }
+            Action::Direct(action) => {
+                self.keep_request(&levels(None), &parts);
+                let reply = LocalReply::direct(action.status, &action.body);
+                Outcome::Local(self.closing_if_unread(reply), Some(levels(None)))
+            }
+        }
+    }
+
+    /// Decide whether the request is traced, and start its span.
+    fn start_span(&mut self, connection: &Connection, parts: &mut Parts, route: Option<&Route>) {
+        let manager: &HttpConnectionManager = &connection.listener.manager;
+        let Some(tracing) = &manager.tracing else { return };
+        let direction = connection.listener.direction;
+        let decorator = route.and_then(|route| route.decorator.as_ref());
+        let reason =
+            sampler::decide(&mut parts.headers, tracing, &manager.request_id, |below| fastrand::u32(..below));
+        if let Some(id) = &mut self.asked.request_id
+            && let Some(packed) = parts.headers.get(X_REQUEST_ID)
+        {
+            id.clone_from(packed);
+        }
+        let request = TracedRequest {
+            tracing,
+            direction,
+            traced: reason.traced(),
+            headers: &parts.headers,
+            pseudo: self.pseudo(parts),
+            method: &parts.method,
+            decorator,
+            grpc: self.grpc,
+        };
+        let mut span = crate::trace::stream::start(&request, &self.info);
+        self.decoration = decorate_request(&mut parts.headers, direction, decorator, span.as_deref_mut());
+        self.info.span.replace(span);
+    }
+
+    /// Send the request on and wait for its response's headers, under the stream's deadlines.
+    async fn forward<'a>(
+        &self,
+        connection: &'a Connection,
+        (virtual_host, route, action): (&'a VirtualHost, &'a Route, &'a RouteAction),
+        mut parts: Parts,
+        body: Incoming,
+        upgrade: bool,
+    ) -> Outcome<'a> {
+        let manager: &HttpConnectionManager = &connection.listener.manager;
+        let info = &self.info;
+        let context = RouterContext {
+            info,
+            clusters: &connection.services.clusters,
+            snapshot: &connection.services.snapshot,
+            config: &manager.routes,
+            virtual_host,
+            route,
+            random: self.random,
+            scheme: if self.asked.https { "https" } else { "http" },
+            suppress_envoy_headers: manager.suppress_envoy_headers,
+        };
+        let target = match router::choose_cluster(action, &parts.headers, &context) {
+            Ok(target) => target,
+            Err(failure) => return Outcome::Local(failure.into(), None),
+        };
+        let levels = router::mutation_levels(target.mutations, &context);
+        let deadlines = info.deadlines.get();
+        info.deadlines.set(Deadlines {
+            // A tunnel lives as long as it moves.
+            route: action.timeout.filter(|_| !upgrade),
+            idle: match action.idle_timeout {
+                None => deadlines.idle,
+                Some(IdleTimeout::Disabled) => None,
+                Some(IdleTimeout::After(idle)) => Some(idle),
+            },
+            ..deadlines
+        });
+        let client_upgrade =
+            upgrade.then(|| parts.extensions.remove::<hyper::upgrade::OnUpgrade>()).flatten();
+        parts.extensions.clear();
+
+        let mut timer = StreamTimer::default();
+        let mut exchange = pin!(router::forward(action, &target, parts, body, &context));
+        let outcome = poll_fn(|cx| {
+            if let Poll::Ready(outcome) = exchange.as_mut().poll(cx) {
+                return Poll::Ready(Ok(outcome));
+            }
+            if info.request_end.get().is_none() {
+                info.waiter.replace(Some(cx.waker().clone()));
+            }
+            timer.poll_expired(cx, info).map(Err)
+        })
+        .await;
+        let levels = Some(levels).filter(MutationLevels::change_responses);
+        match outcome {
+            Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                match client_upgrade {
+                    Some(client) => {
+                        let mut response = response;
+                        tunnel::join(client, &mut response, self.end.clone(), info.deadlines.get().idle);
+                        Outcome::Tunnel(response, levels)
+                    }
+                    // A host that switches unasked has lost its mind; what follows is no HTTP.
+                    None => Outcome::Local(
+                        router::RouterFailure::Upstream(crate::upstream::Failure::Protocol).into(),
+                        levels,
+                    ),
+                }
+            }
+            Ok(Ok(response)) => Outcome::Upstream(response, levels, timer),
+            Ok(Err(failure)) => {
+                let reply = LocalReply::from(failure);
+                Outcome::Local(self.closing_if_unread(reply), levels)
+            }
+            Err(expired) => {
+                let reply = LocalReply::expired(expired, info);
+                Outcome::Local(reply, levels.filter(|_| expired == Expired::Route))
+            }
+        }
+    }
+
+    /// Make the client's response of an outcome.
+    fn respond(mut self, manager: &HttpConnectionManager, outcome: Outcome<'_>) -> Response<ResponseBody> {
+        let response = match outcome {
+            Outcome::Local(reply, levels) => {
+                let mut response = {
+                    let context = self.format_context(None);
+                    let mut response = reply.into_response(&manager.local_reply, self.grpc, &context);
+                    if let Some(levels) = levels {
+                        levels.apply_to_response(response.headers_mut(), &context);
+                    }
+                    response
+                };
+                self.finish_headers(manager, response.headers_mut(), false);
+                let end = self.end.clone();
+                response.map(|body| ResponseBody::local(body, end))
+            }
+            Outcome::Upstream(mut response, levels, timer) => {
+                response.extensions_mut().clear();
+                // hyper reads no body of these, and so never asks for their end.
+                if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+                    self.end.0.bodiless.set(true);
+                }
+                self.accept_response(&mut response, levels);
+                self.finish_headers(manager, response.headers_mut(), false);
+                let trailers = self.info.protocol == Version::HTTP_2 || manager.http1.enable_trailers;
+                if self.info.request_end.get().is_none() && self.info.protocol != Version::HTTP_2 {
+                    // The rest of the request is not wanted any more, and the connection cannot be used without it.
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                let end = self.end.clone();
+                response.map(|body| ResponseBody::upstream(body, timer, trailers, end))
+            }
+            Outcome::Tunnel(mut response, levels) => {
+                response.extensions_mut().clear();
+                self.accept_response(&mut response, levels);
+                self.finish_headers(manager, response.headers_mut(), true);
+                let (parts, body) = response.into_parts();
+                body.into_tunnel();
+                let end = self.end.clone();
+                Response::from_parts(parts, ResponseBody::local(bytes::Bytes::new(), end))
+            }
+        };
+        self.info.status.set(response.status().as_u16());
+        response
+    }
+
+    /// What a host's response tells, and the route's changes of it.
+    fn accept_response(&self, response: &mut Response<UpstreamBody>, levels: Option<MutationLevels<'_>>) {
+        self.info.status.set(response.status().as_u16());
+        self.info.details.set("via_upstream");
+        if self.grpc {
+            note_grpc_status(&self.info, response.headers());
+        }
+        if let Some(levels) = levels {
+            let before = response.headers().clone();
+            let context = self.format_context(Some(&before));
+            levels.apply_to_response(response.headers_mut(), &context);
+        }
+    }
+
+    /// The connection manager's own headers, on each response.
+    fn finish_headers(&mut self, manager: &HttpConnectionManager, headers: &mut HeaderMap, upgrade: bool) {
+        let close = headers.get(CONNECTION).is_some_and(|value| value == "close") && !self.is_from_host();
+        if !upgrade {
+            headers.remove(CONNECTION);
+            headers.remove(UPGRADE);
+        }
+        for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING] {
+            headers.remove(name);
+        }
+        if !headers.contains_key(DATE) {
+            headers.insert(DATE, self.connection.services.date.now(self.info.start_time));
+        }
+        match manager.server_header {
+            ServerHeaderTransformation::Overwrite => {
+                drop(headers.insert(SERVER, manager.server_name.clone()))
+            }
+            ServerHeaderTransformation::AppendIfAbsent => {
+                headers.entry(SERVER).or_insert_with(|| manager.server_name.clone());
+            }
+            ServerHeaderTransformation::PassThrough => {}
+        }
+        if let Some(id) = self.asked.request_id.take() {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        if let Some(via) = &manager.via {
+            append_via(headers, via);
+        }
+        if manager.tracing.is_some() {
+            let direction = self.connection.listener.direction;
+            let decoration = std::mem::take(&mut self.decoration);
+            decorate_response(headers, direction, decoration, self.info.span.borrow_mut().as_deref_mut());
+        }
+        if (close || self.connection.is_last_response()) && self.info.protocol != Version::HTTP_2 && !upgrade
+        {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.info.protocol == Version::HTTP_2 {
+            headers.remove(CONNECTION);
+        }
+    }
+
+    /// Whether a host made the response: then its `connection` speaks of its own connection only.
+    fn is_from_host(&self) -> bool {
+        self.info.details.get() == "via_upstream"
+    }
+
+    /// A reply before the request is complete leaves a connection whose next request cannot be found.
+    fn closing_if_unread(&self, mut reply: LocalReply) -> LocalReply {
+        reply.close |= self.info.request_end.get().is_none();
+        reply
+    }
+
+    /// Keep the request for formats of response headers, if there are any.
+    fn keep_request(&mut self, levels: &MutationLevels<'_>, parts: &Parts) {
+        let weighted = |mutations: &HeaderMutations| !mutations.response_add.is_empty();
+        let manager = &self.connection.listener.manager;
+        let wanted = levels.change_responses()
+            || weighted(levels.route)
+            || manager.local_reply.body_format.is_some()
+            || !manager.local_reply.mappers.is_empty();
+        if wanted {
+            let mut kept = Request::new(()).into_parts().0;
+            kept.method = parts.method.clone();
+            kept.uri = parts.uri.clone();
+            kept.headers = parts.headers.clone();
+            self.asked.request = Some(Box::new(kept));
+        }
+    }
+
+    fn format_context<'a>(&'a self, response: Option<&'a HeaderMap>) -> FormatContext<'a> {
+        let request = self.asked.request.as_deref();
+        FormatContext {
+            info: &self.info,
+            request: request.map_or(&self.connection.services.no_headers, |parts| &parts.headers),
+            pseudo: request.map_or_else(PseudoHeaders::default, |parts| self.pseudo(parts)),
+            response,
+        }
+    }
+
+    fn pseudo<'p>(&self, parts: &'p Parts) -> PseudoHeaders<'p> {
+        PseudoHeaders {
+            method: parts.method.as_str(),
+            path: path_and_query(&parts.uri),
+            authority: parts.headers.get(HOST).map_or("", header_text),
+            scheme: if self.asked.https { "https" } else { "http" },
+        }
+    }
+
+    fn view<'p>(&self, parts: &'p Parts) -> RequestView<'p> {
+        let PseudoHeaders { method, path, authority, scheme } = self.pseudo(parts);
+        RequestView { path_and_query: path, method, authority, scheme, headers: &parts.headers }
+    }
+}
+
+/// Bring the authority to where all later steps look for it: the `host` header. The URI keeps path and query.
+fn set_authority(manager: &HttpConnectionManager, parts: &mut Parts) -> Result<(), LocalReply> {
+    if let Some(authority) = parts.uri.authority() {
+        // Absolute form and HTTP/2: the target's authority wins (RFC 9112, 3.2.2).
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| LocalReply::invalid_authority())?;
+        parts.headers.insert(HOST, host);
+        if parts.method != Method::CONNECT {
+            let path = parts.uri.path_and_query().cloned();
+            parts.uri = path.unwrap_or_else(|| PathAndQuery::from_static("/")).into();
+        }
+    }
+    match parts.headers.get(HOST) {
+        Some(host) if !is_host(host.as_bytes()) => return Err(LocalReply::invalid_authority()),
+        Some(_) => {}
+        None => {
+            let default = manager.http1.default_host.clone().filter(|_| parts.version == Version::HTTP_10);
+            parts.headers.insert(HOST, default.ok_or(LocalReply::missing_host())?);
+        }
+    }
+    if parts.headers.get_all(HOST).iter().nth(1).is_some() {
+        // RFC 9112, 3.2: more than one is refused. (Envoy joins them.)
+        return Err(LocalReply::invalid_authority());
+    }
+    Ok(())
+}
+
+/// Whether it can be a host with port; empty is allowed (RFC 9110, 7.2).
+fn is_host(host: &[u8]) -> bool {
+    host.iter().all(|byte| {
+        byte.is_ascii_graphic() && !matches!(byte, b'/' | b'<' | b'>' | b'\\' | b'"' | b'#' | b'?' | b',')
+    })
+}
+
+fn strip_port(option: StripPort, connection: &Connection, parts: &mut Parts) {
+    if option == StripPort::Keep {
+        return;
+    }
+    let Some(host) = parts.headers.get(HOST) else { return };
+    let text = header_text(host);
+    let stripped = without_port(text);
+    let Some(port) = text.get(stripped.len() + 1..) else { return };
+    let own = connection.info.local.socket().map(|address| address.port());
+    if (option == StripPort::Any || port.parse().ok() == own)
+        && let Ok(host) = HeaderValue::from_str(stripped)
+    {
+        parts.headers.insert(HOST, host);
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let Some(kind) =
+        headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"))
+    else {
+        return false;
+    };
+    matches!(kind.first(), None | Some(b'+' | b';'))
+}
+
+fn is_allowed(upgrade: &str, action: &RouteAction, manager: &HttpConnectionManager) -> bool {
+    let listed = |list: &[(Box<str>, bool)]| {
+        list.iter().find(|(name, _)| **name == *upgrade).map(|(_, enabled)| *enabled)
+    };
+    listed(&action.upgrades).or_else(|| listed(&manager.upgrades)).unwrap_or(false)
+}
+
+/// Ends the stream when the last of its owners goes: the body of its response, or its tunnel.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamEnd(Rc<EndGuard>);
+
+#[derive(Debug)]
+struct EndGuard {
+    connection: Rc<Connection>,
+    info: Rc<StreamInfo>,
+    bodiless: Cell<bool>,
+}
+
+impl StreamEnd {
+    /// The stream.
+    pub(crate) fn info(&self) -> &Rc<StreamInfo> {
+        &self.0.info
+    }
+
+    /// Whether its response has no body, whatever its headers say.
+    pub(crate) fn bodiless(&self) -> bool {
+        self.0.bodiless.get()
+    }
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        response_body::finish(&self.connection, &self.info);
+    }
+}

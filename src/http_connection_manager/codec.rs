@@ -1,0 +1,237 @@
+//! hyper's servers on a client's connection: which HTTP it speaks, with which limits.
+
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::Service,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::{TcpStream, UnixStream},
+};
+
+use super::{Connection, active_stream};
+use crate::{
+    snapshot::listener::{CodecType, HttpConnectionManager},
+    upstream::LocalExecutor,
+};
+
+/// What an HTTP/2 connection opens with (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes that hyper buffers of a connection before there is back-pressure, unless the listener allows fewer.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// What hyper needs at least.
+const MIN_BUFFER_BYTES: usize = 8 * 1024;
+
+/// Which HTTP a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.0 and 1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// Find out which HTTP a connection speaks; what is read for that is read again by the codec.
+pub(crate) async fn detect(codec: CodecType, stream: &mut DownstreamStream) -> io::Result<Protocol> {
+    match codec {
+        CodecType::Http1 => return Ok(Protocol::Http1),
+        CodecType::Http2 => return Ok(Protocol::Http2),
+        CodecType::Auto => {}
+    }
+    let mut seen = [0; PREFACE.len()];
+    let mut length = 0;
+    loop {
+        let Some(room) = seen.get_mut(length..) else { break };
+        let read = stream.socket.read(room).await?;
+        length += read;
+        let so_far = seen.get(..length).unwrap_or_default();
+        if read == 0 || !PREFACE.starts_with(so_far) || length == PREFACE.len() {
+            break;
+        }
+    }
+    stream.prefix = seen.get(..length).unwrap_or_default().to_vec();
+    stream.read_any.store(length > 0, Ordering::Relaxed);
+    Ok(if length == PREFACE.len() && seen == *PREFACE { Protocol::Http2 } else { Protocol::Http1 })
+}
+
+/// hyper's HTTP/1 server on a connection.
+pub(crate) type Http1Server = http1::UpgradeableConnection<TokioIo<DownstreamStream>, StreamService>;
+/// hyper's HTTP/2 server on a connection.
+pub(crate) type Http2Server = http2::Connection<TokioIo<DownstreamStream>, StreamService, LocalExecutor>;
+
+/// Serve HTTP/1.
+pub(crate) fn http1(stream: DownstreamStream, connection: Rc<Connection>) -> Http1Server {
+    let limits = &connection.listener.manager.limits;
+    let buffer = BUFFER_BYTES.min(connection.listener.buffer_limit_bytes as usize).max(MIN_BUFFER_BYTES);
+    http1::Builder::new()
+        .max_headers(limits.headers_count)
+        .max_header_size(limits.headers_bytes)
+        // The headers must fit in whatever the buffer is.
+        .max_buf_size(buffer.max(limits.headers_bytes + MIN_BUFFER_BYTES))
+        // Timeouts are the connection manager's own, see `drive`.
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(stream), StreamService(connection))
+        .with_upgrades()
+}
+
+/// Serve HTTP/2.
+pub(crate) fn http2(stream: DownstreamStream, connection: Rc<Connection>) -> Http2Server {
+    let manager: &HttpConnectionManager = &connection.listener.manager;
+    http2::Builder::new(LocalExecutor)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(manager.http2.max_concurrent_streams)
+        .initial_stream_window_size(manager.http2.initial_stream_window_bytes)
+        .initial_connection_window_size(manager.http2.initial_connection_window_bytes)
+        .max_header_list_size(u32::try_from(manager.limits.headers_bytes).unwrap_or(u32::MAX))
+        .max_send_buf_size(BUFFER_BYTES.min(connection.listener.buffer_limit_bytes as usize))
+        .serve_connection(TokioIo::new(stream), StreamService(connection))
+}
+
+/// What hyper calls for each request of a connection.
+#[derive(Debug)]
+pub(crate) struct StreamService(Rc<Connection>);
+
+impl Service<Request<Incoming>> for StreamService {
+    type Response = hyper::Response<super::response_body::ResponseBody>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // Boxed, so that an idle connection does not carry the room of a stream.
+        Box::pin(active_stream::serve(Rc::clone(&self.0), request))
+    }
+}
+
+/// A client's connection, as hyper reads and writes it.
+#[derive(Debug)]
+pub(crate) struct DownstreamStream {
+    socket: Socket,
+    /// Bytes that were read to detect the protocol, to be read again.
+    prefix: Vec<u8>,
+    /// Set when anything is read: it tells whether a request has begun to come in. Shared with the connection,
+    /// and atomic only because hyper wants upgradable connections to be able to change threads.
+    read_any: Arc<AtomicBool>,
+}
+
+/// What a listener accepts.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    /// On a TCP listener.
+    Tcp(TcpStream),
+    /// On a unix socket.
+    Unix(UnixStream),
+}
+
+impl DownstreamStream {
+    /// For a connection that has just been accepted.
+    pub(crate) fn new(socket: Socket) -> Self {
+        Self { socket, prefix: Vec::new(), read_any: Arc::default() }
+    }
+
+    /// The flag that is set when anything is read.
+    pub(crate) fn read_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.read_any)
+    }
+}
+
+impl AsyncRead for DownstreamStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.prefix.is_empty() {
+            let length = this.prefix.len().min(buf.remaining());
+            buf.put_slice(this.prefix.get(..length).unwrap_or_default());
+            this.prefix.drain(..length);
+            if this.prefix.is_empty() {
+                this.prefix = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        std::task::ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
+        if buf.filled().len() > before && !this.read_any.load(Ordering::Relaxed) {
+            this.read_any.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for DownstreamStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Neither kind of socket buffers in the process.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Request headers at the edge: who the client is, what it may say, `x-request-id`.
+//!
+//! Names follow Envoy: an *internal* request comes from an address that the configuration calls internal; an
+//! *edge* request is one that is not, on a listener that faces clients (`use_remote_address`).
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA},
+};
+use uuid::Uuid;
+
+use crate::{
+    http_headers::{
+        HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, X_ENVOY_DECORATOR_OPERATION,
+        X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, X_ENVOY_DOWNSTREAM_SERVICE_NODE, X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+        X_ENVOY_EXTERNAL_ADDRESS, X_ENVOY_FORCE_TRACE, X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT, X_ENVOY_INTERNAL,
+        X_ENVOY_IP_TAGS, X_ENVOY_MAX_RETRIES, X_ENVOY_ORIGINAL_PATH, X_ENVOY_ORIGINAL_URL,
+        X_ENVOY_RETRIABLE_HEADER_NAMES, X_ENVOY_RETRIABLE_STATUS_CODES, X_ENVOY_RETRY_GRPC_ON,
+        X_ENVOY_RETRY_ON, X_ENVOY_UPSTREAM_ALT_STAT_NAME, X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
+        X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE, X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS, X_FORWARDED_FOR,
+        X_FORWARDED_PROTO, X_REQUEST_ID,
+    },
+    snapshot::{
+        Node,
+        listener::{ClientAddress, HttpConnectionManager, InternalAddresses},
+        matcher::header_text,
+    },
+    trace::sampler::{TraceReason, pack_reason},
+};
+
+/// Headers that only internal clients may send.
+const INTERNAL_ONLY: [HeaderName; 14] = [
+    X_ENVOY_RETRIABLE_STATUS_CODES,
+    X_ENVOY_RETRIABLE_HEADER_NAMES,
+    X_ENVOY_RETRY_ON,
+    X_ENVOY_RETRY_GRPC_ON,
+    X_ENVOY_MAX_RETRIES,
+    X_ENVOY_UPSTREAM_ALT_STAT_NAME,
+    X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS,
+    X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
+    X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE,
+    X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
+    X_ENVOY_FORCE_TRACE,
+    X_ENVOY_IP_TAGS,
+    X_ENVOY_ORIGINAL_URL,
+    X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
+];
+
+/// Headers that edge clients may not send besides those.
+const EDGE_ONLY: [HeaderName; 4] = [
+    X_ENVOY_DECORATOR_OPERATION,
+    X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
+    X_ENVOY_DOWNSTREAM_SERVICE_NODE,
+    X_ENVOY_ORIGINAL_PATH,
+];
+
+/// The connection that a request came over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Edge<'a> {
+    /// Its other end; `None` on a unix socket.
+    pub(crate) peer: Option<SocketAddr>,
+    /// This machine's address towards others, which stands for a loopback peer in `x-forwarded-for`.
+    pub(crate) own_ip: IpAddr,
+    /// Its listener's manager.
+    pub(crate) manager: &'a HttpConnectionManager,
+    /// Who this proxy is.
+    pub(crate) node: &'a Node,
+}
+
+/// The client behind a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Client {
+    /// Its address as far as it can be trusted.
+    pub(crate) address: Option<SocketAddr>,
+    /// It is internal.
+    pub(crate) internal: bool,
+    /// It is at the edge.
+    pub(crate) edge: bool,
+}
+
+impl Edge<'_> {
+    /// Change the headers of a request as Envoy's connection manager does before routing.
+    pub(crate) fn mutate_request(&self, headers: &mut HeaderMap) -> Client {
+        let manager = self.manager;
+        let client = identify(&manager.client_address, headers, self.peer);
+        // One look at the names spares most requests the many removals below.
+        if headers.keys().any(|name| name.as_str().starts_with("x-envoy-")) {
+            headers.remove(X_ENVOY_INTERNAL);
+            if !client.internal {
+                INTERNAL_ONLY.iter().for_each(|name| drop(headers.remove(name)));
+            }
+            if client.edge {
+                EDGE_ONLY.iter().for_each(|name| drop(headers.remove(name)));
+            }
+        }
+        if !client.internal {
+            manager.routes.internal_only_headers.iter().for_each(|name| drop(headers.remove(name)));
+        }
+        self.append_forwarded_for(headers);
+        self.set_forwarded_proto(headers);
+        if manager.add_user_agent {
+            self.add_user_agent(headers);
+        }
+        if let Some(address) = client.address.filter(|_| client.edge) {
+            set_text(headers, X_ENVOY_EXTERNAL_ADDRESS, &address.ip().to_string());
+        }
+        if client.internal {
+            headers.insert(X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
+        }
+        self.set_request_id(headers, client.edge);
+        if let Some(via) = &manager.via {
+            append_via(headers, via);
+        }
+        client
+    }
+
+    fn append_forwarded_for(&self, headers: &mut HeaderMap) {
+        let options = &self.manager.client_address;
+        let Some(peer) = self.peer.filter(|_| options.use_remote_address && !options.skip_xff_append) else {
+            return;
+        };
+        let ip = peer.ip().to_canonical();
+        let ip = if ip.is_loopback() { self.own_ip } else { ip };
+        match joined(headers, &X_FORWARDED_FOR) {
+            None => set_text(headers, X_FORWARDED_FOR, &ip.to_string()),
+            Some(list) => set_text(headers, X_FORWARDED_FOR, &format!("{list},{ip}")),
+        }
+    }
+
+    fn set_forwarded_proto(&self, headers: &mut HeaderMap) {
+        let options = &self.manager.client_address;
+        let overwrite = options.use_remote_address && options.trusted_hops == 0;
+        if overwrite || !headers.contains_key(X_FORWARDED_PROTO) {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        }
+    }
+
+    fn add_user_agent(&self, headers: &mut HeaderMap) {
+        set_text(headers, X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, &self.node.cluster);
+        if !headers.contains_key(USER_AGENT) {
+            set_text(headers, USER_AGENT, &self.node.cluster);
+        }
+        if !self.node.id.is_empty() {
+            set_text(headers, X_ENVOY_DOWNSTREAM_SERVICE_NODE, &self.node.id);
+        }
+    }
+
+    fn set_request_id(&self, headers: &mut HeaderMap, edge: bool) {
+        let options = &self.manager.request_id;
+        if !options.generate {
+            return;
+        }
+        let present = headers.get(X_REQUEST_ID).is_some_and(|id| !id.is_empty());
+        match (present, edge, options.preserve_external) {
+            (true, false, _) => {}
+            (true, true, true) => {
+                // The id may stay, but not what it says about tracing.
+                if options.pack_trace_reason {
+                    pack_reason(headers, TraceReason::NotTraceable);
+                }
+            }
+            (false, _, _) | (true, true, false) => {
+                headers.insert(X_REQUEST_ID, new_request_id());
+            }
+        }
+    }
+}
+
+/// A random UUID in lower case (RFC 9562, 5.4).
+fn new_request_id() -> HeaderValue {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    Uuid::new_v4().as_hyphenated().encode_lower(&mut text);
+    // Hex digits and dashes are always a header value.
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Who the client is: the peer, or what `x-forwarded-for` says of it, as far as the configuration trusts that.
+pub(crate) fn identify(options: &ClientAddress, headers: &HeaderMap, peer: Option<SocketAddr>) -> Client {
+    let forwarded = joined(headers, &X_FORWARDED_FOR);
+    let hops = options.trusted_hops as usize;
+    let listed = |from_right: usize| {
+        let entry = forwarded.as_deref()?.rsplit(',').nth(from_right)?;
+        entry.trim().parse::<IpAddr>().ok().map(|ip| SocketAddr::from((ip, 0)))
+    };
+    let (address, may_be_internal) = if options.use_remote_address {
+        let address = if hops > 0 { listed(hops - 1).or(peer) } else { peer };
+        (address, forwarded.is_none())
+    } else {
+        let single = forwarded.as_deref().is_some_and(|list| !list.contains(','));
+        match listed(hops) {
+            Some(address) => (Some(address), hops == 0 && single),
+            None => (peer, false),
+        }
+    };
+    let internal = may_be_internal && is_internal(&options.internal, address);
+    Client { address, internal, edge: !internal && options.use_remote_address }
+}
+
+fn is_internal(addresses: &InternalAddresses, address: Option<SocketAddr>) -> bool {
+    match address {
+        Some(address) => addresses.ranges.iter().any(|range| range.contains(address.ip())),
+        None => addresses.unix_sockets,
+    }
+}
+
+/// All lines of a header as one list; `None` if there is none.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let mut values = headers.get_all(name).iter().map(header_text);
+    let mut list = values.next()?.to_owned();
+    for value in values {
+        list.push(',');
+        list.push_str(value);
+    }
+    Some(list)
+}
+
+fn set_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
+
+/// Append to `via`, or begin it.
+pub(crate) fn append_via(headers: &mut HeaderMap, via: &HeaderValue) {
+    let value = match joined(headers, &VIA) {
+        None => via.clone(),
+        Some(list) => match HeaderValue::from_str(&format!("{list}, {}", header_text(via))) {
+            Ok(value) => value,
+            Err(_) => return,
+        },
+    };
+    headers.insert(VIA, value);
+}
+
+/// The protocol that a request asks to switch to, in lower case. `h2c` does not count: Envoy takes it off.
+pub(crate) fn requested_upgrade(method: &Method, headers: &HeaderMap) -> Option<String> {
+    let upgrade = headers.get(UPGRADE)?;
+    let wanted = method != Method::CONNECT
+        && connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"));
+    let name = header_text(upgrade).trim().to_ascii_lowercase();
+    (wanted && !name.is_empty() && name != "h2c").then_some(name)
+}
+
+/// Take off what speaks of the client's connection only (RFC 9110, 7.6.1); an upgrade that will be passed on
+/// keeps its two headers.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
+    if headers.contains_key(CONNECTION) {
+        let nominated = connection_tokens(headers)
+            .filter(|token| !token.eq_ignore_ascii_case("te") && !token.eq_ignore_ascii_case("upgrade"))
+            .filter_map(|token| token.parse::<HeaderName>().ok())
+            .filter(|name| !is_protected(name))
+            .collect::<Vec<_>>();
+        for name in &nominated {
+            headers.remove(name);
+        }
+        if upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        } else {
+            headers.remove(CONNECTION);
+        }
+    }
+    if !upgrade {
+        headers.remove(UPGRADE);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, HTTP2_SETTINGS] {
+        headers.remove(name);
+    }
+    if let Some(te) = headers.get(TE) {
+        let trailers =
+            header_text(te).split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers"));
+        if trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        } else {
+            headers.remove(TE);
+        }
+    }
+    if headers.get(EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        // hyper answers it when the body is first read.
+        headers.remove(EXPECT);
+    }
+}
+
+/// Headers that a client cannot have removed by naming them in `connection`.
+fn is_protected(name: &HeaderName) -> bool {
+    *name == http::header::HOST
+        || *name == http::header::CONTENT_LENGTH
+        || name.as_str().starts_with("x-forwarded-")
+        || name.as_str().starts_with("x-envoy-")
+        || *name == X_REQUEST_ID
+}
+
+fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers.get_all(CONNECTION).iter().flat_map(|value| header_text(value).split(',')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::listener::Cidr;
+
+    fn options(use_remote_address: bool, trusted_hops: u32, internal: &str) -> ClientAddress {
+        let ranges = match internal.split_once('/') {
+            Some((prefix, bits)) => {
+                vec![Cidr {
+                    prefix: prefix.parse().expect("an address"),
+                    bits: bits.parse().expect("a number"),
+                }]
+            }
+            None => Vec::new(),
+        };
+        ClientAddress {
+            use_remote_address,
+            trusted_hops,
+            skip_xff_append: false,
+            internal: InternalAddresses { ranges, unix_sockets: false },
+        }
+    }
+
+    fn client(options: &ClientAddress, peer: &str, forwarded: &[&'static str]) -> (String, bool, bool) {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_static(line));
+        }
+        let peer = SocketAddr::from((peer.parse::<IpAddr>().expect("an address"), 5));
+        let client = identify(options, &headers, Some(peer));
+        (client.address.expect("an address").ip().to_string(), client.internal, client.edge)
+    }
+
+    #[test]
+    fn a_client_facing_listener_trusts_the_peer_or_the_trusted_hops() {
+        let list = ["1.1.1.1, 2.2.2.2,10.0.0.3"];
+        for (hops, address) in
+            [(0, "10.0.0.1"), (1, "10.0.0.3"), (2, "2.2.2.2"), (3, "1.1.1.1"), (4, "10.0.0.1")]
+        {
+            assert_eq!(
+                client(&options(true, hops, ""), "10.0.0.1", &list),
+                (address.into(), false, true),
+                "{hops}"
+            );
+        }
+        assert_eq!(client(&options(true, 1, ""), "10.0.0.1", &["junk"]).0, "10.0.0.1");
+    }
+
+    #[test]
+    fn a_client_facing_listener_finds_internal_only_peers_that_forward_for_nobody() {
+        let internal = options(true, 0, "10.0.0.0/8");
+        assert_eq!(client(&internal, "10.0.0.1", &[]), ("10.0.0.1".into(), true, false));
+        assert_eq!(client(&internal, "10.0.0.1", &["10.0.0.2"]), ("10.0.0.1".into(), false, true));
+        assert_eq!(client(&internal, "::ffff:10.0.0.1", &[]).1, true, "a mapped address is the same address");
+    }
+
+    #[test]
+    fn an_inner_listener_trusts_the_last_entry_and_calls_only_a_single_one_internal() {
+        let internal = options(false, 0, "10.0.0.0/8");
+        assert_eq!(client(&internal, "10.0.0.1", &["10.0.0.2"]), ("10.0.0.2".into(), true, false));
+        assert_eq!(client(&internal, "10.0.0.1", &["1.1.1.1, 10.0.0.2"]), ("10.0.0.2".into(), false, false));
+        assert_eq!(
+            client(&internal, "10.0.0.1", &["1.1.1.1", "10.0.0.2"]).1,
+            false,
+            "two lines are one list"
+        );
+        assert_eq!(client(&internal, "10.0.0.1", &[]), ("10.0.0.1".into(), false, false));
+        assert_eq!(client(&options(false, 1, ""), "10.0.0.9", &["1.1.1.1, 10.0.0.2"]).0, "1.1.1.1");
+    }
+
+    #[test]
+    fn headers_of_the_connection_stay_with_it() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "x-foo, TE, host"),
+            ("x-foo", "1"),
+            ("te", "gzip, trailers"),
+            ("host", "h"),
+            ("keep-alive", "5"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "x"),
+            ("x-bar", "2"),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        assert_eq!(requested_upgrade(&Method::GET, &headers), None);
+        remove_hop_by_hop(&mut headers, false);
+        let left =
+            headers.iter().map(|(name, value)| format!("{name}: {}", header_text(value))).collect::<Vec<_>>();
+        let mut left = left;
+        left.sort();
+        assert_eq!(left, ["host: h", "te: trailers", "x-bar: 2"]);
+    }
+
+    #[test]
+    fn request_ids_are_uuids_in_lower_case() {
+        let id = new_request_id();
+        let text = id.to_str().expect("text");
+        assert_eq!(text.len(), 36);
+        assert_eq!(text.as_bytes()[14], b'4');
+        assert!(
+            text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        );
+        assert_ne!(id, new_request_id());
+    }
+}

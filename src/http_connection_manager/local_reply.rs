@@ -1,0 +1,425 @@
+//! Responses that the proxy makes itself: from a cause to status, body, flag and details, in one place.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+};
+
+use crate::{
+    http_headers::{GRPC_MESSAGE, GRPC_STATUS, X_ENVOY_OVERLOADED},
+    router::{RouterFailure, header_transform},
+    snapshot::{
+        format::Format,
+        listener::{BodyFormat, BodyTemplate, Comparison, JsonTemplate, LocalReplyConfig, ReplyFilter},
+    },
+    stream_info::{ResponseFlag, StreamInfo, deadline::Expired, formatter::FormatContext},
+    upstream::Failure,
+};
+
+/// A response of the proxy's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LocalReply {
+    /// Its status.
+    pub(crate) status: StatusCode,
+    /// Its body; text unless `headers` say otherwise.
+    pub(crate) body: Cow<'static, [u8]>,
+    /// `RESPONSE_CODE_DETAILS`, in Envoy's words.
+    pub(crate) details: &'static str,
+    /// `RESPONSE_FLAGS`
+    pub(crate) flag: Option<ResponseFlag>,
+    /// The connection ends with it.
+    pub(crate) close: bool,
+    /// Headers that this kind of reply has besides the usual ones.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// A gRPC client gets it as a gRPC status.
+    pub(crate) grpc: bool,
+}
+
+/// Before the reason of a failed upstream request.
+macro_rules! upstream_error {
+    ($reason:literal) => {
+        concat!("upstream connect error or disconnect/reset before headers. reset reason: ", $reason)
+    };
+}
+
+impl LocalReply {
+    const fn new(status: StatusCode, body: &'static str, details: &'static str) -> Self {
+        Self {
+            status,
+            body: Cow::Borrowed(body.as_bytes()),
+            details,
+            flag: None,
+            close: false,
+            headers: Vec::new(),
+            grpc: true,
+        }
+    }
+
+    const fn flagged(mut self, flag: ResponseFlag) -> Self {
+        self.flag = Some(flag);
+        self
+    }
+
+    const fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// No virtual host or no route.
+    pub(crate) const fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "", "route_not_found").flagged(ResponseFlag::NoRouteFound)
+    }
+
+    /// A CONNECT request, which no route takes.
+    pub(crate) const fn no_connect_route() -> Self {
+        Self::no_route().closing()
+    }
+
+    /// HTTP/1.0 where it is not accepted.
+    pub(crate) const fn low_version() -> Self {
+        Self::new(StatusCode::UPGRADE_REQUIRED, "Upgrade Required", "low_version")
+            .flagged(ResponseFlag::DownstreamProtocolError)
+            .closing()
+    }
+
+    /// No host where one is needed.
+    pub(crate) const fn missing_host() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "", "missing_host_header").closing()
+    }
+
+    /// A host that cannot be one.
+    pub(crate) const fn invalid_authority() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request", "http.invalid_authority")
+            .flagged(ResponseFlag::DownstreamProtocolError)
+            .closing()
+    }
+
+    /// A request target that is no path, such as `*`.
+    pub(crate) const fn not_a_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "", "absolute_path_rejected")
+    }
+
+    /// A path that normalization refuses.
+    pub(crate) const fn bad_path() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "", "path_normalization_failed").closing()
+    }
+
+    /// More headers than allowed.
+    pub(crate) const fn too_many_headers() -> Self {
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "Request Header Fields Too Large",
+            "http1.too_many_headers",
+        )
+        .flagged(ResponseFlag::DownstreamProtocolError)
+        .closing()
+    }
+
+    /// The normalized path, for the client to ask again.
+    pub(crate) fn normalized_redirect(path: &str) -> Self {
+        Self::redirect(StatusCode::TEMPORARY_REDIRECT, path, "path_normalization_failed")
+    }
+
+    /// A redirect to `location`.
+    pub(crate) fn redirect(status: StatusCode, location: &str, details: &'static str) -> Self {
+        let mut reply = Self::new(status, "", details);
+        reply.grpc = false;
+        if let Ok(location) = HeaderValue::from_str(location) {
+            reply.headers.push((LOCATION, location));
+        }
+        reply
+    }
+
+    /// The answer of a route.
+    pub(crate) fn direct(status: StatusCode, body: &Bytes) -> Self {
+        let mut reply = Self::new(status, "", "direct_response");
+        reply.body = Cow::Owned(body.to_vec());
+        reply
+    }
+
+    /// An upgrade that is not allowed.
+    pub(crate) const fn upgrade_refused() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "", "upgrade_failed").closing()
+    }
+
+    /// A deadline that passed before there was a response.
+    pub(crate) fn expired(expired: Expired, info: &StreamInfo) -> Self {
+        match expired {
+            Expired::Request => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, "request timeout", "request_overall_timeout").closing()
+            }
+            Expired::Route => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream request timeout", "response_timeout")
+                    .flagged(ResponseFlag::UpstreamRequestTimeout)
+            }
+            Expired::Idle if info.request_end.get().is_none() => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, "stream timeout", "stream_idle_timeout")
+                    .flagged(ResponseFlag::StreamIdleTimeout)
+                    .closing()
+            }
+            Expired::Idle => Self::new(StatusCode::GATEWAY_TIMEOUT, "stream timeout", "stream_idle_timeout")
+                .flagged(ResponseFlag::StreamIdleTimeout),
+        }
+    }
+}
+
+impl From<RouterFailure> for LocalReply {
+    fn from(failure: RouterFailure) -> Self {
+        const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+        let failure = match failure {
+            RouterFailure::NoCluster(status) => {
+                return Self::new(status, "", "cluster_not_found").flagged(ResponseFlag::NoClusterFound);
+            }
+            RouterFailure::NoHost => {
+                return Self::new(UNAVAILABLE, "no healthy upstream", "no_healthy_upstream")
+                    .flagged(ResponseFlag::NoHealthyUpstream);
+            }
+            RouterFailure::Upstream(failure) => failure,
+        };
+        match failure {
+            Failure::Connect(_) => Self::new(
+                UNAVAILABLE,
+                upstream_error!("remote connection failure"),
+                "upstream_reset_before_response_started{remote_connection_failure}",
+            )
+            .flagged(ResponseFlag::UpstreamConnectionFailure),
+            Failure::ConnectTimeout => Self::new(
+                UNAVAILABLE,
+                upstream_error!("connection timeout"),
+                "upstream_reset_before_response_started{connection_timeout}",
+            )
+            .flagged(ResponseFlag::UpstreamConnectionFailure),
+            Failure::Terminated => Self::new(
+                UNAVAILABLE,
+                upstream_error!("connection termination"),
+                "upstream_reset_before_response_started{connection_termination}",
+            )
+            .flagged(ResponseFlag::UpstreamConnectionTermination),
+            Failure::Reset => Self::new(
+                UNAVAILABLE,
+                upstream_error!("remote reset"),
+                "upstream_reset_before_response_started{remote_reset}",
+            )
+            .flagged(ResponseFlag::UpstreamRemoteReset),
+            Failure::Protocol => Self::new(
+                StatusCode::BAD_GATEWAY,
+                upstream_error!("protocol error"),
+                "upstream_reset_before_response_started{protocol_error}",
+            )
+            .flagged(ResponseFlag::UpstreamProtocolError),
+            Failure::Overflow => {
+                let mut reply = Self::new(
+                    UNAVAILABLE,
+                    upstream_error!("overflow"),
+                    "upstream_reset_before_response_started{overflow}",
+                )
+                .flagged(ResponseFlag::UpstreamOverflow);
+                reply.headers.push((X_ENVOY_OVERLOADED, HeaderValue::from_static("true")));
+                reply
+            }
+        }
+    }
+}
+
+impl LocalReply {
+    /// The response: changed by `local_reply_config`, in gRPC's form for gRPC clients.
+    pub(crate) fn into_response(
+        self,
+        config: &LocalReplyConfig,
+        grpc_client: bool,
+        context: &FormatContext<'_>,
+    ) -> Response<Bytes> {
+        let info = context.info;
+        info.details.set(self.details);
+        if let Some(flag) = self.flag {
+            info.flag(flag);
+        }
+        info.status.set(self.status.as_u16());
+
+        let mut headers = HeaderMap::with_capacity(8);
+        for (name, value) in self.headers {
+            headers.insert(name, value);
+        }
+        let mut body = Bytes::from(self.body.into_owned());
+        let mut content_type = HeaderValue::from_static("text/plain");
+        let mapper = config.mappers.iter().find(|mapper| mapper.filter.passes(info));
+        let mut format = config.body_format.as_ref();
+        if let Some(mapper) = mapper {
+            if let Some(status) = mapper.status {
+                info.status.set(status.as_u16());
+            }
+            if let Some(text) = &mapper.body {
+                body = Bytes::from(text.clone());
+            }
+            format = mapper.body_format.as_ref().or(format);
+            header_transform::add(&mut headers, &mapper.headers, context);
+        }
+        if let Some(format) = format {
+            body = format.body(&body, context);
+            content_type = format.content_type.clone();
+        }
+        let status = StatusCode::from_u16(info.status.get()).unwrap_or(self.status);
+        if grpc_client && self.grpc {
+            return grpc_response(status, &body, headers);
+        }
+        if !body.is_empty() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            headers.entry(CONTENT_TYPE).or_insert(content_type);
+        }
+        if self.close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// gRPC clients read their own status, in a response that says 200 and has no body.
+fn grpc_response(status: StatusCode, body: &[u8], mut headers: HeaderMap) -> Response<Bytes> {
+    // The mapping is gRPC's own ("HTTP to gRPC Status Code Mapping").
+    let code = match status.as_u16() {
+        200 => 0_u16,
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(GRPC_STATUS, HeaderValue::from(code));
+    if !body.is_empty()
+        && let Ok(message) = HeaderValue::from_str(&percent_encode(body))
+    {
+        headers.insert(GRPC_MESSAGE, message);
+    }
+    let mut response = Response::new(Bytes::new());
+    *response.headers_mut() = headers;
+    response
+}
+
+/// As gRPC carries messages: what is not printable ASCII, and `%`, as `%XX`.
+fn percent_encode(text: &[u8]) -> String {
+    text.iter().fold(String::with_capacity(text.len()), |mut out, byte| {
+        match byte {
+            b' '..=b'~' if *byte != b'%' => out.push(char::from(*byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}
+
+impl ReplyFilter {
+    fn passes(&self, info: &StreamInfo) -> bool {
+        match self {
+            Self::Status(comparison, value) => {
+                let status = u32::from(info.status.get());
+                match comparison {
+                    Comparison::Equal => status == *value,
+                    Comparison::AtLeast => status >= *value,
+                    Comparison::AtMost => status <= *value,
+                    Comparison::NotEqual => status != *value,
+                }
+            }
+            Self::Flags(codes) if codes.is_empty() => !info.flags.get().is_empty(),
+            Self::Flags(codes) => info.flags.get().contains_any(codes),
+            Self::All(filters) => filters.iter().all(|filter| filter.passes(info)),
+            Self::Any(filters) => filters.iter().any(|filter| filter.passes(info)),
+        }
+    }
+}
+
+impl BodyFormat {
+    fn body(&self, body: &[u8], context: &FormatContext<'_>) -> Bytes {
+        let body = String::from_utf8_lossy(body);
+        let mut out = String::new();
+        match &self.template {
+            BodyTemplate::Text(parts) => write_parts(parts, &body, context, &mut out),
+            BodyTemplate::Json(json) => {
+                write_json(json, &body, context, &mut out);
+                out.push('\n');
+            }
+        }
+        Bytes::from(out)
+    }
+}
+
+/// Write a text that was split at each `%LOCAL_REPLY_BODY%`.
+fn write_parts(parts: &[Format], body: &str, context: &FormatContext<'_>, out: &mut String) {
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            out.push_str(body);
+        }
+        part.write(context, "-", out);
+    }
+}
+
+fn write_json(json: &JsonTemplate, body: &str, context: &FormatContext<'_>, out: &mut String) {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    match json {
+        JsonTemplate::Literal(text) => out.push_str(text),
+        JsonTemplate::Text { parts, number } => {
+            let mut text = String::new();
+            write_parts(parts, body, context, &mut text);
+            match (number, text.as_str()) {
+                (true, "-") => out.push_str("null"),
+                (true, text) => out.push_str(text),
+                (false, text) => out.push_str(&quoted(text)),
+            }
+        }
+        JsonTemplate::List(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_json(item, body, context, out);
+            }
+            out.push(']');
+        }
+        JsonTemplate::Object(members) => {
+            out.push('{');
+            for (index, (key, value)) in members.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&quoted(key));
+                out.push(':');
+                write_json(value, body, context, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_hosts_read_as_envoy_words_them() {
+        for (failure, status, length, flag) in [
+            (Failure::Connect(std::io::ErrorKind::ConnectionRefused), 503, 98, "UF"),
+            (Failure::ConnectTimeout, 503, 91, "UF"),
+            (Failure::Terminated, 503, 95, "UC"),
+            (Failure::Protocol, 502, 87, "UPE"),
+            (Failure::Overflow, 503, 81, "UO"),
+        ] {
+            let reply = LocalReply::from(RouterFailure::Upstream(failure));
+            assert_eq!(reply.status.as_u16(), status);
+            assert_eq!(reply.body.len(), length, "{failure:?}");
+            let flags = crate::stream_info::flags::ResponseFlags::default().with(reply.flag.expect("a flag"));
+            assert_eq!(flags.text(), flag);
+        }
+    }
+
+    #[test]
+    fn messages_for_grpc_clients_are_percent_encoded() {
+        assert_eq!(percent_encode("50 % é\n".as_bytes()), "50 %25 %C3%A9%0A");
+    }
+}

@@ -1,0 +1,374 @@
+//! HTTP on one client's connection: its codec, its timers, its streams.
+
+mod active_stream;
+pub(crate) mod codec;
+pub(crate) mod date;
+mod edge_headers;
+pub(crate) mod local_reply;
+mod path_normalization;
+mod redirect;
+mod response_body;
+mod tunnel;
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    net::IpAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::{Duration, SystemTime},
+};
+
+use http::HeaderMap;
+use slab::Slab;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
+    time::{Instant, Sleep},
+};
+
+use self::codec::{DownstreamStream, Http1Server, Http2Server, Protocol};
+use crate::{
+    cluster::ClusterManager,
+    snapshot::{Snapshot, listener::Listener},
+    stream_info::ConnectionInfo,
+    trace::buffer::SpanBuffer,
+};
+
+/// How long a closing connection still reads what the client has under way, so that the client gets to read the
+/// last response before its own data is refused. Envoy's `delayed_close_timeout`.
+const DELAYED_CLOSE: Duration = Duration::from_secs(1);
+
+/// What all connections of a worker share. Owned by the worker, touched by no other thread.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// What is served.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Where requests go.
+    pub(crate) clusters: ClusterManager,
+    /// Where finished spans go.
+    pub(crate) spans: Rc<SpanBuffer>,
+    /// The `date` header.
+    pub(crate) date: date::DateCache,
+    /// This machine's address towards others.
+    pub(crate) own_ip: IpAddr,
+    /// What formats read where there is no request.
+    pub(crate) no_headers: HeaderMap,
+    /// Open connections, and whether they are to end.
+    pub(crate) open: OpenConnections,
+}
+
+/// The open connections of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct OpenConnections {
+    draining: Cell<bool>,
+    tasks: RefCell<Slab<Waker>>,
+    emptied: Notify,
+}
+
+impl OpenConnections {
+    /// Ask all connections to end after what they are doing.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        for (_, waker) in &*self.tasks.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Wait until there is none.
+    pub(crate) async fn emptied(&self) {
+        while !self.tasks.borrow().is_empty() {
+            self.emptied.notified().await;
+        }
+    }
+}
+
+/// One client's connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) services: Rc<Services>,
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) info: Rc<ConnectionInfo>,
+    /// Streams now.
+    open: Cell<u32>,
+    /// Streams ever.
+    served: Cell<u32>,
+    /// When the last stream ended, or the connection began.
+    idle_since: Cell<Instant>,
+    began: Instant,
+    /// Something was read since the last stream began.
+    read_any: Arc<AtomicBool>,
+    /// It ends with the next response.
+    ending: Cell<bool>,
+}
+
+impl Connection {
+    /// A stream begins.
+    fn stream_started(&self) {
+        self.open.set(self.open.get() + 1);
+        self.served.set(self.served.get() + 1);
+        self.read_any.store(false, Ordering::Relaxed);
+    }
+
+    /// A stream has ended.
+    fn stream_ended(&self) {
+        self.open.set(self.open.get().saturating_sub(1));
+        if self.open.get() == 0 {
+            self.idle_since.set(Instant::now());
+        }
+    }
+
+    /// Whether the response that is being made is the connection's last.
+    fn is_last_response(&self) -> bool {
+        let limit = self.listener.manager.limits.requests_per_connection;
+        self.ending.get()
+            || self.services.open.draining.get()
+            || limit.is_some_and(|limit| self.served.get() >= limit)
+    }
+}
+
+/// Serve a client's connection until it ends.
+pub(crate) async fn serve(
+    services: Rc<Services>,
+    listener: Arc<Listener>,
+    info: ConnectionInfo,
+    mut stream: DownstreamStream,
+) {
+    let now = Instant::now();
+    let connection = Rc::new(Connection {
+        read_any: stream.read_flag(),
+        services,
+        listener,
+        info: Rc::new(info),
+        open: Cell::new(0),
+        served: Cell::new(0),
+        idle_since: Cell::new(now),
+        began: now,
+        ending: Cell::new(false),
+    });
+    let manager = Arc::clone(&connection.listener.manager);
+    let _registration = Registration::new(&connection.services).await;
+    let protocol = {
+        // Until its first bytes are in, a connection is as idle as between requests.
+        let detect = codec::detect(manager.codec, &mut stream);
+        match until_due(&connection, detect).await {
+            Some(Ok(protocol)) => protocol,
+            Some(Err(_)) | None => return,
+        }
+    };
+    match protocol {
+        Protocol::Http1 => {
+            let mut server = Box::new(codec::http1(stream, Rc::clone(&connection)));
+            let end = drive(&connection, &mut *server).await;
+            if let Some(parts) = server.into_parts() {
+                close_http1(parts.io.into_inner(), &connection, end).await;
+            }
+        }
+        Protocol::Http2 => {
+            let mut server = Box::new(codec::http2(stream, Rc::clone(&connection)));
+            drive(&connection, &mut *server).await;
+        }
+    }
+}
+
+/// A connection's place among the open ones.
+struct Registration {
+    services: Rc<Services>,
+    key: usize,
+}
+
+impl Registration {
+    async fn new(services: &Rc<Services>) -> Self {
+        // A task's waker stays the same for its life.
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let key = services.open.tasks.borrow_mut().insert(waker);
+        Self { services: Rc::clone(services), key }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let open = &self.services.open;
+        open.tasks.borrow_mut().try_remove(self.key);
+        open.emptied.notify_one();
+    }
+}
+
+/// What hyper's two kinds of server have in common.
+trait Server: Future<Output = hyper::Result<()>> + Unpin {
+    fn begin_shutdown(&mut self);
+}
+
+impl Server for Http1Server {
+    fn begin_shutdown(&mut self) {
+        Pin::new(self).graceful_shutdown();
+    }
+}
+
+impl Server for Http2Server {
+    fn begin_shutdown(&mut self) {
+        Pin::new(self).graceful_shutdown();
+    }
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// By itself: the client left, or the last response was sent.
+    Done,
+    /// The headers of a request did not come in time.
+    HeadersTimeout(&'static str),
+}
+
+/// Run the codec, end the connection when it is idle, old, or the worker drains.
+async fn drive(connection: &Connection, server: &mut impl Server) -> End {
+    let mut timer = ConnectionTimer::default();
+    let mut told = false;
+    poll_fn(|cx| {
+        loop {
+            if Pin::new(&mut *server).poll(cx).is_ready() {
+                return Poll::Ready(End::Done);
+            }
+            let ending = match timer.poll_due(cx, connection) {
+                Poll::Ready(Due::Headers(body)) => return Poll::Ready(End::HeadersTimeout(body)),
+                Poll::Ready(Due::Idle) => true,
+                Poll::Ready(Due::Age) => {
+                    connection.ending.set(true);
+                    true
+                }
+                Poll::Pending => connection.services.open.draining.get(),
+            };
+            let served_enough = connection
+                .listener
+                .manager
+                .limits
+                .requests_per_connection
+                .is_some_and(|most| connection.served.get() >= most);
+            if told || !(ending || served_enough) {
+                return Poll::Pending;
+            }
+            told = true;
+            server.begin_shutdown();
+        }
+    })
+    .await
+}
+
+/// Wait for `future`, but no longer than the connection may idle or the worker serves.
+async fn until_due<F: Future>(connection: &Connection, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut timer = ConnectionTimer::default();
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if connection.services.open.draining.get() || timer.poll_due(cx, connection).is_ready() {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// What is due on a connection.
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    /// It has idled long enough.
+    Idle,
+    /// It is old enough.
+    Age,
+    /// The headers of a request take too long; the body of the reply that says so.
+    Headers(&'static str),
+}
+
+/// One timer for all that can be due on a connection.
+#[derive(Debug, Default)]
+struct ConnectionTimer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// When the headers of a request began to come in.
+    headers_since: Option<Instant>,
+}
+
+impl ConnectionTimer {
+    fn poll_due(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Due> {
+        let in_headers = connection.open.get() == 0 && connection.read_any.load(Ordering::Relaxed);
+        if !in_headers {
+            self.headers_since = None;
+        } else if self.headers_since.is_none() {
+            self.headers_since = Some(Instant::now());
+        }
+        let Some((due, _)) = self.earliest(connection) else { return Poll::Pending };
+        match &mut self.sleep {
+            Some(sleep) if due < sleep.deadline() => sleep.as_mut().reset(due),
+            Some(_) => {}
+            empty => *empty = Some(Box::pin(tokio::time::sleep_until(due))),
+        }
+        while let Some(sleep) = &mut self.sleep
+            && sleep.as_mut().poll(cx).is_ready()
+        {
+            match self.earliest(connection) {
+                Some((due, what)) if due <= Instant::now() => return Poll::Ready(what),
+                Some((due, _)) => {
+                    if let Some(sleep) = &mut self.sleep {
+                        sleep.as_mut().reset(due);
+                    }
+                }
+                None => self.sleep = None,
+            }
+        }
+        Poll::Pending
+    }
+
+    /// What is due first, and when.
+    fn earliest(&self, connection: &Connection) -> Option<(Instant, Due)> {
+        let limits = &connection.listener.manager.limits;
+        let after = |since: Instant, limit: Option<Duration>, due| Some((since.checked_add(limit?)?, due));
+        let age = match connection.ending.get() {
+            false => after(connection.began, limits.connection_duration, Due::Age),
+            true => None,
+        };
+        let idle = match connection.open.get() {
+            0 if !connection.ending.get() => {
+                after(connection.idle_since.get(), limits.connection_idle, Due::Idle)
+            }
+            _ => None,
+        };
+        let headers = self
+            .headers_since
+            .and_then(|since| after(since, limits.request_headers, Due::Headers("request header timeout")));
+        let stalled = self
+            .headers_since
+            .and_then(|since| after(since, limits.stream_idle, Due::Headers("stream timeout")));
+        [headers, stalled, idle, age].into_iter().flatten().min_by_key(|(due, _)| *due)
+    }
+}
+
+/// Say why a connection ends, if a request was coming in, and let the client read its last response.
+async fn close_http1(mut stream: DownstreamStream, connection: &Connection, end: End) {
+    if let End::HeadersTimeout(body) = end {
+        let manager = &connection.listener.manager;
+        let date = connection.services.date.now(SystemTime::now());
+        let head = format!(
+            "HTTP/1.1 408 Request Timeout\r\ncontent-length: {}\r\ncontent-type: text/plain\r\ndate: {}\r\n\
+             server: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len(),
+            date.to_str().unwrap_or_default(),
+            manager.server_name.to_str().unwrap_or_default(),
+        );
+        let _ = stream.write_all(head.as_bytes()).await;
+        let _ = stream.shutdown().await;
+    }
+    // Closing a socket with unread data resets it, which may take the last response from the client.
+    let discard = async {
+        let mut scratch = vec![0; 16 * 1024];
+        while matches!(stream.read(&mut scratch).await, Ok(read) if read > 0) {}
+    };
+    if connection.read_any.load(Ordering::Relaxed) || connection.open.get() > 0 || connection.ending.get() {
+        let _ = tokio::time::timeout(DELAYED_CLOSE, discard).await;
+    }
+}

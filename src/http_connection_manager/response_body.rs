@@ -1,0 +1,159 @@
+//! The body of a response on its way to the client, and with it the end of the stream.
+
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::Connection;
+use crate::{
+    http_connection_manager::active_stream::StreamEnd,
+    stream_info::{
+        ResponseFlag, StreamInfo,
+        deadline::{Expired, StreamTimer},
+    },
+    trace,
+    upstream::{UpstreamBody, body_failure_flag},
+};
+
+/// A response's body. The stream ends when it has been read whole, or is dropped.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    source: Source,
+    /// Trailers are passed on.
+    trailers: bool,
+    end: StreamEnd,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Made here.
+    Local(Option<Bytes>),
+    /// Streamed from a host, under the stream's deadlines.
+    Upstream(UpstreamBody, StreamTimer),
+}
+
+/// Why a body ends before its end. hyper then breaks off the response, so that the client sees that it is not whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The host broke off.
+    #[error("the upstream's response broke off: {0}")]
+    Upstream(#[from] hyper::Error),
+    /// A deadline passed.
+    #[error("a deadline of the stream passed")]
+    Expired,
+}
+
+impl ResponseBody {
+    /// A body made here.
+    pub(crate) fn local(body: Bytes, end: StreamEnd) -> Self {
+        let source = Source::Local(Some(body).filter(|body| !body.is_empty()));
+        Self { source, trailers: false, end }
+    }
+
+    /// A host's body.
+    pub(crate) fn upstream(body: UpstreamBody, timer: StreamTimer, trailers: bool, end: StreamEnd) -> Self {
+        Self { source: Source::Upstream(body, timer), trailers, end }
+    }
+
+    fn info(&self) -> &Rc<StreamInfo> {
+        self.end.info()
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let info = this.end.info();
+        let (body, timer) = match &mut this.source {
+            Source::Local(body) => {
+                let frame = body.take();
+                if let Some(data) = &frame {
+                    info.bytes_sent.set(data.len() as u64);
+                }
+                info.response_complete.set(true);
+                return Poll::Ready(frame.map(|data| Ok(Frame::data(data))));
+            }
+            Source::Upstream(body, timer) => (body, timer),
+        };
+        let frame = match Pin::new(&mut *body).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let expired = std::task::ready!(timer.poll_expired(cx, info));
+                info.flag(match expired {
+                    Expired::Idle => ResponseFlag::StreamIdleTimeout,
+                    Expired::Route | Expired::Request => ResponseFlag::UpstreamRequestTimeout,
+                });
+                return Poll::Ready(Some(Err(BodyError::Expired)));
+            }
+        };
+        match frame {
+            None => {
+                info.response_complete.set(true);
+                Poll::Ready(None)
+            }
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    info.bytes_sent.set(info.bytes_sent.get() + data.len() as u64);
+                    info.touch();
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    trace::stream::note_grpc_status(info, trailers);
+                    if !this.trailers {
+                        info.response_complete.set(true);
+                        return Poll::Ready(None);
+                    }
+                }
+                if body.is_end_stream() {
+                    info.response_complete.set(true);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                info.flag(body_failure_flag(&error));
+                Poll::Ready(Some(Err(BodyError::Upstream(error))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Local(body) => body.is_none(),
+            Source::Upstream(body, _) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Local(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+            Source::Upstream(body, _) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // A response without body, and any to HEAD, is complete without having been polled.
+        if self.is_end_stream() || self.end.bodiless() {
+            self.info().response_complete.set(true);
+        }
+    }
+}
+
+/// What ends with a stream; see [`StreamEnd`].
+pub(crate) fn finish(connection: &Connection, info: &StreamInfo) {
+    if !info.response_complete.get() && info.flags.get().is_empty() {
+        info.flag(ResponseFlag::DownstreamConnectionTermination);
+    }
+    trace::stream::finish(info, &connection.services.spans);
+    connection.stream_ended();
+}

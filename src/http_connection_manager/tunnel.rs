@@ -1,0 +1,95 @@
+//! Upgraded connections: bytes in both directions after client and host have switched protocols.
+
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Response;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, sleep_until},
+};
+
+use super::active_stream::StreamEnd;
+use crate::{
+    stream_info::{ResponseFlag, StreamInfo},
+    upstream::UpstreamBody,
+};
+
+/// Bytes that each direction of a tunnel buffers.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Join client and host, once both have switched. The stream ends with the tunnel.
+pub(crate) fn join(
+    client: OnUpgrade,
+    response: &mut Response<UpstreamBody>,
+    end: StreamEnd,
+    idle: Option<Duration>,
+) {
+    let host = hyper::upgrade::on(response);
+    tokio::task::spawn_local(async move {
+        let (Ok(client), Ok(host)) = (client.await, host.await) else { return };
+        let info = end.info();
+        let mut client = Counted { inner: TokioIo::new(client), info: Rc::clone(info), client: true };
+        let mut host = Counted { inner: TokioIo::new(host), info: Rc::clone(info), client: false };
+        let copy =
+            tokio::io::copy_bidirectional_with_sizes(&mut client, &mut host, BUFFER_BYTES, BUFFER_BYTES);
+        tokio::select! {
+            // Either side may close when it likes: that is how tunnels end.
+            _ = copy => info.response_complete.set(true),
+            () = idled(info, idle) => info.flag(ResponseFlag::StreamIdleTimeout),
+        }
+    });
+}
+
+/// Wait until nothing has moved for `idle`.
+async fn idled(info: &StreamInfo, idle: Option<Duration>) {
+    let Some(idle) = idle else { return std::future::pending().await };
+    loop {
+        let due = info.last_activity.get() + idle;
+        if due <= Instant::now() {
+            return;
+        }
+        sleep_until(due).await;
+    }
+}
+
+/// One end of a tunnel; what is read from it is counted.
+struct Counted {
+    inner: TokioIo<Upgraded>,
+    info: Rc<StreamInfo>,
+    client: bool,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+        let read = (buf.filled().len() - before) as u64;
+        let counter = if this.client { &this.info.bytes_received } else { &this.info.bytes_sent };
+        counter.set(counter.get() + read);
+        this.info.touch();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,94 @@
+//! Accepts a listener's connections on one worker.
+
+use std::{
+    io,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::net::{TcpListener, UnixListener};
+
+use super::BoundSocket;
+use crate::{
+    http_connection_manager::{
+        self, Services,
+        codec::{DownstreamStream, Socket},
+    },
+    snapshot::{Address, listener::Listener},
+    stream_info::ConnectionInfo,
+};
+
+/// How long to wait when the process may open no more files.
+const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(100);
+
+/// Ids of connections, over all workers.
+static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
+
+/// Accept for ever; each connection becomes a task of this worker.
+pub(crate) async fn run(
+    socket: BoundSocket,
+    listener: Arc<Listener>,
+    services: Rc<Services>,
+) -> io::Result<()> {
+    match socket {
+        BoundSocket::Tcp(socket) => {
+            let socket = TcpListener::from_std(socket)?;
+            loop {
+                match socket.accept().await {
+                    Ok((stream, peer)) => {
+                        // A socket that cannot be asked is gone already.
+                        let Ok(local) = stream.local_addr() else { continue };
+                        let _ = stream.set_nodelay(true);
+                        let info =
+                            ConnectionInfo { id: next_id(), peer: Some(peer), local: Address::Socket(local) };
+                        spawn(&services, &listener, info, Socket::Tcp(stream));
+                    }
+                    Err(error) => after_error(&listener, &error).await,
+                }
+            }
+        }
+        BoundSocket::Unix(socket) => {
+            let socket = UnixListener::from_std(socket)?;
+            loop {
+                match socket.accept().await {
+                    Ok((stream, _)) => {
+                        let info =
+                            ConnectionInfo { id: next_id(), peer: None, local: listener.address.clone() };
+                        spawn(&services, &listener, info, Socket::Unix(stream));
+                    }
+                    Err(error) => after_error(&listener, &error).await,
+                }
+            }
+        }
+    }
+}
+
+fn next_id() -> u64 {
+    NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed)
+}
+
+fn spawn(services: &Rc<Services>, listener: &Arc<Listener>, info: ConnectionInfo, socket: Socket) {
+    let stream = DownstreamStream::new(socket);
+    tokio::task::spawn_local(http_connection_manager::serve(
+        Rc::clone(services),
+        Arc::clone(listener),
+        info,
+        stream,
+    ));
+}
+
+/// A client that left before it was accepted is its own affair; running out of files passes.
+async fn after_error(listener: &Listener, error: &io::Error) {
+    let harmless = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    );
+    if !harmless {
+        tracing::warn!("listener \"{}\" cannot accept connections: {error}; trying again", listener.name);
+        tokio::time::sleep(OUT_OF_FILES_PAUSE).await;
+    }
+}

@@ -1,0 +1,322 @@
+//! The last step of a request's way: cluster, host, upstream request.
+
+pub(crate) mod header_transform;
+pub(crate) mod route_matcher;
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    rc::Rc,
+};
+
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version,
+    header::{COOKIE, HOST},
+    request::Parts,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use hyper::body::Incoming;
+
+use self::header_transform::{MutationLevels, rewrite_path, split_path, substitute};
+use crate::{
+    body::RequestBody,
+    cluster::{ClusterManager, WorkerCluster},
+    http_headers::{
+        X_ENVOY_ATTEMPT_COUNT, X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, X_ENVOY_ORIGINAL_HOST, X_ENVOY_ORIGINAL_PATH,
+        X_ENVOY_UPSTREAM_SERVICE_TIME, X_FORWARDED_HOST,
+    },
+    snapshot::{
+        ClusterId, Snapshot,
+        cluster::UpstreamProtocol,
+        matcher::{header_text, query_parameter},
+        route::{
+            ClusterChoice, HashSource, HeaderMutations, HostRewrite, Route, RouteAction, RouteConfiguration,
+            VirtualHost,
+        },
+    },
+    stream_info::{
+        StreamInfo,
+        formatter::{FormatContext, PseudoHeaders},
+    },
+    trace::propagation,
+    upstream::{self, Failure, UpstreamBody},
+};
+
+/// What the router needs besides the request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RouterContext<'a, 's> {
+    /// The stream.
+    pub(crate) info: &'s Rc<StreamInfo>,
+    /// This worker's clusters.
+    pub(crate) clusters: &'a ClusterManager,
+    /// Names of clusters, for `cluster_header`.
+    pub(crate) snapshot: &'a Snapshot,
+    /// All routes.
+    pub(crate) config: &'a RouteConfiguration,
+    /// The virtual host.
+    pub(crate) virtual_host: &'a VirtualHost,
+    /// The route.
+    pub(crate) route: &'a Route,
+    /// A random number that stays the same for the stream.
+    pub(crate) random: u64,
+    /// `:scheme`
+    pub(crate) scheme: &'static str,
+    /// Do not make `x-envoy-*` headers.
+    pub(crate) suppress_envoy_headers: bool,
+}
+
+/// Why a request got no response from a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouterFailure {
+    /// The route names a cluster that does not exist; answer with this status.
+    NoCluster(StatusCode),
+    /// The cluster has no host.
+    NoHost,
+    /// The host gave none.
+    Upstream(Failure),
+}
+
+/// The cluster that a request goes to.
+pub(crate) struct Target<'a> {
+    cluster: &'a WorkerCluster,
+    /// Mutations of the weighted cluster that was drawn.
+    pub(crate) mutations: Option<&'a HeaderMutations>,
+}
+
+/// Choose the cluster of a request.
+pub(crate) fn choose_cluster<'a>(
+    action: &'a RouteAction,
+    headers: &HeaderMap,
+    context: &RouterContext<'a, '_>,
+) -> Result<Target<'a>, RouterFailure> {
+    let (id, mutations) = match &action.cluster {
+        ClusterChoice::One(cluster) => (cluster.as_ref().ok().copied(), None),
+        ClusterChoice::Weighted { clusters, total } => {
+            let mut place = context.random % (*total).max(1);
+            let drawn = clusters.iter().find(|cluster| {
+                let weight = u64::from(cluster.weight);
+                let here = place < weight;
+                place = place.wrapping_sub(weight);
+                here
+            });
+            (drawn.map(|cluster| cluster.cluster), drawn.map(|cluster| &cluster.headers))
+        }
+        ClusterChoice::Header(name) => {
+            let named = headers.get(name).map(header_text);
+            (named.and_then(|name| context.snapshot.cluster_index.get(name).copied()), None)
+        }
+    };
+    let find = |id: ClusterId| context.clusters.cluster(id);
+    let cluster = id.and_then(find).ok_or(RouterFailure::NoCluster(action.cluster_not_found))?;
+    *context.info.cluster.borrow_mut() = Some(std::sync::Arc::clone(&cluster.state.config));
+    Ok(Target { cluster, mutations })
+}
+
+/// Send a request to a host of its cluster and wait for the headers of the response.
+pub(crate) async fn forward(
+    action: &RouteAction,
+    target: &Target<'_>,
+    mut parts: Parts,
+    body: Incoming,
+    context: &RouterContext<'_, '_>,
+) -> Result<Response<UpstreamBody>, RouterFailure> {
+    let info = context.info;
+    let cluster = target.cluster;
+    let hash = hash_request(action, &parts, info);
+    let pool = cluster.choose_host(hash).ok_or(RouterFailure::NoHost)?;
+    *info.upstream_host.borrow_mut() = Some(std::sync::Arc::clone(&pool.host.address_text));
+    let permit = cluster.state.limits.requests.acquire().ok_or(RouterFailure::Upstream(Failure::Overflow))?;
+
+    let (http2, trailers) = match &cluster.state.config.protocol {
+        UpstreamProtocol::Http1 { enable_trailers } => (false, *enable_trailers),
+        UpstreamProtocol::Http2(_) => (true, true),
+        UpstreamProtocol::Downstream { enable_trailers, .. } => {
+            let http2 = info.protocol == Version::HTTP_2;
+            (http2, http2 || *enable_trailers)
+        }
+    };
+    prepare_headers(action, target, &mut parts, &pool.host.hostname, context);
+    info.attempts.set(info.attempts.get() + 1);
+    if context.virtual_host.include_request_attempt_count && !context.suppress_envoy_headers {
+        parts.headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.attempts.get()));
+    }
+    if let Some(span) = info.span.borrow().as_ref() {
+        propagation::inject(
+            &mut parts.headers,
+            span.trace_id,
+            span.span_id,
+            span.sampled(),
+            &span.trace_state,
+        );
+    }
+    if http2 {
+        address_http2(&mut parts, context.scheme);
+    } else if info.protocol == Version::HTTP_2 {
+        join_cookies(&mut parts.headers);
+    }
+
+    let request = Request::from_parts(parts, RequestBody::new(body, Rc::clone(info), trailers));
+    let mut response =
+        upstream::exchange(&pool, request, permit, info).await.map_err(RouterFailure::Upstream)?;
+    info.touch();
+    // The time counts from the end of the request; a response that comes earlier has none.
+    if !context.suppress_envoy_headers
+        && let Some(end) = info.request_end.get()
+    {
+        let milliseconds = u64::try_from(end.elapsed().as_millis()).unwrap_or(u64::MAX);
+        response.headers_mut().insert(X_ENVOY_UPSTREAM_SERVICE_TIME, HeaderValue::from(milliseconds));
+    }
+    if context.virtual_host.include_attempt_count_in_response && !context.suppress_envoy_headers {
+        response.headers_mut().insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.attempts.get()));
+    }
+    Ok(response)
+}
+
+/// What the route asks for: mutations, rewrites, `x-envoy-*`.
+fn prepare_headers(
+    action: &RouteAction,
+    target: &Target<'_>,
+    parts: &mut Parts,
+    hostname: &str,
+    context: &RouterContext<'_, '_>,
+) {
+    if !context.suppress_envoy_headers
+        && let Some(timeout) = action.timeout
+    {
+        let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        parts.headers.insert(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, HeaderValue::from(milliseconds));
+    }
+    let levels = mutation_levels(target.mutations, context);
+    if levels.change_requests() {
+        // Formats read what came in, so they get a copy; only requests with mutations pay for it.
+        let (before, uri, method) = (parts.headers.clone(), parts.uri.clone(), parts.method.clone());
+        let format = FormatContext {
+            info: context.info,
+            request: &before,
+            pseudo: PseudoHeaders {
+                method: method.as_str(),
+                path: path_and_query(&uri),
+                authority: before.get(HOST).map_or("", header_text),
+                scheme: context.scheme,
+            },
+            response: None,
+        };
+        levels.apply_to_request(&mut parts.headers, &format);
+    }
+    rewrite_host(action, parts, hostname);
+    if let Some(rewrite) = &action.path_rewrite {
+        let before = path_and_query(&parts.uri).to_owned();
+        let after = rewrite_path(rewrite, &context.route.matcher.path, &before);
+        if let Ok(rewritten) = PathAndQuery::from_maybe_shared(after) {
+            parts.uri = Uri::from(rewritten);
+            if !context.suppress_envoy_headers
+                && let Ok(original) = HeaderValue::from_str(&before)
+            {
+                parts.headers.insert(X_ENVOY_ORIGINAL_PATH, original);
+            }
+        }
+    }
+}
+
+/// The mutations that the request's route asks for.
+pub(crate) fn mutation_levels<'a>(
+    weighted_cluster: Option<&'a HeaderMutations>,
+    context: &RouterContext<'a, '_>,
+) -> MutationLevels<'a> {
+    MutationLevels {
+        weighted_cluster,
+        route: &context.route.headers,
+        virtual_host: &context.virtual_host.headers,
+        config: context.config,
+    }
+}
+
+fn rewrite_host(action: &RouteAction, parts: &mut Parts, hostname: &str) {
+    let Some(rewrite) = &action.host_rewrite else { return };
+    let host = match rewrite {
+        HostRewrite::Literal(host) => Some(host.clone()),
+        HostRewrite::Header(name) => parts.headers.get(name).filter(|value| !value.is_empty()).cloned(),
+        HostRewrite::PathRegex(regex, substitution) => {
+            let (path, _) = split_path(path_and_query(&parts.uri));
+            HeaderValue::from_str(&substitute(regex, substitution, path)).ok()
+        }
+        HostRewrite::Auto if hostname.is_empty() => None,
+        HostRewrite::Auto => HeaderValue::from_str(hostname).ok(),
+    };
+    let Some(host) = host else { return };
+    let Some(before) = parts.headers.insert(HOST, host) else { return };
+    if action.append_x_forwarded_host {
+        append_forwarded_host(&mut parts.headers, &before);
+    }
+    parts.headers.insert(X_ENVOY_ORIGINAL_HOST, before);
+}
+
+fn append_forwarded_host(headers: &mut HeaderMap, host: &HeaderValue) {
+    let value = match headers.get(X_FORWARDED_HOST) {
+        None => Some(host.clone()),
+        Some(list) if list.as_bytes().rsplit(|byte| *byte == b',').next() == Some(host.as_bytes()) => None,
+        Some(list) => HeaderValue::from_bytes(&[list.as_bytes(), host.as_bytes()].join(&b',')).ok(),
+    };
+    if let Some(value) = value {
+        headers.insert(X_FORWARDED_HOST, value);
+    }
+}
+
+/// The path and query of a URI that has at least `/`.
+pub(crate) fn path_and_query(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", PathAndQuery::as_str)
+}
+
+/// HTTP/2 carries scheme and authority with the path instead of `host` (RFC 9113, 8.3.1).
+fn address_http2(parts: &mut Parts, scheme: &str) {
+    let Some(host) = parts.headers.remove(HOST) else { return };
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    uri.scheme = Some(if scheme == "https" { Scheme::HTTPS } else { Scheme::HTTP });
+    uri.authority = Authority::try_from(host.as_bytes()).ok();
+    if uri.path_and_query.is_none() {
+        uri.path_and_query = Some(PathAndQuery::from_static("/"));
+    }
+    match Uri::from_parts(uri) {
+        Ok(uri) => parts.uri = uri,
+        // Not an authority: it was good enough for `host`, and hyper will refuse what is left.
+        Err(_) => drop(parts.headers.insert(HOST, host)),
+    }
+}
+
+/// HTTP/2 may split cookies over several lines; HTTP/1 may not (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// The hash that RING_HASH goes by: of all that the policies name, in order.
+fn hash_request(action: &RouteAction, parts: &Parts, info: &StreamInfo) -> Option<u64> {
+    if action.hash_policy.is_empty() {
+        return None;
+    }
+    let mut found = false;
+    let mut hasher = DefaultHasher::new();
+    for policy in &action.hash_policy {
+        let here = match &policy.source {
+            HashSource::Header(name) => {
+                parts.headers.get_all(name).iter().inspect(|value| value.as_bytes().hash(&mut hasher)).count()
+                    > 0
+            }
+            HashSource::SourceIp => {
+                info.remote.get().inspect(|address| address.ip().hash(&mut hasher)).is_some()
+            }
+            HashSource::QueryParameter(name) => query_parameter(parts.uri.query().unwrap_or_default(), name)
+                .inspect(|value| value.hash(&mut hasher))
+                .is_some(),
+        };
+        found |= here;
+        if found && policy.terminal {
+            break;
+        }
+    }
+    found.then(|| hasher.finish())
+}

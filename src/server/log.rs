@@ -1,0 +1,114 @@
+//! The log: one line per event, in Envoy's pattern language.
+
+use std::{
+    fmt,
+    fs::OpenOptions,
+    io,
+    sync::Mutex,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tracing::{Event, Level, Subscriber, field::Visit, level_filters::LevelFilter};
+use tracing_subscriber::{
+    filter::Targets,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+use super::options::{LogLevel, Options};
+use crate::stream_info::formatter::civil_date;
+
+/// Envoy's default, without what names places in its own code.
+const DEFAULT_PATTERN: &str = "[%Y-%m-%d %T.%e][%l] %v";
+
+/// Begin to log as the flags say. Fails if the file of `--log-path` cannot be opened.
+pub(crate) fn init(options: &Options) -> io::Result<()> {
+    let level = match options.log_level {
+        LogLevel::Trace => LevelFilter::TRACE,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warning => LevelFilter::WARN,
+        LogLevel::Error | LogLevel::Critical => LevelFilter::ERROR,
+        LogLevel::Off => LevelFilter::OFF,
+    };
+    // Libraries log for their developers; what an operator needs to know spanway says itself.
+    let targets = Targets::new().with_target("spanway", level);
+    let pattern = options.log_format.clone().unwrap_or_else(|| DEFAULT_PATTERN.to_owned());
+    let registry = tracing_subscriber::registry().with(targets);
+    let lines = tracing_subscriber::fmt::layer().event_format(Pattern(pattern));
+    let started = match &options.log_path {
+        None => registry.with(lines.with_writer(io::stderr)).try_init(),
+        Some(path) => {
+            let file = OpenOptions::new().create(true).append(true).open(path)?;
+            registry.with(lines.with_writer(Mutex::new(file))).try_init()
+        }
+    };
+    // It fails only when a log was begun before, which then goes on.
+    drop(started);
+    Ok(())
+}
+
+/// A line's pattern: `%Y %m %d %T %e %l %n %v %P %%`.
+struct Pattern(String);
+
+impl<S, N> FormatEvent<S, N> for Pattern
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (days, second) = (now.as_secs() / 86_400, now.as_secs() % 86_400);
+        let (year, month, day) = civil_date(days);
+        let mut letters = self.0.chars();
+        while let Some(letter) = letters.next() {
+            if letter != '%' {
+                line.write_char(letter)?;
+                continue;
+            }
+            match letters.next() {
+                Some('Y') => write!(line, "{year:04}")?,
+                Some('m') => write!(line, "{month:02}")?,
+                Some('d') => write!(line, "{day:02}")?,
+                Some('T') => {
+                    write!(line, "{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)?;
+                }
+                Some('e') => write!(line, "{:03}", now.subsec_millis())?,
+                Some('l') => line.write_str(level_name(*event.metadata().level()))?,
+                Some('n') => line.write_str(event.metadata().target())?,
+                Some('v') => event.record(&mut Message(&mut line)),
+                Some('P') => write!(line, "{}", std::process::id())?,
+                Some('%') => line.write_char('%')?,
+                // What is not known stands as it is, so that a pattern made for Envoy still logs.
+                Some(other) => write!(line, "%{other}")?,
+                None => line.write_char('%')?,
+            }
+        }
+        writeln!(line)
+    }
+}
+
+/// Envoy's names of levels.
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+/// Writes the message of an event.
+struct Message<'a, 'w>(&'a mut Writer<'w>);
+
+impl Visit for Message<'_, '_> {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            // A line that cannot be written cannot be logged either.
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}

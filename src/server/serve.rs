@@ -1,0 +1,224 @@
+//! From a configuration to a serving process, and to its end.
+
+use std::{io, num::NonZero, sync::Arc, thread, time::Duration};
+
+use hickory_resolver::TokioResolver;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{Semaphore, watch},
+};
+
+use super::{
+    options::Options,
+    overrides, sources,
+    worker::{self, Stage, WorkerSetup},
+};
+use crate::{
+    cluster::{ClusterState, async_client, discovery},
+    config::{self, Problems, lower::AddressMapError},
+    listener::{self, BindError, BoundSocket},
+    snapshot::{Snapshot, cluster::Discovery, listener::Listener},
+    trace::{
+        buffer::{self, SpanQueue},
+        exporter::Exporter,
+    },
+};
+
+/// How long clusters may take to find their first hosts before serving starts without them.
+const FIRST_RESOLUTION: Duration = Duration::from_secs(5);
+/// How long spans may take to leave at the end.
+const LAST_EXPORT: Duration = Duration::from_secs(5);
+
+/// Why there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    /// The configuration is bad.
+    #[error("{0}")]
+    Config(#[from] Problems),
+    /// A flag is bad.
+    #[error("{0}")]
+    AddressMap(#[from] AddressMapError),
+}
+
+/// Why serving did not begin, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// A listener cannot listen.
+    #[error("{0}")]
+    Bind(#[from] BindError),
+    /// The system refuses a thread, a runtime or a signal handler.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// An exporter cannot be made.
+    #[error("tracer \"{service}\": {error}")]
+    Tracer {
+        /// Its service name.
+        service: Arc<str>,
+        /// What the library says.
+        error: String,
+    },
+    /// A worker panicked; the others were ended in order.
+    #[error("a worker failed, which is a bug of spanway; the log has its message")]
+    Worker,
+}
+
+/// Read, check and lower the configuration.
+pub(crate) fn prepare(options: &Options) -> Result<Snapshot, PrepareError> {
+    let overrides = overrides(options)?;
+    // All that is wrong is told in one run: what the file says, and what it means.
+    let (loaded, mut problems) = config::examine(&sources(options))?;
+    let mut found = Problems::new();
+    let snapshot = config::lower::lower(&loaded, &overrides, &mut found);
+    loaded.locate(&mut found);
+    problems.append(found);
+    for warning in loaded.warnings.iter() {
+        tracing::warn!("{warning}");
+    }
+    if problems.is_empty() { Ok(snapshot) } else { Err(problems.into()) }
+}
+
+/// Serve `snapshot` until told to stop.
+pub(crate) fn serve(snapshot: Snapshot, options: &Options) -> Result<(), ServeError> {
+    let snapshot = Arc::new(snapshot);
+    let workers = options.concurrency.map_or_else(cores, |workers| workers.max(1) as usize);
+    // All or none: no listener accepts before all are bound.
+    let sockets = bind(&snapshot, workers)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(snapshot, sockets, options))
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Bind all listeners, and sort the sockets by worker.
+fn bind(snapshot: &Snapshot, workers: usize) -> Result<Vec<Vec<(Arc<Listener>, BoundSocket)>>, BindError> {
+    let mut by_worker: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+    for listener in snapshot.listeners.iter().filter(|listener| listener.bind_to_port) {
+        let bound = listener::bind(listener, workers)?;
+        for (worker, socket) in by_worker.iter_mut().zip(bound) {
+            worker.push((Arc::clone(listener), socket));
+        }
+    }
+    Ok(by_worker)
+}
+
+/// The main thread: discovery and export run here, and so does waiting for the end.
+async fn run(
+    snapshot: Arc<Snapshot>,
+    sockets: Vec<Vec<(Arc<Listener>, BoundSocket)>>,
+    options: &Options,
+) -> Result<(), ServeError> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let clusters = ClusterState::all(&snapshot);
+    discover(&clusters).await;
+    let (queues, exporters) = export(&snapshot, &clusters)?;
+
+    let (stage, receiver) = watch::channel(Stage::Serving);
+    let mut threads = Vec::new();
+    for (index, sockets) in sockets.into_iter().enumerate() {
+        threads.push(worker::start(WorkerSetup {
+            index,
+            snapshot: Arc::clone(&snapshot),
+            sockets,
+            clusters: clusters.clone(),
+            spans: queues.clone(),
+            stage: receiver.clone(),
+        })?);
+    }
+    // Only workers hold queues from here on, so that exporters end when the last worker has.
+    drop((queues, receiver));
+    for listener in &snapshot.listeners {
+        tracing::info!("listener \"{}\" serves on {}", listener.name, listener.address);
+    }
+    tracing::info!("serving with {} workers", threads.len());
+
+    let ended = tokio::task::spawn_blocking(move || {
+        threads.into_iter().map(thread::JoinHandle::join).filter(Result::is_err).count()
+    });
+    tokio::pin!(ended);
+    let failed = tokio::select! {
+        failed = &mut ended => failed,
+        _ = interrupt.recv() => stop(&stage, options.drain_time(), &mut interrupt, &mut terminate, ended).await,
+        _ = terminate.recv() => stop(&stage, options.drain_time(), &mut interrupt, &mut terminate, ended).await,
+    };
+    let all_exported = async {
+        for exporter in exporters {
+            let _ = exporter.await;
+        }
+    };
+    if tokio::time::timeout(LAST_EXPORT, all_exported).await.is_err() {
+        tracing::warn!("spans were still waiting for a collector after {LAST_EXPORT:?} and are lost");
+    }
+    if failed.is_ok_and(|failed| failed == 0) { Ok(()) } else { Err(ServeError::Worker) }
+}
+
+/// Let open requests finish, for as long as that may take; a second signal ends it.
+async fn stop<E: Future>(
+    stage: &watch::Sender<Stage>,
+    drain_time: Duration,
+    interrupt: &mut tokio::signal::unix::Signal,
+    terminate: &mut tokio::signal::unix::Signal,
+    mut ended: std::pin::Pin<&mut E>,
+) -> E::Output {
+    tracing::info!("stopping: open requests have {drain_time:?} to finish; a second signal ends them");
+    stage.send_replace(Stage::Draining);
+    tokio::select! {
+        ended = &mut ended => return ended,
+        () = tokio::time::sleep(drain_time) => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    stage.send_replace(Stage::Stopping);
+    ended.await
+}
+
+/// Begin to resolve names, and wait until each cluster has an answer or an error, though not for ever.
+async fn discover(clusters: &[Arc<ClusterState>]) {
+    let named = clusters.iter().filter(|cluster| !matches!(cluster.config.discovery, Discovery::Static(_)));
+    let named = named.cloned().collect::<Vec<_>>();
+    if named.is_empty() {
+        return;
+    }
+    let resolver = match TokioResolver::builder_tokio().and_then(|builder| builder.build()) {
+        Ok(resolver) => Arc::new(resolver),
+        Err(error) => {
+            tracing::error!(
+                "the system's resolver configuration cannot be read: {error}; no name can be resolved"
+            );
+            return;
+        }
+    };
+    let resolved = Arc::new(Semaphore::new(0));
+    let waiting = u32::try_from(named.len()).unwrap_or(u32::MAX);
+    for cluster in named {
+        let resolved = Arc::clone(&resolved);
+        tokio::spawn(discovery::run(cluster, Arc::clone(&resolver), move || resolved.add_permits(1)));
+    }
+    if tokio::time::timeout(FIRST_RESOLUTION, resolved.acquire_many(waiting)).await.is_err() {
+        tracing::warn!("not all names were resolved within {FIRST_RESOLUTION:?}; serving without them");
+    }
+}
+
+/// Start the exporter of each tracer: what workers put spans into, and what to wait for at the end.
+#[expect(clippy::type_complexity, reason = "two lists that are taken apart at once")]
+fn export(
+    snapshot: &Snapshot,
+    clusters: &[Arc<ClusterState>],
+) -> Result<(Vec<SpanQueue>, Vec<tokio::task::JoinHandle<()>>), ServeError> {
+    let mut queues = Vec::new();
+    let mut exporters = Vec::new();
+    for tracer in &snapshot.tracers {
+        let failed = |error: String| ServeError::Tracer { service: Arc::clone(&tracer.service_name), error };
+        let Some(cluster) = clusters.get(tracer.cluster.0) else { continue };
+        let channel = async_client::grpc_channel(Arc::clone(cluster), &tracer.authority)
+            .map_err(|error| failed(error.to_string()))?;
+        let (queue, spans, counters) = buffer::queue();
+        let exporter = Exporter::new(Arc::clone(tracer), &snapshot.node, channel, spans, counters)
+            .map_err(|error| failed(error.to_string()))?;
+        queues.push(queue);
+        exporters.push(tokio::spawn(exporter.run()));
+    }
+    Ok((queues, exporters))
+}

@@ -1,0 +1,107 @@
+//! Workers: one thread, one runtime, its own connections and pools. Nothing is shared but the snapshot and
+//! atomics.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, UdpSocket},
+    rc::Rc,
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use http::HeaderMap;
+use tokio::{sync::watch, task::LocalSet};
+
+use crate::{
+    cluster::{ClusterManager, ClusterState},
+    http_connection_manager::{Services, date::DateCache},
+    listener::{BoundSocket, accept},
+    snapshot::{Snapshot, listener::Listener},
+    trace::buffer::{SpanBuffer, SpanQueue},
+};
+
+/// What a worker is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Accept and serve.
+    Serving,
+    /// Accept no more; end connections after what they are doing.
+    Draining,
+    /// End at once.
+    Stopping,
+}
+
+/// What a worker starts with.
+#[derive(Debug)]
+pub(crate) struct WorkerSetup {
+    /// Counted from 0.
+    pub(crate) index: usize,
+    /// What is served.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Its own sockets.
+    pub(crate) sockets: Vec<(Arc<Listener>, BoundSocket)>,
+    /// What it shares of the clusters with the others.
+    pub(crate) clusters: Vec<Arc<ClusterState>>,
+    /// One per tracer.
+    pub(crate) spans: Vec<SpanQueue>,
+    /// What it is to do.
+    pub(crate) stage: watch::Receiver<Stage>,
+}
+
+/// Start a worker.
+pub(crate) fn start(setup: WorkerSetup) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(format!("worker-{}", setup.index)).spawn(move || {
+        LocalSet::new().block_on(&runtime, run(setup));
+    })
+}
+
+async fn run(setup: WorkerSetup) {
+    let WorkerSetup { index: _, snapshot, sockets, clusters, spans, mut stage } = setup;
+    let spans = SpanBuffer::new(spans);
+    let flusher = tokio::task::spawn_local(Rc::clone(&spans).flush_by_age());
+    let services = Rc::new(Services {
+        clusters: ClusterManager::new(&clusters),
+        spans: Rc::clone(&spans),
+        date: DateCache::new(),
+        own_ip: own_ip(),
+        no_headers: HeaderMap::new(),
+        open: Default::default(),
+        snapshot,
+    });
+    let acceptors = sockets
+        .into_iter()
+        .map(|(listener, socket)| {
+            let services = Rc::clone(&services);
+            tokio::task::spawn_local(async move {
+                let name = Arc::clone(&listener.name);
+                if let Err(error) = accept::run(socket, listener, services).await {
+                    tracing::error!("listener \"{name}\" stopped: {error}");
+                }
+            })
+        })
+        .collect::<Vec<_>>();
+
+    // An error means that the main thread is gone, which ends everything.
+    let _ = stage.wait_for(|stage| *stage != Stage::Serving).await;
+    acceptors.iter().for_each(tokio::task::JoinHandle::abort);
+    services.open.drain();
+    tokio::select! {
+        () = services.open.emptied() => {}
+        _ = stage.wait_for(|stage| *stage == Stage::Stopping) => {}
+    }
+    spans.flush();
+    flusher.abort();
+}
+
+/// This machine's address towards others: what stands for a loopback client in `x-forwarded-for`.
+fn own_ip() -> IpAddr {
+    // Connecting a datagram socket sends nothing; it only asks the system which address it would send from.
+    let probe = || -> io::Result<IpAddr> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        // An address of documentation (RFC 5737), which is routed like any other.
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        Ok(socket.local_addr()?.ip())
+    };
+    probe().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}

@@ -1,0 +1,70 @@
+//! The runtime model: plain immutable data that configuration is lowered into.
+//!
+//! Nothing here knows sockets, runtimes or protobuf. The main thread builds a [`Snapshot`] and publishes it;
+//! each worker pins one for as long as a stream or connection needs it.
+
+pub(crate) mod cluster;
+pub(crate) mod format;
+pub(crate) mod listener;
+pub(crate) mod matcher;
+pub(crate) mod route;
+
+use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+
+/// All that a worker needs to serve, as one immutable value.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// Who this proxy is. `Bootstrap.node`.
+    pub(crate) node: Node,
+    /// Where traffic is accepted. `Bootstrap.static_resources.listeners`.
+    pub(crate) listeners: Vec<Arc<listener::Listener>>,
+    /// Where traffic goes, in the order of the file. `Bootstrap.static_resources.clusters`.
+    pub(crate) clusters: Vec<Arc<cluster::Cluster>>,
+    /// The place of each cluster in `clusters`, by name.
+    pub(crate) cluster_index: HashMap<Arc<str>, ClusterId>,
+    /// The tracers, one for each different configuration of one.
+    pub(crate) tracers: Vec<Arc<listener::Tracer>>,
+}
+
+/// The place of a cluster in [`Snapshot::clusters`], so that the path of a request compares no names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClusterId(pub(crate) usize);
+
+/// Who this proxy is. `config.core.v3.Node`; `--service-node`, `--service-cluster`, `--service-zone`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Node {
+    /// Name of this node. Default empty. `Node.id`.
+    pub(crate) id: Arc<str>,
+    /// Name of the local cluster. Default empty. `Node.cluster`.
+    pub(crate) cluster: Arc<str>,
+    /// Zone it runs in. Default empty. `Node.locality.zone`.
+    pub(crate) zone: Arc<str>,
+}
+
+/// Where something listens or is reached. `config.core.v3.Address`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Address {
+    /// `Address.socket_address` with an IP literal.
+    Socket(SocketAddr),
+    /// `Address.pipe.path`.
+    Pipe(PathBuf),
+}
+
+impl Address {
+    /// The IP and port, if it has them.
+    pub(crate) fn socket(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Socket(address) => Some(*address),
+            Self::Pipe(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(address) => address.fmt(f),
+            Self::Pipe(path) => path.display().fmt(f),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What is known of one stream: filled in on its way, read at its end by spans, replies and formats.
+
+pub(crate) mod deadline;
+pub(crate) mod flags;
+pub(crate) mod formatter;
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    task::Waker,
+    time::{Duration, SystemTime},
+};
+
+use http::Version;
+use tokio::time::Instant;
+
+pub(crate) use self::flags::ResponseFlag;
+use self::{deadline::Deadlines, flags::ResponseFlags};
+use crate::{
+    snapshot::{Address, cluster::Cluster},
+    trace::Span,
+};
+
+/// What all streams of a downstream connection share.
+#[derive(Debug)]
+pub(crate) struct ConnectionInfo {
+    /// Unique in this process.
+    pub(crate) id: u64,
+    /// The connection's other end; `None` on a unix socket.
+    pub(crate) peer: Option<SocketAddr>,
+    /// Its own end.
+    pub(crate) local: Address,
+}
+
+/// One stream. Owned by its connection's worker, so plain cells do.
+#[derive(Debug)]
+pub(crate) struct StreamInfo {
+    /// Its connection.
+    pub(crate) connection: Rc<ConnectionInfo>,
+    /// What the client speaks.
+    pub(crate) protocol: Version,
+    /// When its headers were complete, by the steady clock.
+    pub(crate) start: Instant,
+    /// The same by the wall clock.
+    pub(crate) start_time: SystemTime,
+    /// The client: the peer, or who `x-forwarded-for` says. `None` on a unix socket.
+    pub(crate) remote: Cell<Option<SocketAddr>>,
+    /// Bytes of the request's body so far.
+    pub(crate) bytes_received: Cell<u64>,
+    /// Bytes of the response's body so far.
+    pub(crate) bytes_sent: Cell<u64>,
+    /// When a byte of it last moved.
+    pub(crate) last_activity: Cell<Instant>,
+    /// When the request's body was complete.
+    pub(crate) request_end: Cell<Option<Instant>>,
+    /// What bounds it in time.
+    pub(crate) deadlines: Cell<Deadlines>,
+    /// Who waits for its response; woken when the request's body ends, which begins the route's deadline.
+    pub(crate) waiter: RefCell<Option<Waker>>,
+    /// The response's body was handed to the client's codec whole.
+    pub(crate) response_complete: Cell<bool>,
+    /// Status for the client; 0 as long as there is none.
+    pub(crate) status: Cell<u16>,
+    /// Why it did not go well.
+    pub(crate) flags: Cell<ResponseFlags>,
+    /// Where the status comes from, in Envoy's words (`RESPONSE_CODE_DETAILS`).
+    pub(crate) details: Cell<&'static str>,
+    /// Requests sent upstream for it.
+    pub(crate) attempts: Cell<u32>,
+    /// The chosen route's name.
+    pub(crate) route_name: RefCell<Arc<str>>,
+    /// The chosen cluster.
+    pub(crate) cluster: RefCell<Option<Arc<Cluster>>>,
+    /// Address of the chosen host.
+    pub(crate) upstream_host: RefCell<Option<Arc<str>>>,
+    /// Its span, unless it is not traced at all.
+    pub(crate) span: RefCell<Option<Box<Span>>>,
+}
+
+impl StreamInfo {
+    /// A stream whose headers are complete now.
+    pub(crate) fn new(connection: Rc<ConnectionInfo>, protocol: Version) -> Self {
+        let start = Instant::now();
+        Self {
+            remote: Cell::new(connection.peer),
+            connection,
+            protocol,
+            start,
+            start_time: SystemTime::now(),
+            bytes_received: Cell::new(0),
+            bytes_sent: Cell::new(0),
+            last_activity: Cell::new(start),
+            request_end: Cell::new(None),
+            deadlines: Cell::default(),
+            waiter: RefCell::new(None),
+            response_complete: Cell::new(false),
+            status: Cell::new(0),
+            flags: Cell::new(ResponseFlags::default()),
+            details: Cell::new(""),
+            attempts: Cell::new(0),
+            route_name: RefCell::default(),
+            cluster: RefCell::new(None),
+            upstream_host: RefCell::new(None),
+            span: RefCell::new(None),
+        }
+    }
+
+    /// Add a reason.
+    pub(crate) fn flag(&self, flag: ResponseFlag) {
+        self.flags.set(self.flags.get().with(flag));
+    }
+
+    /// A byte moved.
+    pub(crate) fn touch(&self) {
+        self.last_activity.set(Instant::now());
+    }
+
+    /// The request's body is complete.
+    pub(crate) fn end_request(&self) {
+        if self.request_end.get().is_some() {
+            return;
+        }
+        let now = Instant::now();
+        self.request_end.set(Some(now));
+        self.last_activity.set(now);
+        if let Some(waiter) = self.waiter.borrow_mut().take() {
+            waiter.wake();
+        }
+    }
+
+    /// Whole time so far.
+    pub(crate) fn duration(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// `HTTP/1.1` and so on, as logs and spans have it.
+pub(crate) fn protocol_name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP/1.1",
+    }
+}

@@ -1,0 +1,143 @@
+//! Sends the spans of one tracer to its collector, off the workers.
+//!
+//! Each tracer has a task of its own on the main thread, so that a collector that hangs holds up no other, and
+//! none of them a request. Batches are sent one at a time; what waits meanwhile is bounded by the queue.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig, WithTonicConfig};
+use opentelemetry_sdk::{Resource, error::OTelSdkResult, trace::SpanExporter};
+use tokio::{sync::mpsc, time::Instant};
+use tonic::{metadata::MetadataMap, transport::Channel};
+
+use super::{FinishedSpan, buffer::QueueCounters, span_data::Template};
+use crate::snapshot::{Node, listener::Tracer};
+
+/// Spans of one export call.
+const EXPORT_SPANS: usize = 512;
+/// The least time between two log lines about the same fault.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The exporter of one tracer.
+#[derive(Debug)]
+pub(crate) struct Exporter {
+    tracer: Arc<Tracer>,
+    template: Template,
+    otlp: OtlpExporter,
+    spans: mpsc::UnboundedReceiver<Vec<FinishedSpan>>,
+    counters: Arc<QueueCounters>,
+    health: Health,
+}
+
+/// Whether exports succeed, and when that was last said.
+#[derive(Debug, Default)]
+struct Health {
+    failing: bool,
+    /// Lost since the last line.
+    lost: u64,
+    /// What the queue had dropped at the last line.
+    dropped_before: u64,
+    said: Option<Instant>,
+}
+
+impl Exporter {
+    /// An exporter that calls its collector over `channel`.
+    pub(crate) fn new(
+        tracer: Arc<Tracer>,
+        node: &Node,
+        channel: Channel,
+        spans: mpsc::UnboundedReceiver<Vec<FinishedSpan>>,
+        counters: Arc<QueueCounters>,
+    ) -> Result<Self, opentelemetry_otlp::ExporterBuildError> {
+        let mut metadata = MetadataMap::new();
+        for (key, value) in &tracer.metadata {
+            if let (Ok(key), Ok(value)) =
+                (key.parse::<tonic::metadata::MetadataKey<tonic::metadata::Ascii>>(), value.parse())
+            {
+                metadata.append(key, value);
+            }
+        }
+        let mut otlp = OtlpExporter::builder()
+            .with_tonic()
+            .with_channel(channel)
+            .with_timeout(tracer.timeout)
+            .with_metadata(metadata)
+            .build()?;
+        otlp.set_resource(&resource(&tracer));
+        Ok(Self { template: Template::new(node), tracer, otlp, spans, counters, health: Health::default() })
+    }
+
+    /// Export until all workers are gone and the queue is empty.
+    pub(crate) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(EXPORT_SPANS);
+        while let Some(spans) = self.spans.recv().await {
+            batch.extend(spans);
+            // Take what else is there, so that many small hand-overs make one call.
+            while batch.len() < EXPORT_SPANS
+                && let Ok(more) = self.spans.try_recv()
+            {
+                batch.extend(more);
+            }
+            self.export(&mut batch).await;
+        }
+    }
+
+    async fn export(&mut self, batch: &mut Vec<FinishedSpan>) {
+        while !batch.is_empty() {
+            let rest = batch.split_off(batch.len().min(EXPORT_SPANS));
+            let spans = std::mem::replace(batch, rest);
+            let count = spans.len();
+            let data = spans.into_iter().map(|span| self.template.span_data(span)).collect();
+            let outcome = tokio::time::timeout(self.tracer.timeout, self.otlp.export(data)).await;
+            self.counters.waiting.fetch_sub(count, Ordering::Relaxed);
+            self.report(count, outcome);
+        }
+    }
+
+    /// One line when exports begin to fail, at most one in ten seconds while they do, one when they work again.
+    fn report(&mut self, count: usize, outcome: Result<OTelSdkResult, tokio::time::error::Elapsed>) {
+        let cause = match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {:?}", self.tracer.timeout)),
+        };
+        let Some(cause) = cause else {
+            if std::mem::take(&mut self.health.failing) {
+                tracing::info!("tracer \"{}\": spans are exported again", self.tracer.service_name);
+                self.health.said = None;
+            }
+            return;
+        };
+        self.health.lost += count as u64;
+        self.health.failing = true;
+        if self.health.said.is_some_and(|said| said.elapsed() < LOG_INTERVAL) {
+            return;
+        }
+        let dropped = self.counters.dropped.load(Ordering::Relaxed);
+        tracing::warn!(
+            "tracer \"{}\": {} spans lost since the last report ({} of them because the queue was full): \
+             the collector of cluster \"{}\" did not take them: {cause}; requests are not affected",
+            self.tracer.service_name,
+            std::mem::take(&mut self.health.lost) + dropped - self.health.dropped_before,
+            dropped - self.health.dropped_before,
+            self.tracer.authority,
+        );
+        self.health.dropped_before = dropped;
+        self.health.said = Some(Instant::now());
+    }
+}
+
+fn resource(tracer: &Tracer) -> Resource {
+    Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", Arc::clone(&tracer.service_name)),
+            KeyValue::new("telemetry.sdk.language", "rust"),
+            KeyValue::new("telemetry.sdk.name", "spanway"),
+            KeyValue::new("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+        ])
+        .build()
+}

@@ -1,0 +1,225 @@
+//! One request on one connection to a host.
+
+pub(crate) mod codec_client;
+pub(crate) mod conn_pool;
+pub(crate) mod connect;
+
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::{Request, Response, Version, body::Incoming};
+
+use self::{
+    codec_client::{Http1Client, Http2Stream},
+    conn_pool::HostPool,
+};
+use crate::{
+    body::RequestBody,
+    cluster::circuit_breaker::Permit,
+    snapshot::cluster::UpstreamProtocol,
+    stream_info::{StreamInfo, flags::ResponseFlag},
+};
+
+/// Runs hyper's tasks on the worker they belong to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// Why there is no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No connection: refused, unreachable.
+    Connect(io::ErrorKind),
+    /// No connection within the connect timeout.
+    ConnectTimeout,
+    /// The host closed or reset the connection.
+    Terminated,
+    /// The host reset the stream (HTTP/2).
+    Reset,
+    /// What the host sent is not HTTP.
+    Protocol,
+    /// A circuit breaker is open.
+    Overflow,
+}
+
+impl Failure {
+    /// What an error of hyper's client means.
+    pub(crate) fn of_exchange(error: &hyper::Error) -> Self {
+        if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
+            return Self::Protocol;
+        }
+        let reset = std::error::Error::source(error)
+            .and_then(|source| source.downcast_ref::<h2::Error>())
+            .is_some_and(h2::Error::is_reset);
+        if reset { Self::Reset } else { Self::Terminated }
+    }
+}
+
+/// Send `request` to the pool's host and wait for its response's headers. A request that met a connection which
+/// the host had just closed, and of which nothing was sent, goes out again on another one.
+pub(crate) async fn exchange(
+    pool: &Rc<HostPool>,
+    mut request: Request<RequestBody>,
+    permit: Permit,
+    info: &Rc<StreamInfo>,
+) -> Result<Response<UpstreamBody>, Failure> {
+    let http2 = match &pool.cluster.config.protocol {
+        UpstreamProtocol::Http1 { .. } => None,
+        UpstreamProtocol::Http2(options) => Some(options),
+        UpstreamProtocol::Downstream { http2, .. } => (info.protocol == Version::HTTP_2).then_some(http2),
+    };
+    loop {
+        let (outcome, lease) = if let Some(options) = http2 {
+            let mut client = pool.http2(options).await?;
+            *request.version_mut() = Version::HTTP_2;
+            let stream = client.stream();
+            (client.send(request).await, Lease::Http2(stream))
+        } else {
+            let mut client = pool.http1().await?;
+            *request.version_mut() = Version::HTTP_11;
+            let sent = client.send(request);
+            let lease = Lease::Http1(Http1Lease {
+                client: Some(client),
+                pool: Rc::clone(pool),
+                info: Rc::clone(info),
+            });
+            (sent.await, lease)
+        };
+        match outcome {
+            Ok(response) => {
+                return Ok(response.map(|incoming| UpstreamBody {
+                    incoming,
+                    lease: Some(lease),
+                    _permit: permit,
+                }));
+            }
+            Err(mut error) => match error.take_message() {
+                Some(unsent) => request = unsent,
+                None => return Err(Failure::of_exchange(error.error())),
+            },
+        }
+    }
+}
+
+/// The body of a host's response. At its end the connection goes back to its pool; dropped before, the
+/// exchange is cancelled.
+#[derive(Debug)]
+pub(crate) struct UpstreamBody {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    _permit: Permit,
+}
+
+/// What an exchange holds of a pool.
+#[derive(Debug)]
+enum Lease {
+    Http1(Http1Lease),
+    Http2(#[expect(dead_code, reason = "counts until dropped")] Http2Stream),
+}
+
+/// An HTTP/1 connection in use. Dropped while it still holds one, it closes it: its response was not read whole.
+#[derive(Debug)]
+struct Http1Lease {
+    client: Option<Http1Client>,
+    pool: Rc<HostPool>,
+    info: Rc<StreamInfo>,
+}
+
+impl Http1Lease {
+    fn give_back(mut self) {
+        // A response that comes before the request is sent whole leaves a connection that means nothing.
+        if self.info.request_end.get().is_some()
+            && let Some(client) = self.client.take()
+        {
+            self.pool.put_back(client);
+        }
+    }
+}
+
+impl Drop for Http1Lease {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            client.abort();
+            self.pool.replace_for_waiter();
+        }
+    }
+}
+
+impl UpstreamBody {
+    /// The response is a switch of protocols: the connection belongs to the tunnel now.
+    pub(crate) fn into_tunnel(mut self) {
+        if let Some(Lease::Http1(mut lease)) = self.lease.take() {
+            lease.client.take();
+        }
+    }
+
+    /// The body has been read whole.
+    fn finish(&mut self) {
+        match self.lease.take() {
+            Some(Lease::Http1(lease)) => lease.give_back(),
+            Some(Lease::Http2(_)) | None => {}
+        }
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = std::task::ready!(Pin::new(&mut this.incoming).poll_frame(cx));
+        match &frame {
+            None => this.finish(),
+            // hyper's server stops asking once the body says that it is at its end.
+            Some(Ok(_)) if this.incoming.is_end_stream() => this.finish(),
+            // An error leaves the lease to be dropped, which closes the connection.
+            Some(_) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for UpstreamBody {
+    fn drop(&mut self) {
+        // A response without body is never polled.
+        if self.incoming.is_end_stream() {
+            self.finish();
+        }
+    }
+}
+
+/// The flag that an error in the middle of a response's body stands for.
+pub(crate) fn body_failure_flag(error: &hyper::Error) -> ResponseFlag {
+    match Failure::of_exchange(error) {
+        Failure::Reset => ResponseFlag::UpstreamRemoteReset,
+        // A body that ends too early breaks its framing (RFC 9112, 8).
+        _ => ResponseFlag::UpstreamProtocolError,
+    }
+}
