@@ -1,6 +1,6 @@
 //! The descriptors of the Envoy API, compiled by `build.rs`.
 
-use std::sync::LazyLock;
+use std::sync::{Mutex, PoisonError};
 
 use prost_reflect::{DescriptorPool, MessageDescriptor, ReflectMessage};
 
@@ -8,13 +8,20 @@ const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
 
 static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/envoy_api.bin"));
 
-/// Decoding takes about 10 ms, so it happens once. That the bytes can be decoded is tested below.
-static POOL: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_else(|_| DescriptorPool::global()));
+/// Decoding takes about 10 ms, so it happens once; [`release`] gives the memory back when nothing is to be read.
+static POOL: Mutex<Option<DescriptorPool>> = Mutex::new(None);
 
-/// All messages of the API.
-pub(super) fn pool() -> &'static DescriptorPool {
-    &POOL
+/// All messages of the API. Clones share them.
+pub(super) fn pool() -> DescriptorPool {
+    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    // That the bytes can be decoded is tested below.
+    let decode = || DescriptorPool::decode(DESCRIPTORS).unwrap_or_else(|_| DescriptorPool::global());
+    pool.get_or_insert_with(decode).clone()
+}
+
+/// Forget the messages of the API until they are asked for again. They take more memory than all that serves.
+pub(super) fn release() {
+    *POOL.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
 /// The message that a configuration file is.

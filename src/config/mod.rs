@@ -71,6 +71,11 @@ impl Loaded {
     }
 }
 
+/// Give back the memory that reading configurations took; the next one to be read takes it again.
+pub fn release() {
+    api::release();
+}
+
 /// Read all documents and merge them the way protobuf does, which its encoding makes a concatenation: items are
 /// appended, scalars and map entries replaced, messages merged.
 fn merge(documents: &Documents) -> (DynamicMessage, Problems) {

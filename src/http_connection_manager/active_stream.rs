@@ -8,7 +8,7 @@ use http::{
     request::Parts,
     uri::PathAndQuery,
 };
-use hyper::body::Incoming;
+use hyper::{body::Incoming, ext::ReasonPhrase};
 
 use super::{
     Connection,
@@ -16,6 +16,7 @@ use super::{
     local_reply::LocalReply,
     path_normalization::{Normalized, normalize},
     redirect,
+    request_target::{set_authority, strip_port},
     response_body::{self, ResponseBody},
     tunnel,
 };
@@ -25,10 +26,10 @@ use crate::{
         self, RouterContext,
         header_transform::MutationLevels,
         path_and_query,
-        route_matcher::{self, MatchContext, without_port},
+        route_matcher::{self, MatchContext},
     },
     snapshot::{
-        listener::{HttpConnectionManager, ServerHeaderTransformation, StripPort},
+        listener::{HttpConnectionManager, ServerHeaderTransformation},
         matcher::{RequestView, header_text},
         route::{Action, HeaderMutations, IdleTimeout, Route, RouteAction, VirtualHost},
     },
@@ -343,7 +344,7 @@ impl ActiveStream {
 
     /// Make the client's response of an outcome.
     fn respond(mut self, manager: &HttpConnectionManager, outcome: Outcome<'_>) -> Response<ResponseBody> {
-        let response = match outcome {
+        let mut response = match outcome {
             Outcome::Local(reply, levels) => {
                 let mut response = {
                     let context = self.format_context(None);
@@ -384,6 +385,9 @@ impl ActiveStream {
             }
         };
         self.info.status.set(response.status().as_u16());
+        if response.status().canonical_reason().is_none() {
+            response.extensions_mut().insert(ReasonPhrase::from_static(b"Unknown"));
+        }
         response
     }
 
@@ -496,62 +500,13 @@ impl ActiveStream {
     }
 }
 
-/// Bring the authority to where all later steps look for it: the `host` header. The URI keeps path and query.
-fn set_authority(manager: &HttpConnectionManager, parts: &mut Parts) -> Result<(), LocalReply> {
-    if let Some(authority) = parts.uri.authority() {
-        // Absolute form and HTTP/2: the target's authority wins (RFC 9112, 3.2.2).
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| LocalReply::invalid_authority())?;
-        parts.headers.insert(HOST, host);
-        if parts.method != Method::CONNECT {
-            let path = parts.uri.path_and_query().cloned();
-            parts.uri = path.unwrap_or_else(|| PathAndQuery::from_static("/")).into();
-        }
-    }
-    match parts.headers.get(HOST) {
-        Some(host) if !is_host(host.as_bytes()) => return Err(LocalReply::invalid_authority()),
-        Some(_) => {}
-        None => {
-            let default = manager.http1.default_host.clone().filter(|_| parts.version == Version::HTTP_10);
-            parts.headers.insert(HOST, default.ok_or(LocalReply::missing_host())?);
-        }
-    }
-    if parts.headers.get_all(HOST).iter().nth(1).is_some() {
-        // RFC 9112, 3.2: more than one is refused. (Envoy joins them.)
-        return Err(LocalReply::invalid_authority());
-    }
-    Ok(())
-}
-
-/// Whether it can be a host with port; empty is allowed (RFC 9110, 7.2).
-fn is_host(host: &[u8]) -> bool {
-    host.iter().all(|byte| {
-        byte.is_ascii_graphic() && !matches!(byte, b'/' | b'<' | b'>' | b'\\' | b'"' | b'#' | b'?' | b',')
-    })
-}
-
-fn strip_port(option: StripPort, connection: &Connection, parts: &mut Parts) {
-    if option == StripPort::Keep {
-        return;
-    }
-    let Some(host) = parts.headers.get(HOST) else { return };
-    let text = header_text(host);
-    let stripped = without_port(text);
-    let Some(port) = text.get(stripped.len() + 1..) else { return };
-    let own = connection.info.local.socket().map(|address| address.port());
-    if (option == StripPort::Any || port.parse().ok() == own)
-        && let Ok(host) = HeaderValue::from_str(stripped)
-    {
-        parts.headers.insert(HOST, host);
-    }
-}
-
 fn is_grpc(headers: &HeaderMap) -> bool {
     let Some(kind) =
         headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"))
     else {
         return false;
     };
-    matches!(kind.first(), None | Some(b'+' | b';'))
+    matches!(kind.first(), None | Some(b'+'))
 }
 
 fn is_allowed(upgrade: &str, action: &RouteAction, manager: &HttpConnectionManager) -> bool {

@@ -97,6 +97,20 @@ impl LocalReply {
             .closing()
     }
 
+    /// A request target that no client may send.
+    pub(crate) const fn invalid_url() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request", "http1.invalid_url")
+            .flagged(ResponseFlag::DownstreamProtocolError)
+            .closing()
+    }
+
+    /// A request for https over a connection without TLS.
+    pub(crate) const fn https_on_plaintext() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", "http1.https_url_on_plaintext_connection")
+            .flagged(ResponseFlag::DownstreamProtocolError)
+            .closing()
+    }
+
     /// A request target that is no path, such as `*`.
     pub(crate) const fn not_a_path() -> Self {
         Self::new(StatusCode::NOT_FOUND, "", "absolute_path_rejected")

@@ -7,6 +7,7 @@ mod edge_headers;
 pub(crate) mod local_reply;
 mod path_normalization;
 mod redirect;
+mod request_target;
 mod response_body;
 mod tunnel;
 

@@ -148,7 +148,11 @@ fn resolve_dots(path: &str) -> String {
     format!("/{}", segments.join("/"))
 }
 
+/// A path of nothing but slashes stays, as in Envoy.
 fn merge_slashes(path: &str) -> String {
+    if path.bytes().all(|byte| byte == b'/') {
+        return path.to_owned();
+    }
     let mut merged = String::with_capacity(path.len());
     for letter in path.chars() {
         if letter != '/' || !merged.ends_with('/') {
@@ -211,7 +215,9 @@ mod tests {
 
     #[test]
     fn slashes_are_merged_after_dot_segments() {
-        assert_eq!(path(&options(true, true, EscapedSlashes::Keep), "/a///..//b?x=//"), "/a/b?x=//");
+        let options = options(true, true, EscapedSlashes::Keep);
+        assert_eq!(path(&options, "/a///..//b?x=//"), "/a/b?x=//");
+        assert_eq!(path(&options, "//"), "//");
     }
 
     #[test]

@@ -9,12 +9,12 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version,
-    header::{COOKIE, HOST},
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING},
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use self::header_transform::{MutationLevels, rewrite_path, split_path, substitute};
 use crate::{
@@ -150,8 +150,11 @@ pub(crate) async fn forward(
     }
     if http2 {
         address_http2(&mut parts, context.scheme);
-    } else if info.protocol == Version::HTTP_2 {
-        join_cookies(&mut parts.headers);
+    } else {
+        if info.protocol == Version::HTTP_2 {
+            join_cookies(&mut parts.headers);
+        }
+        frame_http1(&parts.method, &mut parts.headers, body.is_end_stream());
     }
 
     let request = Request::from_parts(parts, RequestBody::new(body, Rc::clone(info), trailers));
@@ -246,10 +249,10 @@ fn rewrite_host(action: &RouteAction, parts: &mut Parts, hostname: &str) {
     };
     let Some(host) = host else { return };
     let Some(before) = parts.headers.insert(HOST, host) else { return };
+    parts.headers.insert(X_ENVOY_ORIGINAL_HOST, before.clone());
     if action.append_x_forwarded_host {
         append_forwarded_host(&mut parts.headers, &before);
     }
-    parts.headers.insert(X_ENVOY_ORIGINAL_HOST, before);
 }
 
 fn append_forwarded_host(headers: &mut HeaderMap, host: &HeaderValue) {
@@ -281,6 +284,21 @@ fn address_http2(parts: &mut Parts, scheme: &str) {
         Ok(uri) => parts.uri = uri,
         // Not an authority: it was good enough for `host`, and hyper will refuse what is left.
         Err(_) => drop(parts.headers.insert(HOST, host)),
+    }
+}
+
+/// Say where the request ends, whatever its method: hyper would send no body with a GET that does not say so, and
+/// some hosts refuse a POST without a length (RFC 9112, 6.3).
+fn frame_http1(method: &Method, headers: &mut HeaderMap, empty: bool) {
+    if headers.contains_key(CONTENT_LENGTH) {
+        return;
+    }
+    let bodiless =
+        matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE | Method::CONNECT);
+    if !empty {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    } else if !bodiless {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
 }
 

@@ -56,12 +56,16 @@ impl Domains {
 /// The host of an authority; the brackets of an IPv6 address stay.
 pub(crate) fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+        Some((host, port)) if is_port(port) && !host.is_empty() => {
             // `::1` without brackets has no port.
             if host.contains(':') && !host.ends_with(']') { authority } else { host }
         }
         _ => authority,
     }
+}
+
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl RouteMatch {

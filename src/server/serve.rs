@@ -62,8 +62,14 @@ pub(crate) enum ServeError {
     Worker,
 }
 
-/// Read, check and lower the configuration.
+/// Read, check and lower the configuration, on a thread of its own: what reading took in memory is given back to the
+/// system when the thread ends, and would otherwise stay with the main thread's heap.
 pub(crate) fn prepare(options: &Options) -> Result<Snapshot, PrepareError> {
+    let prepared = thread::scope(|scope| scope.spawn(|| read(options)).join());
+    prepared.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn read(options: &Options) -> Result<Snapshot, PrepareError> {
     let overrides = overrides(options)?;
     // All that is wrong is told in one run: what the file says, and what it means.
     let (loaded, mut problems) = config::examine(&sources(options))?;
@@ -74,6 +80,8 @@ pub(crate) fn prepare(options: &Options) -> Result<Snapshot, PrepareError> {
     for warning in loaded.warnings.iter() {
         tracing::warn!("{warning}");
     }
+    drop(loaded);
+    config::release();
     if problems.is_empty() { Ok(snapshot) } else { Err(problems.into()) }
 }
 
@@ -133,6 +141,7 @@ async fn run(
         tracing::info!("listener \"{}\" serves on {}", listener.name, listener.address);
     }
     tracing::info!("serving with {} workers", threads.len());
+    tokio::spawn(trim_memory());
 
     let ended = tokio::task::spawn_blocking(move || {
         threads.into_iter().map(thread::JoinHandle::join).filter(Result::is_err).count()
@@ -152,6 +161,15 @@ async fn run(
         tracing::warn!("spans were still waiting for a collector after {LAST_EXPORT:?} and are lost");
     }
     if failed.is_ok_and(|failed| failed == 0) { Ok(()) } else { Err(ServeError::Worker) }
+}
+
+/// The allocator keeps freed memory for a moment, and gives it to the system when a thread ends after that. Reading
+/// the configuration freed most of what the process ever had.
+async fn trim_memory() {
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    let trimmed = thread::Builder::new().name("trim".into()).spawn(|| drop(vec![0_u8; 64 * 1024]));
+    // Without it the process is only larger.
+    drop(trimmed);
 }
 
 /// Let open requests finish, for as long as that may take; a second signal ends it.

@@ -148,19 +148,12 @@ impl HeaderMatcher {
             HeaderKey::Authority => self.check_value(Some(request.authority)),
             HeaderKey::Scheme => self.check_value(Some(request.scheme)),
             HeaderKey::Name(name) => {
-                let mut values = request.headers.get_all(name).iter();
-                match (values.next(), values.next()) {
-                    (first, None) => self.check_value(first.map(header_text)),
-                    // Several lines of one header are one list (RFC 9110, 5.3).
-                    (Some(first), Some(second)) => {
-                        let mut joined = String::from(header_text(first));
-                        for value in std::iter::once(second).chain(values) {
-                            joined.push(',');
-                            joined.push_str(header_text(value));
-                        }
-                        self.check_value(Some(&joined))
-                    }
-                    (None, Some(_)) => None,
+                // Of several lines of one header each is tested, and one that passes is enough.
+                let checked = |value| self.check_value(Some(header_text(value)));
+                let mut results = request.headers.get_all(name).iter().map(checked).peekable();
+                match results.peek() {
+                    None => self.check_value(None),
+                    Some(_) => Some(results.any(|result| result == Some(true))),
                 }
             }
         };

@@ -73,7 +73,7 @@ impl Template {
             put("guid:x-request-id", text(id));
         }
         put("http.url", String::from(&*record.url).into());
-        put("http.method", record.method.to_string().into());
+        put("http.method", method(&record.method).into());
         put("downstream_cluster", record.downstream_cluster.as_ref().map_or("-".into(), text));
         put("user_agent", record.user_agent.as_ref().map_or("-".into(), text));
         put("http.protocol", protocol_name(record.protocol).into());
@@ -137,6 +137,22 @@ fn outcome(span: &FinishedSpan) -> (bool, Status) {
     let error_attribute = server_fault || code == 8;
     let is_error = if client { code != 0 } else { server_fault };
     (error_attribute, if is_error { error() } else { Status::Unset })
+}
+
+/// As Envoy: methods that HTTP itself does not define have one name, so that clients cannot make up values.
+fn method(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "CONNECT" => "CONNECT",
+        "OPTIONS" => "OPTIONS",
+        "TRACE" => "TRACE",
+        "PATCH" => "PATCH",
+        _ => "_OTHER",
+    }
 }
 
 fn name(name: SpanName) -> Cow<'static, str> {

@@ -12,6 +12,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{
+    StatusCode,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{Request, Response, Version, body::Incoming};
 
@@ -84,7 +88,7 @@ pub(crate) async fn exchange(
         UpstreamProtocol::Downstream { http2, .. } => (info.protocol == Version::HTTP_2).then_some(http2),
     };
     loop {
-        let (outcome, lease) = if let Some(options) = http2 {
+        let (outcome, mut lease) = if let Some(options) = http2 {
             let mut client = pool.http2(options).await?;
             *request.version_mut() = Version::HTTP_2;
             let stream = client.stream();
@@ -97,11 +101,17 @@ pub(crate) async fn exchange(
                 client: Some(client),
                 pool: Rc::clone(pool),
                 info: Rc::clone(info),
+                reusable: true,
             });
             (sent.await, lease)
         };
         match outcome {
-            Ok(response) => {
+            Ok(mut response) => {
+                if http2.is_none() {
+                    check_framing(&response)?;
+                    lease.note_version(response.version());
+                }
+                *response.version_mut() = Version::HTTP_11;
                 return Ok(response.map(|incoming| UpstreamBody {
                     incoming,
                     lease: Some(lease),
@@ -113,6 +123,30 @@ pub(crate) async fn exchange(
                 None => return Err(Failure::of_exchange(error.error())),
             },
         }
+    }
+}
+
+/// Refuse a response whose end cannot be told for sure (RFC 9112, 6.3): what follows on its connection might be
+/// taken for another request's response.
+fn check_framing(response: &Response<Incoming>) -> Result<(), Failure> {
+    let headers = response.headers();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = match (codings.next(), codings.next()) {
+        (None, _) => false,
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
+        _ => return Err(Failure::Protocol),
+    };
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = match (lengths.next(), lengths.next()) {
+        (None, _) => None,
+        (Some(only), None) if only.as_bytes().iter().all(u8::is_ascii_digit) => Some(only.as_bytes()),
+        _ => return Err(Failure::Protocol),
+    };
+    let no_content = response.status() == StatusCode::NO_CONTENT;
+    match length {
+        Some(_) if chunked => Err(Failure::Protocol),
+        Some(length) if no_content && length != b"0" => Err(Failure::Protocol),
+        _ => Ok(()),
     }
 }
 
@@ -138,12 +172,23 @@ struct Http1Lease {
     client: Option<Http1Client>,
     pool: Rc<HostPool>,
     info: Rc<StreamInfo>,
+    reusable: bool,
+}
+
+impl Lease {
+    /// A host that answers HTTP/1.0 gets each request on a connection of its own.
+    fn note_version(&mut self, version: Version) {
+        if let Self::Http1(lease) = self {
+            lease.reusable = version == Version::HTTP_11;
+        }
+    }
 }
 
 impl Http1Lease {
     fn give_back(mut self) {
         // A response that comes before the request is sent whole leaves a connection that means nothing.
-        if self.info.request_end.get().is_some()
+        if self.reusable
+            && self.info.request_end.get().is_some()
             && let Some(client) = self.client.take()
         {
             self.pool.put_back(client);
@@ -189,8 +234,8 @@ impl Body for UpstreamBody {
         let frame = std::task::ready!(Pin::new(&mut this.incoming).poll_frame(cx));
         match &frame {
             None => this.finish(),
-            // hyper's server stops asking once the body says that it is at its end.
-            Some(Ok(_)) if this.incoming.is_end_stream() => this.finish(),
+            // Nothing follows trailers, and hyper's server stops asking once the body says that it is at its end.
+            Some(Ok(frame)) if frame.is_trailers() || this.incoming.is_end_stream() => this.finish(),
             // An error leaves the lease to be dropped, which closes the connection.
             Some(_) => {}
         }

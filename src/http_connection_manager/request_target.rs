@@ -1,0 +1,92 @@
+//! Whom a request is for: the authority, from wherever its version of HTTP carries it.
+
+use http::{HeaderValue, Method, Version, header::HOST, request::Parts, uri::PathAndQuery};
+
+use super::{Connection, local_reply::LocalReply};
+use crate::{
+    router::route_matcher::without_port,
+    snapshot::{
+        listener::{HttpConnectionManager, StripPort},
+        matcher::header_text,
+    },
+};
+
+/// Bring the authority to where all later steps look for it: the `host` header. The URI keeps path and query.
+pub(super) fn set_authority(manager: &HttpConnectionManager, parts: &mut Parts) -> Result<(), LocalReply> {
+    if let Some(authority) = parts.uri.authority() {
+        if parts.method != Method::CONNECT {
+            check_absolute_form(manager, parts)?;
+        }
+        // Absolute form and HTTP/2: the target's authority wins (RFC 9112, 3.2.2), without its user.
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let host = HeaderValue::from_str(host).map_err(|_| LocalReply::invalid_authority())?;
+        parts.headers.insert(HOST, host);
+        if parts.method != Method::CONNECT {
+            let path = parts.uri.path_and_query().cloned();
+            parts.uri = path.unwrap_or_else(|| PathAndQuery::from_static("/")).into();
+        }
+    }
+    match parts.headers.get(HOST) {
+        Some(host) if !is_host(host.as_bytes()) => return Err(LocalReply::invalid_authority()),
+        Some(_) => {}
+        None => {
+            let default = manager.http1.default_host.clone().filter(|_| parts.version == Version::HTTP_10);
+            parts.headers.insert(HOST, default.ok_or(LocalReply::missing_host())?);
+        }
+    }
+    if parts.headers.get_all(HOST).iter().nth(1).is_some() {
+        // RFC 9112, 3.2: more than one is refused. (Envoy joins them.)
+        return Err(LocalReply::invalid_authority());
+    }
+    Ok(())
+}
+
+/// A target in absolute form names a scheme that is served here, and a port that exists.
+fn check_absolute_form(manager: &HttpConnectionManager, parts: &Parts) -> Result<(), LocalReply> {
+    let port =
+        parts.uri.authority().map(|authority| authority.as_str()).and_then(|text| text.rsplit_once(':'));
+    let bad_port = port.is_some_and(|(_, port)| {
+        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_err()
+    });
+    let client = &manager.client_address;
+    match parts.uri.scheme_str() {
+        _ if bad_port && parts.uri.port().is_some() => Err(LocalReply::invalid_url()),
+        Some("http") => Ok(()),
+        Some("https") if parts.version == Version::HTTP_2 => Ok(()),
+        Some("https") if client.use_remote_address && client.trusted_hops == 0 => {
+            Err(LocalReply::https_on_plaintext())
+        }
+        Some("https") => Ok(()),
+        // HTTP/2 need not say; a host alone is no target in HTTP/1 (RFC 9112, 3.2.3).
+        None if parts.version == Version::HTTP_2 => Ok(()),
+        _ => Err(LocalReply::invalid_url()),
+    }
+}
+
+/// Whether it can be a host with port; empty is allowed (RFC 9110, 7.2).
+fn is_host(host: &[u8]) -> bool {
+    host.iter().all(|byte| {
+        byte.is_ascii_graphic()
+            && !matches!(
+                byte,
+                b'/' | b'<' | b'>' | b'\\' | b'"' | b'#' | b'?' | b',' | b'{' | b'}' | b'|' | b'^' | b'`'
+            )
+    })
+}
+
+/// Take the port off the authority, as the connection manager is told to.
+pub(super) fn strip_port(option: StripPort, connection: &Connection, parts: &mut Parts) {
+    if option == StripPort::Keep {
+        return;
+    }
+    let Some(host) = parts.headers.get(HOST) else { return };
+    let text = header_text(host);
+    let stripped = without_port(text);
+    let Some(port) = text.get(stripped.len() + 1..) else { return };
+    let own = connection.info.local.socket().map(|address| address.port());
+    if (option == StripPort::Any || port.parse().ok() == own)
+        && let Ok(host) = HeaderValue::from_str(stripped)
+    {
+        parts.headers.insert(HOST, host);
+    }
+}
