@@ -163,12 +163,11 @@ async fn run(
     if failed.is_ok_and(|failed| failed == 0) { Ok(()) } else { Err(ServeError::Worker) }
 }
 
-/// Reading the configuration freed most of what the process ever had. The allocator keeps that for a moment, and
-/// looks whether the moment is over when a large block is freed: an idle proxy would keep it for ever.
+/// Reading the configuration freed most of what the process ever had; an idle proxy would keep it for ever.
 async fn trim_memory() {
-    const LARGE_BLOCK_BYTES: usize = 8 << 20;
+    // Once the worker threads have what they need.
     tokio::time::sleep(Duration::from_millis(250)).await;
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE_BLOCK_BYTES)));
+    spanway_heap::collect();
 }
 
 /// Let open requests finish, for as long as that may take; a second signal ends it.
