@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::stream_info::StreamInfo;
+use crate::stream_info::{ResponseFlag, StreamInfo};
 
 /// A request's body. Each frame is passed on as it comes; nothing is held.
 #[derive(Debug)]
@@ -57,7 +57,11 @@ impl Body for RequestBody {
                     return Poll::Ready(None);
                 }
             }
-            Some(Err(_)) => {}
+            Some(Err(error)) => this.info.flag(if error.is_parse() || error.is_parse_too_large() {
+                ResponseFlag::DownstreamProtocolError
+            } else {
+                ResponseFlag::DownstreamConnectionTermination
+            }),
         }
         Poll::Ready(frame)
     }

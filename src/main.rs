@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static HEAP: spanway_heap::Heap = spanway_heap::Heap;
 
 fn main() -> ExitCode {
     spanway::server::main(std::env::args_os())

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     http_headers::{KEEP_ALIVE, PROXY_CONNECTION, X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
     router::{
-        self, RouterContext,
+        self, RouterContext, RouterFailure,
         header_transform::MutationLevels,
         path_and_query,
         route_matcher::{self, MatchContext},
@@ -34,7 +34,7 @@ use crate::{
         route::{Action, HeaderMutations, IdleTimeout, Route, RouteAction, VirtualHost},
     },
     stream_info::{
-        StreamInfo,
+        ResponseFlag, StreamInfo,
         deadline::{Deadlines, Expired, StreamTimer},
         formatter::{FormatContext, PseudoHeaders},
     },
@@ -42,7 +42,7 @@ use crate::{
         sampler,
         stream::{Decoration, TracedRequest, decorate_request, decorate_response, note_grpc_status},
     },
-    upstream::UpstreamBody,
+    upstream::{Failure, UpstreamBody},
 };
 
 /// A request's stream while its response is being made.
@@ -197,6 +197,10 @@ impl ActiveStream {
         if let Some(route) = route {
             self.info.route_name.replace(std::sync::Arc::clone(&route.name));
         }
+        let action = route.map(|route| &route.action);
+        if upgrade.as_deref().is_some_and(|name| !is_allowed(name, action, manager)) {
+            return Outcome::Local(LocalReply::upgrade_refused(), None);
+        }
         self.start_span(connection, &mut parts, route);
 
         let Some((virtual_host, route)) = found else { return Outcome::Local(LocalReply::no_route(), None) };
@@ -212,10 +216,6 @@ impl ActiveStream {
         };
         match &route.action {
             Action::Forward(action) => {
-                let allowed = upgrade.as_deref().is_none_or(|name| is_allowed(name, action, manager));
-                if !allowed {
-                    return Outcome::Local(LocalReply::upgrade_refused(), None);
-                }
                 self.keep_request(&levels(None), &parts);
                 self.forward(connection, (virtual_host, route, action), parts, body, upgrade.is_some()).await
             }
@@ -324,15 +324,15 @@ impl ActiveStream {
                         Outcome::Tunnel(response, levels)
                     }
                     // A host that switches unasked has lost its mind; what follows is no HTTP.
-                    None => Outcome::Local(
-                        router::RouterFailure::Upstream(crate::upstream::Failure::Protocol).into(),
-                        levels,
-                    ),
+                    None => Outcome::Local(RouterFailure::Upstream(Failure::Protocol).into(), levels),
                 }
             }
             Ok(Ok(response)) => Outcome::Upstream(response, levels, timer),
             Ok(Err(failure)) => {
-                let reply = LocalReply::from(failure);
+                let reply = match failure {
+                    RouterFailure::Upstream(Failure::RequestBroken) => LocalReply::broken_request(info),
+                    failure => LocalReply::from(failure),
+                };
                 Outcome::Local(self.closing_if_unread(reply), levels)
             }
             Err(expired) => {
@@ -355,6 +355,9 @@ impl ActiveStream {
                     response
                 };
                 self.finish_headers(manager, response.headers_mut(), false);
+                if self.grpc {
+                    note_grpc_status(&self.info, response.headers());
+                }
                 let end = self.end.clone();
                 response.map(|body| ResponseBody::local(body, end))
             }
@@ -384,7 +387,9 @@ impl ActiveStream {
                 Response::from_parts(parts, ResponseBody::local(bytes::Bytes::new(), end))
             }
         };
-        self.info.status.set(response.status().as_u16());
+        // To a client that is gone there is no status.
+        let gone = self.info.flags.get().contains(ResponseFlag::DownstreamConnectionTermination);
+        self.info.status.set(if gone { 0 } else { response.status().as_u16() });
         if response.status().canonical_reason().is_none() {
             response.extensions_mut().insert(ReasonPhrase::from_static(b"Unknown"));
         }
@@ -509,11 +514,16 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     matches!(kind.first(), None | Some(b'+'))
 }
 
-fn is_allowed(upgrade: &str, action: &RouteAction, manager: &HttpConnectionManager) -> bool {
+/// Whether a request may ask for an upgrade: as its route says, else as the connection manager does.
+fn is_allowed(upgrade: &str, action: Option<&Action>, manager: &HttpConnectionManager) -> bool {
     let listed = |list: &[(Box<str>, bool)]| {
         list.iter().find(|(name, _)| **name == *upgrade).map(|(_, enabled)| *enabled)
     };
-    listed(&action.upgrades).or_else(|| listed(&manager.upgrades)).unwrap_or(false)
+    let by_route = match action {
+        Some(Action::Forward(action)) => listed(&action.upgrades),
+        _ => None,
+    };
+    by_route.or_else(|| listed(&manager.upgrades)).unwrap_or(false)
 }
 
 /// Ends the stream when the last of its owners goes: the body of its response, or its tunnel.

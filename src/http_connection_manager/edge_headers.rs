@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     http_headers::{
-        HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, X_ENVOY_DECORATOR_OPERATION,
+        HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, X_CLIENT_TRACE_ID, X_ENVOY_DECORATOR_OPERATION,
         X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, X_ENVOY_DOWNSTREAM_SERVICE_NODE, X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
         X_ENVOY_EXTERNAL_ADDRESS, X_ENVOY_FORCE_TRACE, X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT, X_ENVOY_INTERNAL,
         X_ENVOY_IP_TAGS, X_ENVOY_MAX_RETRIES, X_ENVOY_ORIGINAL_PATH, X_ENVOY_ORIGINAL_URL,
@@ -85,6 +85,7 @@ impl Edge<'_> {
     /// Change the headers of a request as Envoy's connection manager does before routing.
     pub(crate) fn mutate_request(&self, headers: &mut HeaderMap) -> Client {
         let manager = self.manager;
+        join_lists(headers);
         let client = identify(&manager.client_address, headers, self.peer);
         // One look at the names spares most requests the many removals below.
         if headers.keys().any(|name| name.as_str().starts_with("x-envoy-")) {
@@ -124,7 +125,7 @@ impl Edge<'_> {
         };
         let ip = peer.ip().to_canonical();
         let ip = if ip.is_loopback() { self.own_ip } else { ip };
-        match joined(headers, &X_FORWARDED_FOR) {
+        match joined(headers, &X_FORWARDED_FOR).filter(|list| !list.is_empty()) {
             None => set_text(headers, X_FORWARDED_FOR, &ip.to_string()),
             Some(list) => set_text(headers, X_FORWARDED_FOR, &format!("{list},{ip}")),
         }
@@ -203,6 +204,21 @@ fn is_internal(addresses: &InternalAddresses, address: Option<SocketAddr>) -> bo
     match address {
         Some(address) => addresses.ranges.iter().any(|range| range.contains(address.ip())),
         None => addresses.unix_sockets,
+    }
+}
+
+/// Make one line of the headers that decide about trust and identity, so that every later step, and the host, reads
+/// the same value.
+fn join_lists(headers: &mut HeaderMap) {
+    if headers.len() == headers.keys_len() {
+        return;
+    }
+    for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID, X_CLIENT_TRACE_ID] {
+        if headers.get_all(&name).iter().nth(1).is_some()
+            && let Some(list) = joined(headers, &name)
+        {
+            set_text(headers, name, &list);
+        }
     }
 }
 

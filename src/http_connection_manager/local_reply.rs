@@ -159,6 +159,16 @@ impl LocalReply {
         Self::new(StatusCode::FORBIDDEN, "", "upgrade_failed").closing()
     }
 
+    /// A request whose body broke off: badly framed, or the client is gone and will not read this.
+    pub(crate) fn broken_request(info: &StreamInfo) -> Self {
+        if info.flags.get().contains(ResponseFlag::DownstreamProtocolError) {
+            return Self::new(StatusCode::BAD_REQUEST, "Bad Request", "http1.codec_error").closing();
+        }
+        Self::new(StatusCode::BAD_REQUEST, "", "downstream_remote_disconnect")
+            .flagged(ResponseFlag::DownstreamConnectionTermination)
+            .closing()
+    }
+
     /// A deadline that passed before there was a response.
     pub(crate) fn expired(expired: Expired, info: &StreamInfo) -> Self {
         match expired {
@@ -218,6 +228,8 @@ impl From<RouterFailure> for LocalReply {
                 "upstream_reset_before_response_started{remote_reset}",
             )
             .flagged(ResponseFlag::UpstreamRemoteReset),
+            // The request is at fault; see `broken_request` for what the client is told.
+            Failure::RequestBroken => Self::new(StatusCode::BAD_REQUEST, "", "downstream_remote_disconnect"),
             Failure::Protocol => Self::new(
                 StatusCode::BAD_GATEWAY,
                 upstream_error!("protocol error"),
@@ -297,8 +309,7 @@ impl LocalReply {
 fn grpc_response(status: StatusCode, body: &[u8], mut headers: HeaderMap) -> Response<Bytes> {
     // The mapping is gRPC's own ("HTTP to gRPC Status Code Mapping").
     let code = match status.as_u16() {
-        200 => 0_u16,
-        400 => 13,
+        400 => 13_u16,
         401 => 16,
         403 => 7,
         404 => 12,

@@ -98,7 +98,7 @@ pub(crate) fn choose_cluster<'a>(
                 place = place.wrapping_sub(weight);
                 here
             });
-            (drawn.map(|cluster| cluster.cluster), drawn.map(|cluster| &cluster.headers))
+            (drawn.and_then(|cluster| cluster.cluster), drawn.map(|cluster| &cluster.headers))
         }
         ClusterChoice::Header(name) => {
             let named = headers.get(name).map(header_text);

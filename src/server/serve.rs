@@ -163,13 +163,11 @@ async fn run(
     if failed.is_ok_and(|failed| failed == 0) { Ok(()) } else { Err(ServeError::Worker) }
 }
 
-/// The allocator keeps freed memory for a moment, and gives it to the system when a thread ends after that. Reading
-/// the configuration freed most of what the process ever had.
+/// Reading the configuration freed most of what the process ever had; an idle proxy would keep it for ever.
 async fn trim_memory() {
+    // Once the worker threads have what they need.
     tokio::time::sleep(Duration::from_millis(250)).await;
-    let trimmed = thread::Builder::new().name("trim".into()).spawn(|| drop(vec![0_u8; 64 * 1024]));
-    // Without it the process is only larger.
-    drop(trimmed);
+    spanway_heap::collect();
 }
 
 /// Let open requests finish, for as long as that may take; a second signal ends it.

@@ -51,8 +51,12 @@ pub(crate) enum Command {
     DownstreamLocalPort,
     /// `%UPSTREAM_HOST%`: address and port of the host that was chosen.
     UpstreamHost,
-    /// `%UPSTREAM_CLUSTER%`: its cluster's name.
+    /// `%UPSTREAM_CLUSTER%`: its cluster's name in statistics.
     UpstreamCluster,
+    /// `%UPSTREAM_CLUSTER_RAW%`: its cluster's name.
+    UpstreamClusterRaw,
+    /// `%UPSTREAM_REQUEST_ATTEMPT_COUNT%`: how often the request was sent.
+    UpstreamRequestAttemptCount,
     /// `%RESPONSE_CODE%`
     ResponseCode,
     /// `%RESPONSE_FLAGS%`
@@ -63,6 +67,8 @@ pub(crate) enum Command {
     RouteName,
     /// `%TRACE_ID%`
     TraceId,
+    /// `%SPAN_ID%`
+    SpanId,
     /// `%STREAM_ID%`: the request id.
     StreamId,
     /// `%BYTES_RECEIVED%`: of the request's body.
@@ -87,6 +93,7 @@ impl Command {
                 | Self::DownstreamLocalPort
                 | Self::DownstreamRemotePort
                 | Self::ConnectionId
+                | Self::UpstreamRequestAttemptCount
         )
     }
 }
@@ -207,12 +214,12 @@ fn parse_command(inside: &str) -> Result<Piece, FormatError> {
         None => (head, None),
     };
     let command = match (name, arguments) {
-        ("REQ", Some(arguments)) => {
+        ("REQ" | "REQUEST_HEADER", Some(arguments)) => {
             let (first, second) = alternatives(arguments);
             let read = |text| request_header(text).ok_or_else(|| malformed("not a header name"));
             Command::RequestHeader(read(first)?, second.map(read).transpose()?)
         }
-        ("RESP", Some(arguments)) => {
+        ("RESP" | "RESPONSE_HEADER", Some(arguments)) => {
             let (first, second) = alternatives(arguments);
             let read = |text: &str| text.parse::<HeaderName>().map_err(|_| malformed("not a header name"));
             Command::ResponseHeader(read(first)?, second.map(read).transpose()?)
@@ -226,11 +233,16 @@ fn parse_command(inside: &str) -> Result<Piece, FormatError> {
         ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", None) => {
             Command::DownstreamDirectRemoteAddressWithoutPort
         }
-        ("DOWNSTREAM_LOCAL_ADDRESS", None) => Command::DownstreamLocalAddress,
+        ("DOWNSTREAM_LOCAL_ADDRESS" | "DOWNSTREAM_DIRECT_LOCAL_ADDRESS", None) => {
+            Command::DownstreamLocalAddress
+        }
         ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", None) => Command::DownstreamLocalAddressWithoutPort,
         ("DOWNSTREAM_LOCAL_PORT", None) => Command::DownstreamLocalPort,
         ("UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS", None) => Command::UpstreamHost,
         ("UPSTREAM_CLUSTER", None) => Command::UpstreamCluster,
+        ("UPSTREAM_CLUSTER_RAW", None) => Command::UpstreamClusterRaw,
+        ("UPSTREAM_REQUEST_ATTEMPT_COUNT", None) => Command::UpstreamRequestAttemptCount,
+        ("SPAN_ID", None) => Command::SpanId,
         ("RESPONSE_CODE", None) => Command::ResponseCode,
         ("RESPONSE_FLAGS", None) => Command::ResponseFlags,
         ("RESPONSE_CODE_DETAILS", None) => Command::ResponseCodeDetails,

@@ -185,8 +185,8 @@ pub(crate) enum ClusterChoice {
 /// One of several clusters. `WeightedCluster.ClusterWeight`.
 #[derive(Debug)]
 pub(crate) struct WeightedCluster {
-    /// Which.
-    pub(crate) cluster: ClusterId,
+    /// Which; `None` for one that does not exist (`validate_clusters: false`).
+    pub(crate) cluster: Option<ClusterId>,
     /// Its share of the total.
     pub(crate) weight: u32,
     /// Mutations when it is chosen.

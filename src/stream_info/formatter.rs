@@ -82,6 +82,11 @@ impl Command {
             Self::UpstreamCluster => {
                 info.cluster.borrow().as_ref().map(|cluster| cluster.observability_name.to_string().into())
             }
+            Self::UpstreamClusterRaw => {
+                info.cluster.borrow().as_ref().map(|cluster| cluster.name.to_string().into())
+            }
+            Self::UpstreamRequestAttemptCount => Some(info.attempts.get().to_string().into()),
+            Self::SpanId => info.span.borrow().as_ref().map(|span| span.span_id.to_string().into()),
             Self::ResponseCode => Some(info.status.get().to_string().into()),
             Self::ResponseFlags => Some(info.flags.get().text()),
             Self::ResponseCodeDetails => {

@@ -57,6 +57,8 @@ pub(crate) enum Failure {
     Reset,
     /// What the host sent is not HTTP.
     Protocol,
+    /// The request itself broke off on its way.
+    RequestBroken,
     /// A circuit breaker is open.
     Overflow,
 }
@@ -64,6 +66,10 @@ pub(crate) enum Failure {
 impl Failure {
     /// What an error of hyper's client means.
     pub(crate) fn of_exchange(error: &hyper::Error) -> Self {
+        // The "user" of hyper's client is us: the body that we gave it has failed.
+        if error.is_user() {
+            return Self::RequestBroken;
+        }
         if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
             return Self::Protocol;
         }

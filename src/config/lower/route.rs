@@ -246,25 +246,33 @@ impl Lowering<'_> {
                 .header_name(&path.field("cluster_header"), name)
                 .map_or_else(nothing, ClusterChoice::Header),
             Some(ClusterSpecifier::WeightedClusters(weighted)) => {
-                self.weighted_clusters(&path.field("weighted_clusters"), weighted)
+                self.weighted_clusters(&path.field("weighted_clusters"), weighted, context)
             }
             _ => nothing(),
         }
     }
 
-    fn weighted_clusters(&mut self, path: &FieldPath<'_>, weighted: &ProtoWeightedCluster) -> ClusterChoice {
+    fn weighted_clusters(
+        &mut self,
+        path: &FieldPath<'_>,
+        weighted: &ProtoWeightedCluster,
+        context: &RouteContext,
+    ) -> ClusterChoice {
         let list = path.field("clusters");
         let mut clusters = Vec::new();
         for (index, cluster) in weighted.clusters.iter().enumerate() {
             let path = list.index(index);
             let headers = self.mutations(&path, &mutation_fields!(cluster));
             let weight = number(cluster.weight.as_ref(), 0);
-            if let Some(cluster) = self.cluster_id(&path.field("name"), &cluster.name) {
-                clusters.push(WeightedCluster { cluster, weight, headers });
-            }
+            let known = self.cluster_index.get(cluster.name.as_str()).copied();
+            let cluster = match known {
+                None if context.validate_clusters => self.cluster_id(&path.field("name"), &cluster.name),
+                known => known,
+            };
+            clusters.push(WeightedCluster { cluster, weight, headers });
         }
         let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
-        if total == 0 && clusters.len() == weighted.clusters.len() {
+        if total == 0 {
             self.problems.push(path, "the weights of all clusters together are zero");
         }
         if total > u64::from(u32::MAX) {
@@ -274,7 +282,6 @@ impl Lowering<'_> {
         #[expect(deprecated, reason = "Envoy still checks it where it is given")]
         if let Some(given) = &weighted.total_weight
             && u64::from(given.value) != total
-            && clusters.len() == weighted.clusters.len()
         {
             self.problems.push(
                 &path.field("total_weight"),

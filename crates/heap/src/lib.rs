@@ -1,0 +1,9 @@
+//! spanway's allocator, and the one call to it that Rust has no safe name for.
+
+pub use mimalloc::MiMalloc as Heap;
+
+/// Give freed memory back to the system now, rather than when the allocator next looks for some.
+pub fn collect() {
+    // SAFETY: mi_collect takes no pointer and may be called at any time from any thread.
+    unsafe { libmimalloc_sys::mi_collect(true) }
+}
