@@ -139,7 +139,7 @@ impl ActiveStream {
         if parts.headers.len() > manager.limits.headers_count {
             return Err(LocalReply::too_many_headers());
         }
-        set_authority(manager, parts)?;
+        set_authority(&self.connection, parts)?;
         if parts.method == Method::CONNECT {
             return Err(LocalReply::no_connect_route());
         }
@@ -164,6 +164,7 @@ impl ActiveStream {
             own_ip: services.own_ip,
             manager,
             node: &services.snapshot.node,
+            tls: self.connection.is_tls(),
         };
         let client = edge.mutate_request(&mut parts.headers);
         self.info.remote.set(client.address);
@@ -171,11 +172,11 @@ impl ActiveStream {
         if manager.request_id.always_set_in_response || forced {
             self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
         }
-        self.asked.https = parts
-            .headers
-            .get(X_FORWARDED_PROTO)
-            .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
-            || parts.uri.scheme_str() == Some("https");
+        self.asked.https = match parts.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+            Some(proto) if proto.eq_ignore_ascii_case(b"https") => true,
+            Some(proto) if proto.eq_ignore_ascii_case(b"http") => false,
+            _ => self.connection.is_tls(),
+        };
         Ok(upgrade)
     }
 

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
 
+use http::Version;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
@@ -165,7 +166,7 @@ impl HostPool {
     }
 
     async fn open_with(&self, permit: Permit) -> Result<Http1Client, Failure> {
-        let stream = connect(&self.host.address, &self.cluster.config).await?;
+        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_11).await?;
         Http1Client::handshake(stream, &self.cluster.config, permit)
             .await
             .map_err(|error| Failure::of_exchange(&error))
@@ -190,7 +191,7 @@ impl HostPool {
             return Ok(client);
         }
         let permit = self.cluster.limits.connections.acquire().ok_or(Failure::Overflow)?;
-        let stream = connect(&self.host.address, &self.cluster.config).await?;
+        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_2).await?;
         let client = Http2Client::handshake(stream, options, &self.cluster.config, permit)
             .await
             .map_err(|error| Failure::of_exchange(&error))?;
