@@ -12,11 +12,11 @@ use hyper::{body::Incoming, ext::ReasonPhrase};
 
 use super::{
     Connection,
-    edge_headers::{Edge, append_via, remove_hop_by_hop, requested_upgrade},
+    edge_headers::{Edge, append_via, asks_to_keep_alive, remove_hop_by_hop, requested_upgrade},
     local_reply::LocalReply,
     path_normalization::{Normalized, normalize},
     redirect,
-    request_target::{set_authority, strip_port},
+    request_target::{check_method, check_transfer_coding, set_authority, strip_port},
     response_body::{self, ResponseBody},
     tunnel,
 };
@@ -67,6 +67,8 @@ struct Asked {
     request: Option<Box<Parts>>,
     /// `:scheme`
     https: bool,
+    /// The connection ends with the response.
+    close: bool,
 }
 
 /// A response before the connection manager's own headers.
@@ -139,6 +141,11 @@ impl ActiveStream {
         if parts.headers.len() > manager.limits.headers_count {
             return Err(LocalReply::too_many_headers());
         }
+        if parts.version != Version::HTTP_2 {
+            check_method(&parts.method)?;
+            check_transfer_coding(&parts.headers)?;
+        }
+        self.asked.close = parts.version == Version::HTTP_10 && !asks_to_keep_alive(&parts.headers);
         set_authority(manager, parts)?;
         if parts.method == Method::CONNECT {
             return Err(LocalReply::no_connect_route());
@@ -203,11 +210,12 @@ impl ActiveStream {
         }
         self.start_span(connection, &mut parts, route);
 
-        let Some((virtual_host, route)) = found else { return Outcome::Local(LocalReply::no_route(), None) };
+        let no_route = || Outcome::Local(self.closing_if_unread(LocalReply::no_route()), None);
+        let Some((virtual_host, route)) = found else { return no_route() };
         if virtual_host.require_tls && !self.asked.https {
-            return Outcome::Local(redirect::to_https(&self.view(&parts)), None);
+            return Outcome::Local(self.closing_if_unread(redirect::to_https(&self.view(&parts))), None);
         }
-        let Some(route) = route else { return Outcome::Local(LocalReply::no_route(), None) };
+        let Some(route) = route else { return no_route() };
         let levels = |weighted_cluster| MutationLevels {
             weighted_cluster,
             route: &route.headers,
@@ -373,6 +381,7 @@ impl ActiveStream {
                 if self.info.request_end.get().is_none() && self.info.protocol != Version::HTTP_2 {
                     // The rest of the request is not wanted any more, and the connection cannot be used without it.
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    self.connection.ending.set(true);
                 }
                 let end = self.end.clone();
                 response.map(|body| ResponseBody::upstream(body, timer, trailers, end))
@@ -443,9 +452,10 @@ impl ActiveStream {
             let decoration = std::mem::take(&mut self.decoration);
             decorate_response(headers, direction, decoration, self.info.span.borrow_mut().as_deref_mut());
         }
-        if (close || self.connection.is_last_response()) && self.info.protocol != Version::HTTP_2 && !upgrade
-        {
+        let last = close || self.asked.close || self.connection.is_last_response();
+        if last && self.info.protocol != Version::HTTP_2 && !upgrade {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            self.connection.ending.set(true);
         }
         if self.info.protocol == Version::HTTP_2 {
             headers.remove(CONNECTION);

@@ -260,6 +260,11 @@ pub(crate) fn requested_upgrade(method: &Method, headers: &HeaderMap) -> Option<
     (wanted && !name.is_empty() && name != "h2c").then_some(name)
 }
 
+/// Whether an HTTP/1.0 client wants to go on after the response.
+pub(crate) fn asks_to_keep_alive(headers: &HeaderMap) -> bool {
+    connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("keep-alive"))
+}
+
 /// Take off what speaks of the client's connection only (RFC 9110, 7.6.1); an upgrade that will be passed on
 /// keeps its two headers.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {

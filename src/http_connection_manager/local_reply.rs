@@ -104,6 +104,20 @@ impl LocalReply {
             .closing()
     }
 
+    /// A method that HTTP/1 does not have.
+    pub(crate) const fn unknown_method() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request", "http1.codec_error")
+            .flagged(ResponseFlag::DownstreamProtocolError)
+            .closing()
+    }
+
+    /// A body in a coding other than chunked.
+    pub(crate) const fn unknown_transfer_coding() -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "Not Implemented", "http1.invalid_transfer_encoding")
+            .flagged(ResponseFlag::DownstreamProtocolError)
+            .closing()
+    }
+
     /// A request for https over a connection without TLS.
     pub(crate) const fn https_on_plaintext() -> Self {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", "http1.https_url_on_plaintext_connection")

@@ -121,6 +121,8 @@ pub(crate) struct Limits {
     pub(crate) connection_idle: Option<Duration>,
     /// Age at which a connection is closed. Default none. `common_http_protocol_options.max_connection_duration`.
     pub(crate) connection_duration: Option<Duration>,
+    /// How long a connection that is old enough waits for a request to tell it to. Default 5 s. `drain_timeout`.
+    pub(crate) drain: Duration,
     /// Requests per connection. Default none. `common_http_protocol_options.max_requests_per_connection`.
     pub(crate) requests_per_connection: Option<u32>,
     /// Number of request headers. Default 100. `common_http_protocol_options.max_headers_count`.

@@ -40,6 +40,7 @@ use crate::{
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEADERS: u32 = 100;
 const MAX_HEADERS_KB: u32 = 60;
 const MAX_PATH_TAG: u32 = 256;
@@ -166,6 +167,9 @@ impl Lowering<'_> {
                 common.max_connection_duration.as_ref(),
                 None,
             ),
+            drain: self
+                .timeout(&path.field("drain_timeout"), manager.drain_timeout.as_ref(), Some(DRAIN_TIMEOUT))
+                .unwrap_or_default(),
             requests_per_connection: common
                 .max_requests_per_connection
                 .map(|most| most.value)
