@@ -370,7 +370,7 @@ mod tests {
         let internal = options(true, 0, "10.0.0.0/8");
         assert_eq!(client(&internal, "10.0.0.1", &[]), ("10.0.0.1".into(), true, false));
         assert_eq!(client(&internal, "10.0.0.1", &["10.0.0.2"]), ("10.0.0.1".into(), false, true));
-        assert_eq!(client(&internal, "::ffff:10.0.0.1", &[]).1, true, "a mapped address is the same address");
+        assert!(client(&internal, "::ffff:10.0.0.1", &[]).1, "a mapped address is the same address");
     }
 
     #[test]
@@ -378,11 +378,7 @@ mod tests {
         let internal = options(false, 0, "10.0.0.0/8");
         assert_eq!(client(&internal, "10.0.0.1", &["10.0.0.2"]), ("10.0.0.2".into(), true, false));
         assert_eq!(client(&internal, "10.0.0.1", &["1.1.1.1, 10.0.0.2"]), ("10.0.0.2".into(), false, false));
-        assert_eq!(
-            client(&internal, "10.0.0.1", &["1.1.1.1", "10.0.0.2"]).1,
-            false,
-            "two lines are one list"
-        );
+        assert!(!client(&internal, "10.0.0.1", &["1.1.1.1", "10.0.0.2"]).1, "two lines are one list");
         assert_eq!(client(&internal, "10.0.0.1", &[]), ("10.0.0.1".into(), false, false));
         assert_eq!(client(&options(false, 1, ""), "10.0.0.9", &["1.1.1.1, 10.0.0.2"]).0, "1.1.1.1");
     }

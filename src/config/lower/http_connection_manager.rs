@@ -153,7 +153,7 @@ impl Lowering<'_> {
     }
 
     fn limits(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> Limits {
-        let common = manager.common_http_protocol_options.clone().unwrap_or_default();
+        let common = manager.common_http_protocol_options.unwrap_or_default();
         let common_path = path.field("common_http_protocol_options");
         let stream_idle = manager.stream_idle_timeout.as_ref();
         Limits {
