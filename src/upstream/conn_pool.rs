@@ -1,6 +1,12 @@
 //! A worker's connections to one host.
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -26,6 +32,8 @@ pub(crate) struct HostPool {
     http2: RefCell<Vec<Http2Client>>,
     /// Requests that wait because the cluster may not open more connections.
     waiters: RefCell<VecDeque<oneshot::Sender<Http1Client>>>,
+    /// A task closes idle connections.
+    sweeping: Cell<bool>,
     /// Held while an HTTP/2 connection opens, so that a burst of requests shares it.
     opening_http2: tokio::sync::Mutex<()>,
 }
@@ -46,6 +54,7 @@ impl HostPool {
             idle: RefCell::default(),
             http2: RefCell::default(),
             waiters: RefCell::default(),
+            sweeping: Cell::new(false),
             opening_http2: tokio::sync::Mutex::default(),
         }
     }
@@ -113,23 +122,11 @@ impl HostPool {
                 Err(returned) => client = returned,
             }
         }
-        let mut idle = self.idle.borrow_mut();
-        idle.push_back(Idle { client, since: Instant::now() });
-        if idle.len() == 1
-            && let Some(timeout) = self.cluster.config.idle_timeout
+        self.idle.borrow_mut().push_back(Idle { client, since: Instant::now() });
+        if let Some(timeout) = self.cluster.config.idle_timeout
+            && !self.sweeping.replace(true)
         {
-            let pool = Rc::downgrade(self);
-            tokio::task::spawn_local(async move {
-                let mut wait = timeout;
-                loop {
-                    tokio::time::sleep(wait).await;
-                    let Some(pool) = pool.upgrade() else { return };
-                    match pool.close_idle(timeout) {
-                        Some(next) => wait = next,
-                        None => return,
-                    }
-                }
-            });
+            tokio::task::spawn_local(sweep(Rc::downgrade(self), timeout));
         }
     }
 
@@ -198,6 +195,20 @@ impl HostPool {
         clients.retain(|client| !client.is_closed());
         clients.push(client.clone());
         Ok(client)
+    }
+}
+
+/// Close connections that idle for too long, as long as there are any: one such task per pool, and none for a pool
+/// that is empty.
+async fn sweep(pool: Weak<HostPool>, timeout: Duration) {
+    let mut wait = timeout;
+    loop {
+        tokio::time::sleep(wait).await;
+        let Some(pool) = pool.upgrade() else { return };
+        match pool.close_idle(timeout) {
+            Some(next) => wait = next,
+            None => return pool.sweeping.set(false),
+        }
     }
 }
 

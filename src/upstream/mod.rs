@@ -30,6 +30,9 @@ use crate::{
     stream_info::{StreamInfo, flags::ResponseFlag},
 };
 
+/// Connections that a request over HTTP/2 is tried on, if each is closed before anything of it is sent.
+const MAX_HTTP2_CONNECTIONS: u32 = 3;
+
 /// Runs hyper's tasks on the worker they belong to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LocalExecutor;
@@ -93,15 +96,19 @@ pub(crate) async fn exchange(
         UpstreamProtocol::Http2(options) => Some(options),
         UpstreamProtocol::Downstream { http2, .. } => (info.protocol == Version::HTTP_2).then_some(http2),
     };
-    loop {
+    for attempt in 1.. {
+        // A host that closes every new connection is not asked for ever.
+        let last;
         let (outcome, mut lease) = if let Some(options) = http2 {
             let mut client = pool.http2(options).await?;
             *request.version_mut() = Version::HTTP_2;
             let stream = client.stream();
+            last = attempt == MAX_HTTP2_CONNECTIONS;
             (client.send(request).await, Lease::Http2(stream))
         } else {
             let mut client = pool.http1().await?;
             *request.version_mut() = Version::HTTP_11;
+            last = client.served == 0;
             let sent = client.send(request);
             let lease = Lease::Http1(Http1Lease {
                 client: Some(client),
@@ -125,11 +132,12 @@ pub(crate) async fn exchange(
                 }));
             }
             Err(mut error) => match error.take_message() {
-                Some(unsent) => request = unsent,
-                None => return Err(Failure::of_exchange(error.error())),
+                Some(unsent) if !last => request = unsent,
+                _ => return Err(Failure::of_exchange(error.error())),
             },
         }
     }
+    Err(Failure::Terminated)
 }
 
 /// Refuse a response whose end cannot be told for sure (RFC 9112, 6.3): what follows on its connection might be
