@@ -8,7 +8,9 @@ pub(crate) mod local_reply;
 mod path_normalization;
 mod redirect;
 mod request_target;
+mod response;
 mod response_body;
+mod stream_end;
 mod tunnel;
 
 use std::{

@@ -246,6 +246,13 @@ pub(crate) struct LocalReplyConfig {
     pub(crate) body_format: Option<BodyFormat>,
 }
 
+impl LocalReplyConfig {
+    /// Whether it changes anything.
+    pub(crate) fn is_set(&self) -> bool {
+        !self.mappers.is_empty() || self.body_format.is_some()
+    }
+}
+
 /// One change of local replies. `ResponseMapper`.
 #[derive(Debug)]
 pub(crate) struct LocalReplyMapper {
