@@ -160,6 +160,7 @@ pub(crate) async fn forward(
     info.touch();
     // The time counts from the end of the request; a response that comes earlier has none.
     if !context.suppress_envoy_headers
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
         && let Some(end) = info.request_end.get()
     {
         let milliseconds = u64::try_from(end.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -179,11 +180,12 @@ fn prepare_headers(
     hostname: &str,
     context: &RouterContext<'_, '_>,
 ) {
-    if !context.suppress_envoy_headers
-        && let Some(timeout) = action.timeout
-    {
-        let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        parts.headers.insert(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, HeaderValue::from(milliseconds));
+    match action.timeout {
+        Some(timeout) if !context.suppress_envoy_headers => {
+            let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            parts.headers.insert(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, HeaderValue::from(milliseconds));
+        }
+        _ => drop(parts.headers.remove(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS)),
     }
     let levels = mutation_levels(target.mutations, context);
     if levels.change_requests() {

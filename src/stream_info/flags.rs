@@ -37,6 +37,7 @@ pub(crate) enum ResponseFlag {
 
 /// All flags in the order in which Envoy writes them.
 const ALL: [(ResponseFlag, &str); 15] = [
+    (ResponseFlag::UpstreamRetryLimitExceeded, "URX"),
     (ResponseFlag::FailedLocalHealthCheck, "LH"),
     (ResponseFlag::NoHealthyUpstream, "UH"),
     (ResponseFlag::UpstreamRequestTimeout, "UT"),
@@ -47,7 +48,6 @@ const ALL: [(ResponseFlag, &str); 15] = [
     (ResponseFlag::UpstreamOverflow, "UO"),
     (ResponseFlag::NoRouteFound, "NR"),
     (ResponseFlag::DownstreamConnectionTermination, "DC"),
-    (ResponseFlag::UpstreamRetryLimitExceeded, "URX"),
     (ResponseFlag::StreamIdleTimeout, "SI"),
     (ResponseFlag::DownstreamProtocolError, "DPE"),
     (ResponseFlag::UpstreamProtocolError, "UPE"),
@@ -107,7 +107,7 @@ mod tests {
         let flags = ResponseFlags::default()
             .with(ResponseFlag::UpstreamRetryLimitExceeded)
             .with(ResponseFlag::UpstreamConnectionFailure);
-        assert_eq!(flags.text(), "UF,URX");
+        assert_eq!(flags.text(), "URX,UF");
         assert_eq!(ResponseFlags::default().text(), "-");
         assert!(flags.contains_any(&["URX".into()]) && !flags.contains_any(&["NR".into()]));
     }

@@ -1,6 +1,6 @@
 //! Clusters, their endpoints and how they are spoken to.
 
-use super::{MessageRow, guarded, holds, honoured, message, message_at, no_effect, only, refused};
+use super::{MessageRow, guarded, holds, honoured, message, no_effect, only, refused};
 
 const PROTOCOL: &str = "use HttpProtocolOptions in typed_extension_protocol_options";
 
@@ -12,18 +12,20 @@ pub(super) const TABLE: &[MessageRow] = &[
             only(&["type"], &["STATIC", "STRICT_DNS", "LOGICAL_DNS"]),
             only(&["lb_policy"], &["ROUND_ROBIN", "RANDOM", "RING_HASH"]),
             only(&["dns_lookup_family"], &["AUTO", "V4_ONLY", "V6_ONLY", "V4_PREFERRED", "ALL"]),
-            honoured(&["dns_refresh_rate", "dns_failure_refresh_rate", "respect_dns_ttl", "dns_jitter"]),
-            honoured(&["ring_hash_lb_config", "max_requests_per_connection", "upstream_connection_options"]),
+            honoured(&["dns_refresh_rate", "respect_dns_ttl"]),
+            no_effect(
+                &["dns_failure_refresh_rate", "dns_jitter"],
+                "after a failure the pause doubles from dns_refresh_rate up to a minute",
+            ),
+            honoured(&["alt_stat_name", "max_requests_per_connection", "upstream_connection_options"]),
+            refused(&["ring_hash_lb_config"], "the ring is built as pingora builds it"),
             honoured(&["http2_protocol_options", "http_protocol_options", "common_http_protocol_options"]),
             honoured(&["per_connection_buffer_limit_bytes"]),
             holds(
                 &["typed_extension_protocol_options"],
                 &["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"],
             ),
-            no_effect(
-                &["alt_stat_name", "track_cluster_stats", "track_timeout_budgets"],
-                "there are no statistics yet",
-            ),
+            no_effect(&["track_cluster_stats", "track_timeout_budgets"], "there are no statistics yet"),
             no_effect(&["metadata"], "nothing reads it"),
             no_effect(&["cleanup_interval"], "it concerns clusters of type ORIGINAL_DST, and there are none"),
             no_effect(
@@ -48,11 +50,6 @@ pub(super) const TABLE: &[MessageRow] = &[
             ),
             guarded(&["filters"], "no upstream network filter is there yet"),
         ],
-    ),
-    message("envoy.config.cluster.v3.Cluster.RefreshRate", &[honoured(&["base_interval", "max_interval"])]),
-    message(
-        "envoy.config.cluster.v3.Cluster.RingHashLbConfig",
-        &[honoured(&["minimum_ring_size", "maximum_ring_size"]), only(&["hash_function"], &["XX_HASH"])],
     ),
     message(
         "envoy.config.cluster.v3.CircuitBreakers",
@@ -135,14 +132,14 @@ pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.config.core.v3.HttpProtocolOptions",
         &[
-            honoured(&["idle_timeout", "max_connection_duration", "max_requests_per_connection"]),
-            honoured(&["max_headers_count"]),
+            honoured(&["idle_timeout", "max_requests_per_connection"]),
+            refused(&["max_connection_duration"], "use idle_timeout"),
         ],
     ),
     message(
         "envoy.config.core.v3.Http1ProtocolOptions",
         &[
-            no_effect(&["enable_trailers"], "trailers are passed on in any case"),
+            honoured(&["enable_trailers"]),
             no_effect(&["use_balsa_parser"], "there is one parser"),
             no_effect(&["allow_absolute_url"], "it concerns requests that are received"),
         ],
@@ -151,16 +148,8 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.core.v3.Http2ProtocolOptions",
         &[
             honoured(&["max_concurrent_streams", "initial_stream_window_size"]),
-            honoured(&["initial_connection_window_size", "connection_keepalive"]),
+            honoured(&["initial_connection_window_size"]),
             no_effect(&["use_oghttp2_codec"], "there is one codec"),
-        ],
-    ),
-    message_at(
-        "envoy.config.core.v3.KeepaliveSettings",
-        "Http2ProtocolOptions.connection_keepalive",
-        &[
-            honoured(&["interval", "timeout"]),
-            no_effect(&["interval_jitter"], "pings are sent at even intervals"),
         ],
     ),
 ];

@@ -15,11 +15,15 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.core.v3.SocketAddress",
         &[
             only(&["protocol"], &["TCP"]),
-            honoured(&["address", "port_value", "ipv4_compat"]),
+            honoured(&["address", "port_value"]),
+            refused(&["ipv4_compat"], "listen on an IPv4 and an IPv6 address"),
             refused(&["named_port", "resolver_name"], "use port_value"),
         ],
     ),
-    message("envoy.config.core.v3.Pipe", &[honoured(&["path", "mode"])]),
+    message(
+        "envoy.config.core.v3.Pipe",
+        &[honoured(&["path"]), refused(&["mode"], "the socket has the permissions that the umask gives")],
+    ),
     message(
         "envoy.config.core.v3.TcpKeepalive",
         &[honoured(&["keepalive_probes", "keepalive_time", "keepalive_interval"])],
@@ -36,7 +40,6 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.core.v3.SubstitutionFormatString",
         &[
             honoured(&["text_format", "text_format_source", "json_format", "content_type"]),
-            honoured(&["omit_empty_values"]),
             no_effect(&["json_format_options"], "the properties are written in the order of their names"),
             refused(&["formatters"], "use the built-in commands"),
         ],

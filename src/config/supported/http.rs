@@ -15,7 +15,7 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["route_config", "http_filters", "tracing", "upgrade_configs"]),
             honoured(&["http_protocol_options", "http2_protocol_options", "common_http_protocol_options"]),
             honoured(&["server_name", "server_header_transformation", "via", "add_user_agent"]),
-            honoured(&["request_timeout", "request_headers_timeout", "stream_idle_timeout", "drain_timeout"]),
+            honoured(&["request_timeout", "request_headers_timeout", "stream_idle_timeout"]),
             honoured(&[
                 "max_request_headers_kb",
                 "use_remote_address",
@@ -33,9 +33,16 @@ pub(super) const TABLE: &[MessageRow] = &[
             no_effect(&["stat_prefix"], LATER_STATISTICS),
             no_effect(
                 &["delayed_close_timeout"],
-                "a connection is closed once its last bytes are handed to the kernel",
+                "what a client still sends is read for one second after its last response",
             ),
-            no_effect(&["proxy_100_continue"], "100 Continue is passed on in any case"),
+            no_effect(
+                &["drain_timeout"],
+                "a connection that is to end does so after its last response, without a second phase",
+            ),
+            refused(
+                &["proxy_100_continue"],
+                "spanway answers Expect: 100-continue itself when a host asks for the body",
+            ),
             no_effect(&["add_proxy_protocol_connection_state"], "the PROXY protocol is not there yet"),
             no_effect(&["access_log_options"], LATER_ACCESS_LOG),
             refused(&["access_log"], LATER_ACCESS_LOG),
@@ -57,7 +64,8 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing",
         &[
             honoured(&["provider", "client_sampling", "random_sampling", "overall_sampling"]),
-            honoured(&["max_path_tag_length", "spawn_upstream_span"]),
+            honoured(&["max_path_tag_length"]),
+            refused(&["spawn_upstream_span"], "there is one span for each request on a listener"),
             refused(&["custom_tags", "verbose"], "leave it out"),
         ],
     ),
@@ -95,21 +103,18 @@ pub(super) const TABLE: &[MessageRow] = &[
     ),
     message(
         "envoy.config.accesslog.v3.AccessLogFilter",
-        &[honoured(&[
-            "status_code_filter",
-            "duration_filter",
-            "and_filter",
-            "or_filter",
-            "header_filter",
-            "response_flag_filter",
-        ])],
+        &[
+            honoured(&["status_code_filter", "and_filter", "or_filter", "response_flag_filter"]),
+            refused(
+                &["duration_filter", "header_filter", "runtime_filter", "not_health_check_filter"],
+                "choose replies by status code or response flag",
+            ),
+        ],
     ),
     message("envoy.config.accesslog.v3.StatusCodeFilter", &[honoured(&["comparison"])]),
-    message("envoy.config.accesslog.v3.DurationFilter", &[honoured(&["comparison"])]),
     message("envoy.config.accesslog.v3.ComparisonFilter", &[honoured(&["op", "value"])]),
     message("envoy.config.accesslog.v3.AndFilter", &[honoured(&["filters"])]),
     message("envoy.config.accesslog.v3.OrFilter", &[honoured(&["filters"])]),
-    message("envoy.config.accesslog.v3.HeaderFilter", &[honoured(&["header"])]),
     message("envoy.config.accesslog.v3.ResponseFlagFilter", &[honoured(&["flags"])]),
     message(
         "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension",
@@ -133,7 +138,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         &[
             honoured(&["suppress_envoy_headers"]),
             no_effect(&["dynamic_stats", "suppress_grpc_request_failure_code_stats"], LATER_STATISTICS),
-            refused(&["start_child_span"], "use tracing.spawn_upstream_span of the HTTP connection manager"),
+            refused(&["start_child_span"], "there is one span for each request on a listener"),
             refused(&["upstream_log", "upstream_log_options"], LATER_ACCESS_LOG),
             guarded(&["upstream_http_filters", "strict_check_headers"], "leave it out"),
         ],
@@ -153,7 +158,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         &[
             honoured(&["accept_http_10", "default_host_for_http_10"]),
             only(&["allow_absolute_url"], &["true"]),
-            no_effect(&["enable_trailers"], "trailers are passed on in any case"),
+            honoured(&["enable_trailers"]),
             no_effect(&["use_balsa_parser"], "there is one parser"),
         ],
     ),

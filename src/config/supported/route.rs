@@ -21,7 +21,8 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["name", "virtual_hosts", "internal_only_headers", "validate_clusters"]),
             honoured(HEADERS),
             honoured(&["most_specific_header_mutations_wins", "max_direct_response_body_size_bytes"]),
-            honoured(&["ignore_port_in_host_matching", "ignore_path_parameters_in_path_matching"]),
+            honoured(&["ignore_port_in_host_matching"]),
+            guarded(&["ignore_path_parameters_in_path_matching"], "paths are compared whole"),
             no_effect(&["metadata"], UNREAD),
             refused(&["vhds"], "give the virtual hosts in virtual_hosts"),
             refused(&["request_mirror_policies"], LATER_MIRRORS),
@@ -38,7 +39,7 @@ pub(super) const TABLE: &[MessageRow] = &[
             no_effect(&["virtual_clusters"], "there are no statistics yet"),
             refused(&["retry_policy", "retry_policy_typed_config", "hedge_policy"], LATER_RETRIES),
             refused(&["request_mirror_policies"], LATER_MIRRORS),
-            guarded(&["require_tls"], "TLS is not there yet"),
+            only(&["require_tls"], &["NONE", "ALL"]),
             guarded(&["cors"], "the CORS filter is not there yet"),
             guarded(&["rate_limits"], "the rate limit filter is not there yet"),
             guarded(&["matcher"], "use routes"),
@@ -48,7 +49,8 @@ pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.config.route.v3.Route",
         &[
-            honoured(&["name", "match", "route", "redirect", "direct_response", "decorator", "tracing"]),
+            honoured(&["name", "match", "route", "redirect", "direct_response", "decorator"]),
+            refused(&["tracing"], "give the sampling in tracing of the HTTP connection manager"),
             honoured(HEADERS),
             no_effect(&["metadata"], UNREAD),
             no_effect(&["stat_prefix"], "there are no statistics yet"),
@@ -86,7 +88,8 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["cluster", "cluster_header", "weighted_clusters", "cluster_not_found_response_code"]),
             honoured(&["prefix_rewrite", "regex_rewrite", "host_rewrite_literal", "host_rewrite_header"]),
             honoured(&["auto_host_rewrite", "host_rewrite_path_regex", "append_x_forwarded_host"]),
-            honoured(&["timeout", "idle_timeout", "priority", "hash_policy", "upgrade_configs"]),
+            honoured(&["timeout", "idle_timeout", "hash_policy", "upgrade_configs"]),
+            only(&["priority"], &["DEFAULT"]),
             guarded(&["metadata_match"], "subsets of a cluster are not there yet"),
             refused(&["retry_policy", "retry_policy_typed_config", "hedge_policy"], LATER_RETRIES),
             refused(&["request_mirror_policies"], LATER_MIRRORS),
@@ -125,7 +128,8 @@ pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.config.route.v3.WeightedCluster.ClusterWeight",
         &[
-            honoured(&["name", "weight", "host_rewrite_literal"]),
+            honoured(&["name", "weight"]),
+            refused(&["host_rewrite_literal"], "give it in the route"),
             honoured(HEADERS),
             refused(&["cluster_header"], "give the cluster's name"),
             guarded(&["metadata_match"], "subsets of a cluster are not there yet"),
@@ -144,16 +148,6 @@ pub(super) const TABLE: &[MessageRow] = &[
         &[honoured(&["status", "body"]), refused(&["body_format"], "give the text in body")],
     ),
     message("envoy.config.route.v3.Decorator", &[honoured(&["operation", "propagate"])]),
-    message(
-        "envoy.config.route.v3.Tracing",
-        &[
-            honoured(&["client_sampling", "random_sampling", "overall_sampling"]),
-            refused(
-                &["custom_tags", "operation", "upstream_operation"],
-                "name the span by decorator.operation",
-            ),
-        ],
-    ),
     message("envoy.type.matcher.v3.RegexMatchAndSubstitute", &[honoured(&["pattern", "substitution"])]),
     message(
         "envoy.type.matcher.v3.RegexMatcher",
