@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::timeout,
 };
 
 use super::within;
@@ -81,6 +82,16 @@ impl Wire {
     /// Write `bytes` as far as the other end takes them, which may be gone.
     pub(crate) async fn send_if_open(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         within(self.stream.write_all(bytes.as_ref())).await.is_ok()
+    }
+
+    /// Write `block` again and again until the other end has not taken one for a while; how many bytes it took.
+    pub(crate) async fn send_until_held_up(&mut self, block: &[u8]) -> usize {
+        const WHILE: Duration = Duration::from_millis(300);
+        let mut sent = 0;
+        while let Ok(written) = timeout(WHILE, self.stream.write(block)).await {
+            sent += written.unwrap();
+        }
+        sent
     }
 
     /// Send no more; what the other end sends can still be read.
