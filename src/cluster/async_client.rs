@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use http::Uri;
+use http::{Uri, Version};
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint};
 
@@ -22,6 +22,12 @@ pub(crate) fn grpc_channel(
         .or_else(|_| Endpoint::from_shared("http://cluster"))?
         .connect_timeout(cluster.config.connect_timeout)
         .http2_keep_alive_interval(Duration::from_secs(60));
+    // TLS is made while connecting; what is left to tell is the scheme of requests.
+    if cluster.config.tls.is_some()
+        && let Ok(origin) = Uri::try_from(format!("https://{authority}"))
+    {
+        endpoint = endpoint.origin(origin);
+    }
     if let UpstreamProtocol::Http2(options) = &cluster.config.protocol {
         endpoint = endpoint
             .initial_stream_window_size(options.initial_stream_window_bytes)
@@ -38,7 +44,7 @@ async fn open(cluster: Arc<ClusterState>) -> io::Result<TokioIo<UpstreamStream>>
     let host = set.hosts.get(start).ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, format!("cluster \"{}\" has no host", cluster.config.name))
     })?;
-    let stream = connect(&host.address, &cluster.config)
+    let stream = connect(&host.address, &cluster.config, Version::HTTP_2)
         .await
         .map_err(|error| io::Error::other(format!("{}: {error}", host.address_text)))?;
     Ok(TokioIo::new(stream))

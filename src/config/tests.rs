@@ -112,7 +112,7 @@ fn an_unsupported_filter_is_refused_even_when_skipping() {
         problems_of_hcm("http_filters: [{name: r, typed_config: {}}]", true)[0]
             .contains("expected an '@type'")
     );
-    let tls = "static_resources: {clusters: [{name: a, transport_socket: {name: tls}}]}";
+    let tls = "static_resources: {clusters: [{name: a, transport_socket_matches: [{name: tls}]}]}";
     assert!(load(&Sources { skip_unsupported: true, ..text(tls) }).is_err());
 }
 

@@ -145,9 +145,9 @@ impl ActiveStream {
             check_method(&parts.method)?;
             check_transfer_coding(&parts.headers)?;
         }
-        self.asked.https = parts.uri.scheme_str() == Some("https");
+        let says_https = parts.uri.scheme_str() == Some("https");
         self.asked.close = parts.version == Version::HTTP_10 && !asks_to_keep_alive(&parts.headers);
-        set_authority(manager, parts)?;
+        set_authority(&self.connection, parts)?;
         if parts.method == Method::CONNECT {
             return Err(LocalReply::no_connect_route());
         }
@@ -172,6 +172,7 @@ impl ActiveStream {
             own_ip: services.own_ip,
             manager,
             node: &services.snapshot.node,
+            tls: self.connection.is_tls(),
         };
         let client = edge.mutate_request(&mut parts.headers);
         self.info.remote.set(client.address);
@@ -179,10 +180,12 @@ impl ActiveStream {
         if manager.request_id.always_set_in_response || forced {
             self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
         }
-        self.asked.https |= parts
-            .headers
-            .get(X_FORWARDED_PROTO)
-            .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+        self.asked.https = match parts.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+            _ if says_https => true,
+            Some(proto) if proto.eq_ignore_ascii_case(b"https") => true,
+            Some(proto) if proto.eq_ignore_ascii_case(b"http") => false,
+            _ => self.connection.is_tls(),
+        };
         Ok(upgrade)
     }
 

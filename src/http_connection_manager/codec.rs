@@ -22,6 +22,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
+use tokio_rustls::server::TlsStream;
 
 use super::{Connection, active_stream};
 use crate::{
@@ -45,12 +46,19 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// Find out which HTTP a connection speaks; what is read for that is read again by the codec.
+/// ALPN's name of HTTP/2 (RFC 9113, 3.1).
+const ALPN_HTTP2: &[u8] = b"h2";
+
+/// Find out which HTTP a connection speaks: what was agreed by ALPN, else what it opens with. What is read for that
+/// is read again by the codec.
 pub(crate) async fn detect(codec: CodecType, stream: &mut DownstreamStream) -> io::Result<Protocol> {
     match codec {
         CodecType::Http1 => return Ok(Protocol::Http1),
         CodecType::Http2 => return Ok(Protocol::Http2),
         CodecType::Auto => {}
+    }
+    if let Some(agreed) = stream.socket.alpn_protocol() {
+        return Ok(if agreed == ALPN_HTTP2 { Protocol::Http2 } else { Protocol::Http1 });
     }
     let mut seen = [0; PREFACE.len()];
     let mut length = 0;
@@ -133,17 +141,24 @@ pub(crate) enum Socket {
     Tcp(TcpStream),
     /// On a unix socket.
     Unix(UnixStream),
+    /// With TLS over one of those. Boxed, so that plain connections do not carry its room.
+    Tls(Box<TlsStream<Socket>>),
+}
+
+impl Socket {
+    /// The protocol that was agreed by ALPN, if any.
+    fn alpn_protocol(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+        }
+    }
 }
 
 impl DownstreamStream {
-    /// For a connection that has just been accepted.
-    pub(crate) fn new(socket: Socket) -> Self {
-        Self { socket, prefix: Vec::new(), read_any: Arc::default() }
-    }
-
-    /// The flag that is set when anything is read.
-    pub(crate) fn read_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.read_any)
+    /// For a connection that is ready for HTTP. `read_any` is set when anything is read.
+    pub(crate) fn new(socket: Socket, read_any: Arc<AtomicBool>) -> Self {
+        Self { socket, prefix: Vec::new(), read_any }
     }
 }
 
@@ -199,6 +214,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -208,6 +224,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -219,18 +236,23 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Neither kind of socket buffers in the process.
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            // Sockets do not buffer in the process.
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

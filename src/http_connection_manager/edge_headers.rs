@@ -20,7 +20,8 @@ use crate::{
         X_ENVOY_RETRIABLE_HEADER_NAMES, X_ENVOY_RETRIABLE_STATUS_CODES, X_ENVOY_RETRY_GRPC_ON,
         X_ENVOY_RETRY_ON, X_ENVOY_UPSTREAM_ALT_STAT_NAME, X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
         X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE, X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS,
-        X_ENVOY_UPSTREAM_STREAM_DURATION_MS, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID,
+        X_ENVOY_UPSTREAM_STREAM_DURATION_MS, X_FORWARDED_CLIENT_CERT, X_FORWARDED_FOR, X_FORWARDED_PROTO,
+        X_REQUEST_ID,
     },
     snapshot::{
         Node,
@@ -68,6 +69,8 @@ pub(crate) struct Edge<'a> {
     pub(crate) manager: &'a HttpConnectionManager,
     /// Who this proxy is.
     pub(crate) node: &'a Node,
+    /// It is encrypted.
+    pub(crate) tls: bool,
 }
 
 /// The client behind a request.
@@ -100,6 +103,8 @@ impl Edge<'_> {
         if !client.internal {
             manager.routes.internal_only_headers.iter().for_each(|name| drop(headers.remove(name)));
         }
+        // What others say of the client's certificate is not to be trusted. `forward_client_cert_details: SANITIZE`.
+        headers.remove(X_FORWARDED_CLIENT_CERT);
         self.append_forwarded_for(headers);
         self.set_forwarded_proto(headers);
         if manager.add_user_agent {
@@ -135,7 +140,8 @@ impl Edge<'_> {
         let options = &self.manager.client_address;
         let overwrite = options.use_remote_address && options.trusted_hops == 0;
         if overwrite || !headers.contains_key(X_FORWARDED_PROTO) {
-            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+            let scheme = if self.tls { "https" } else { "http" };
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
         }
     }
 

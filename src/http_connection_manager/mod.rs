@@ -16,6 +16,7 @@ mod tunnel;
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
+    io,
     net::IpAddr,
     pin::Pin,
     rc::Rc,
@@ -35,7 +36,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use self::codec::{DownstreamStream, Http1Server, Http2Server, Protocol};
+use self::codec::{DownstreamStream, Http1Server, Http2Server, Protocol, Socket};
 use crate::{
     cluster::ClusterManager,
     snapshot::{Snapshot, listener::Listener},
@@ -111,6 +112,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Whether its bytes are encrypted.
+    fn is_tls(&self) -> bool {
+        self.listener.tls.is_some()
+    }
+
     /// A stream begins.
     fn stream_started(&self) {
         self.open.set(self.open.get() + 1);
@@ -137,16 +143,17 @@ impl Connection {
     }
 }
 
-/// Serve a client's connection until it ends.
+/// Serve a client's connection until it ends. It begins when it is accepted; `socket` is there once its TLS is, if it
+/// has any.
 pub(crate) async fn serve(
     services: Rc<Services>,
     listener: Arc<Listener>,
     info: ConnectionInfo,
-    mut stream: DownstreamStream,
+    socket: impl Future<Output = io::Result<Socket>>,
 ) {
     let now = Instant::now();
     let connection = Rc::new(Connection {
-        read_any: stream.read_flag(),
+        read_any: Arc::default(),
         services,
         listener,
         info: Rc::new(info),
@@ -158,14 +165,13 @@ pub(crate) async fn serve(
     });
     let manager = Arc::clone(&connection.listener.manager);
     let _registration = Registration::new(&connection.services).await;
-    let protocol = {
-        // Until its first bytes are in, a connection is as idle as between requests.
-        let detect = codec::detect(manager.codec, &mut stream);
-        match until_due(&connection, detect).await {
-            Some(Ok(protocol)) => protocol,
-            Some(Err(_)) | None => return,
-        }
+    let open = async {
+        let mut stream = DownstreamStream::new(socket.await?, Arc::clone(&connection.read_any));
+        let protocol = codec::detect(manager.codec, &mut stream).await?;
+        io::Result::Ok((stream, protocol))
     };
+    // Until its first request comes in, a connection is as idle as between requests.
+    let Some(Ok((stream, protocol))) = until_due(&connection, open).await else { return };
     match protocol {
         Protocol::Http1 => {
             let mut server = Box::new(codec::http1(stream, Rc::clone(&connection)));

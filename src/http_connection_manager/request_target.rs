@@ -11,16 +11,17 @@ use super::{Connection, local_reply::LocalReply};
 use crate::{
     router::route_matcher::without_port,
     snapshot::{
-        listener::{HttpConnectionManager, StripPort},
+        listener::{ClientAddress, StripPort},
         matcher::header_text,
     },
 };
 
 /// Bring the authority to where all later steps look for it: the `host` header. The URI keeps path and query.
-pub(super) fn set_authority(manager: &HttpConnectionManager, parts: &mut Parts) -> Result<(), LocalReply> {
+pub(super) fn set_authority(connection: &Connection, parts: &mut Parts) -> Result<(), LocalReply> {
+    let manager = &connection.listener.manager;
     if let Some(authority) = parts.uri.authority() {
         if parts.method != Method::CONNECT {
-            check_absolute_form(manager, parts)?;
+            check_absolute_form(&manager.client_address, connection.is_tls(), parts)?;
         }
         // Absolute form and HTTP/2: the target's authority wins (RFC 9112, 3.2.2), without its user.
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
@@ -107,17 +108,17 @@ pub(super) fn check_transfer_coding(headers: &HeaderMap) -> Result<(), LocalRepl
 }
 
 /// A target in absolute form names a scheme that is served here, and a port that exists.
-fn check_absolute_form(manager: &HttpConnectionManager, parts: &Parts) -> Result<(), LocalReply> {
+fn check_absolute_form(client: &ClientAddress, tls: bool, parts: &Parts) -> Result<(), LocalReply> {
     let port =
         parts.uri.authority().map(|authority| authority.as_str()).and_then(|text| text.rsplit_once(':'));
     let bad_port = port.is_some_and(|(_, port)| {
         port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_err()
     });
-    let client = &manager.client_address;
     match parts.uri.scheme_str() {
         _ if bad_port && parts.uri.port().is_some() => Err(LocalReply::invalid_url()),
         Some("http") => Ok(()),
         Some("https") if parts.version == Version::HTTP_2 => Ok(()),
+        Some("https") if tls => Ok(()),
         Some("https") if client.use_remote_address && client.trusted_hops == 0 => {
             Err(LocalReply::https_on_plaintext())
         }

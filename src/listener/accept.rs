@@ -12,12 +12,9 @@ use std::{
 
 use tokio::net::{TcpListener, UnixListener};
 
-use super::BoundSocket;
+use super::{BoundSocket, transport_socket};
 use crate::{
-    http_connection_manager::{
-        self, Services,
-        codec::{DownstreamStream, Socket},
-    },
+    http_connection_manager::{self, Services, codec::Socket},
     snapshot::{Address, listener::Listener},
     stream_info::ConnectionInfo,
 };
@@ -72,13 +69,21 @@ fn next_id() -> u64 {
 }
 
 fn spawn(services: &Rc<Services>, listener: &Arc<Listener>, info: ConnectionInfo, socket: Socket) {
-    let stream = DownstreamStream::new(socket);
-    tokio::task::spawn_local(http_connection_manager::serve(
-        Rc::clone(services),
-        Arc::clone(listener),
-        info,
-        stream,
-    ));
+    let (services, listener) = (Rc::clone(services), Arc::clone(listener));
+    match listener.tls.clone() {
+        None => tokio::task::spawn_local(http_connection_manager::serve(
+            services,
+            listener,
+            info,
+            std::future::ready(Ok(socket)),
+        )),
+        Some(tls) => {
+            let id = info.id;
+            // Boxed, so that it takes no room once it is done.
+            let socket = Box::pin(async move { transport_socket::handshake(socket, &tls, id).await });
+            tokio::task::spawn_local(http_connection_manager::serve(services, listener, info, socket))
+        }
+    };
 }
 
 /// A client that left before it was accepted is its own affair; running out of files passes.

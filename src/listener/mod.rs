@@ -1,6 +1,7 @@
 //! Listeners: sockets that are bound before anything serves, then accepted from by each worker.
 
 pub(crate) mod accept;
+mod transport_socket;
 
 use std::{
     io,

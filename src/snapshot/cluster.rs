@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Address;
+use super::{Address, tls::UpstreamTls};
 
 /// A named set of hosts and how they are reached.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Cluster {
     pub(crate) discovery: Discovery,
     /// How a host is chosen. `Cluster.lb_policy`.
     pub(crate) policy: LoadBalancingPolicy,
-    /// How long a connection may take to open. Default 5 s. `Cluster.connect_timeout`.
+    /// How long a connection may take to open, TLS included. Default 5 s. `Cluster.connect_timeout`.
     pub(crate) connect_timeout: Duration,
     /// The limits of the default priority. `Cluster.circuit_breakers`.
     pub(crate) thresholds: Thresholds,
@@ -27,6 +27,8 @@ pub(crate) struct Cluster {
     /// How long a pooled connection may idle; `None` for ever. Default 1 h.
     /// `HttpProtocolOptions.common_http_protocol_options.idle_timeout`.
     pub(crate) idle_timeout: Option<Duration>,
+    /// TLS to its hosts; `None` where they are spoken to in plain text. `Cluster.transport_socket`.
+    pub(crate) tls: Option<UpstreamTls>,
     /// TCP keep-alive probes; `None` for none. `Cluster.upstream_connection_options.tcp_keepalive`.
     pub(crate) tcp_keepalive: Option<TcpKeepalive>,
     /// Bytes buffered per connection before back-pressure. Default 1 MiB.

@@ -9,6 +9,7 @@ use super::{
     cluster::Http2Options,
     format::Format,
     route::{HeaderAddition, RouteConfiguration},
+    tls::DownstreamTls,
 };
 
 /// One listener. `config.listener.v3.Listener`.
@@ -27,6 +28,8 @@ pub(crate) struct Listener {
     /// Bytes buffered per connection before back-pressure. Default 1 MiB.
     /// `Listener.per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit_bytes: u32,
+    /// TLS of its connections; `None` where they are plain. `FilterChain.transport_socket`.
+    pub(crate) tls: Option<DownstreamTls>,
     /// What its connections run through. `Listener.filter_chains`.
     pub(crate) manager: Arc<HttpConnectionManager>,
 }

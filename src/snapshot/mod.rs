@@ -8,6 +8,7 @@ pub(crate) mod format;
 pub(crate) mod listener;
 pub(crate) mod matcher;
 pub(crate) mod route;
+pub(crate) mod tls;
 
 use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 

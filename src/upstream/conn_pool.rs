@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use http::Version;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
@@ -107,7 +108,7 @@ impl HostPool {
     }
 
     async fn connect_http1(&self, slot: Slot) -> Result<Http1Client, Failure> {
-        let stream = connect(&self.host.address, &self.cluster.config).await?;
+        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_11).await?;
         Http1Client::handshake(stream, &self.cluster.config, slot)
             .await
             .map_err(|error| Failure::of_exchange(&error))
@@ -206,7 +207,7 @@ impl HostPool {
             return Ok(client);
         }
         let permit = self.cluster.limits.connections.acquire().ok_or(Failure::Overflow)?;
-        let stream = connect(&self.host.address, &self.cluster.config).await?;
+        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_2).await?;
         let client = Http2Client::handshake(stream, options, &self.cluster.config, permit)
             .await
             .map_err(|error| Failure::of_exchange(&error))?;

@@ -6,19 +6,22 @@ use std::{
     task::{Context, Poll},
 };
 
+use http::Version;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
     time::error::Elapsed,
 };
+use tokio_rustls::client::TlsStream;
 
+use super::transport_socket;
 use crate::snapshot::{Address, cluster::Cluster};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// The host refused, or cannot be reached.
+    /// The host refused, cannot be reached, or is not who it should be.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// The host did not answer within the cluster's connect timeout.
@@ -26,9 +29,23 @@ pub(crate) enum ConnectError {
     Timeout(#[from] Elapsed),
 }
 
-/// Open a connection to `address` with the options of `cluster`, within its connect timeout.
-pub(crate) async fn connect(address: &Address, cluster: &Cluster) -> Result<UpstreamStream, ConnectError> {
-    tokio::time::timeout(cluster.connect_timeout, open(address, cluster)).await?.map_err(ConnectError::Io)
+/// Open a connection to `address` with the options of `cluster`, within its connect timeout. It will speak
+/// `version` of HTTP.
+pub(crate) async fn connect(
+    address: &Address,
+    cluster: &Cluster,
+    version: Version,
+) -> Result<UpstreamStream, ConnectError> {
+    let open = async {
+        let stream = open(address, cluster).await?;
+        let Some(tls) = &cluster.tls else { return Ok(stream) };
+        // Boxed, since a handshake takes much room and most connections are plain.
+        let secured = Box::pin(transport_socket::handshake(stream, tls, version)).await;
+        secured.inspect_err(|error| {
+            tracing::debug!("cluster \"{}\": TLS handshake with {address} failed: {error}", cluster.name);
+        })
+    };
+    tokio::time::timeout(cluster.connect_timeout, open).await?.map_err(ConnectError::Io)
 }
 
 async fn open(address: &Address, cluster: &Cluster) -> io::Result<UpstreamStream> {
@@ -62,6 +79,8 @@ pub(crate) enum UpstreamStream {
     Tcp(TcpStream),
     /// Over a unix socket.
     Unix(UnixStream),
+    /// With TLS over one of those. Boxed, so that plain connections do not carry its room.
+    Tls(Box<TlsStream<UpstreamStream>>),
 }
 
 impl AsyncRead for UpstreamStream {
@@ -69,6 +88,7 @@ impl AsyncRead for UpstreamStream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -78,6 +98,7 @@ impl AsyncWrite for UpstreamStream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -89,6 +110,7 @@ impl AsyncWrite for UpstreamStream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -96,15 +118,19 @@ impl AsyncWrite for UpstreamStream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Neither kind of socket buffers in the process.
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            // Sockets do not buffer in the process.
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod codec_client;
 pub(crate) mod conn_pool;
 pub(crate) mod connect;
+mod transport_socket;
 
 use std::{
     io,

@@ -71,6 +71,10 @@ impl Lowering<'_> {
             protocol: protocol.protocol,
             max_requests_per_connection: protocol.max_requests,
             idle_timeout: protocol.idle_timeout,
+            tls: cluster
+                .transport_socket
+                .as_ref()
+                .and_then(|socket| self.upstream_tls(&path.field("transport_socket"), socket)),
             tcp_keepalive: cluster
                 .upstream_connection_options
                 .as_ref()

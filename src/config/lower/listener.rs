@@ -5,7 +5,7 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::{
     config::{
         core::v3::TrafficDirection as ProtoDirection,
-        listener::v3::{Listener as ProtoListener, filter::ConfigType},
+        listener::v3::{Filter, Listener as ProtoListener, filter::ConfigType},
     },
     extensions::filters::network::http_connection_manager::v3::HttpConnectionManager as ProtoManager,
 };
@@ -13,7 +13,10 @@ use envoy_types::pb::envoy::{
 use super::{Lowering, number, unpack};
 use crate::{
     config::FieldPath,
-    snapshot::listener::{HttpConnectionManager, Listener, TrafficDirection},
+    snapshot::{
+        listener::{HttpConnectionManager, Listener, TrafficDirection},
+        tls::DownstreamTls,
+    },
 };
 
 const BUFFER_BYTES: u32 = 1 << 20;
@@ -23,7 +26,8 @@ const BACKLOG: u32 = 65_535;
 impl Lowering<'_> {
     /// One listener for each address of the message.
     pub(super) fn listener(&mut self, path: &FieldPath<'_>, listener: &ProtoListener) -> Vec<Listener> {
-        let Some(manager) = self.filter_chain(path, listener).map(Arc::new) else { return Vec::new() };
+        let Some((tls, manager)) = self.filter_chain(path, listener) else { return Vec::new() };
+        let manager = Arc::new(manager);
         let mut addresses = Vec::new();
         addresses.extend(self.address(&path.field("address"), listener.address.as_ref()));
         let additional = path.field("additional_addresses");
@@ -45,17 +49,18 @@ impl Lowering<'_> {
             bind_to_port: listener.bind_to_port.as_ref().is_none_or(|bind| bind.value),
             backlog: number(listener.tcp_backlog_size.as_ref(), BACKLOG),
             buffer_limit_bytes: number(listener.per_connection_buffer_limit_bytes.as_ref(), BUFFER_BYTES),
+            tls: tls.clone(),
             manager: Arc::clone(&manager),
         });
         lowered.collect()
     }
 
-    /// The HTTP connection manager of the listener's only filter chain.
+    /// The TLS and the HTTP connection manager of the listener's only filter chain.
     fn filter_chain(
         &mut self,
         path: &FieldPath<'_>,
         listener: &ProtoListener,
-    ) -> Option<HttpConnectionManager> {
+    ) -> Option<(Option<DownstreamTls>, HttpConnectionManager)> {
         let chains = path.field("filter_chains");
         let first = chains.index(0);
         let default = path.field("default_filter_chain");
@@ -75,10 +80,16 @@ impl Lowering<'_> {
                 return None;
             }
         };
-        let filters = path.field("filters");
-        match chain.filters.as_slice() {
+        let tls = self.downstream_tls(&path, chain);
+        let manager = self.network_filter(&path.field("filters"), &chain.filters)?;
+        Some((tls, manager))
+    }
+
+    /// The HTTP connection manager, which is the only network filter there is.
+    fn network_filter(&mut self, path: &FieldPath<'_>, filters: &[Filter]) -> Option<HttpConnectionManager> {
+        match filters {
             [filter] => {
-                let path = filters.index(0);
+                let path = path.index(0);
                 let path = path.field("typed_config");
                 let manager = match &filter.config_type {
                     Some(ConfigType::TypedConfig(any)) => unpack::<ProtoManager>(any),
@@ -96,14 +107,14 @@ impl Lowering<'_> {
             }
             [] => {
                 self.problems.push_with_hint(
-                    &filters,
+                    path,
                     "no network filter",
                     "give an envoy.filters.network.http_connection_manager",
                 );
                 None
             }
             _ => {
-                self.problems.push(&filters.index(1), "nothing can follow the HTTP connection manager");
+                self.problems.push(&path.index(1), "nothing can follow the HTTP connection manager");
                 None
             }
         }

@@ -11,6 +11,7 @@ mod listener;
 mod local_reply;
 mod matcher;
 mod route;
+mod tls;
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
@@ -117,6 +118,13 @@ impl Lowering<'_> {
             None => Vec::new(),
             Some(Specifier::InlineString(text)) => text.clone().into_bytes(),
             Some(Specifier::InlineBytes(bytes)) => bytes.clone(),
+            // Not quoted, since it may be a key.
+            Some(Specifier::Filename(name) | Specifier::EnvironmentVariable(name))
+                if name.contains("-----BEGIN ") =>
+            {
+                self.problems.push_with_hint(path, "a text in PEM, and no name", "put it in inline_string");
+                Vec::new()
+            }
             Some(Specifier::Filename(name)) => std::fs::read(Path::new(name)).unwrap_or_else(|error| {
                 self.problems.push(&path.field("filename"), format!("cannot read \"{name}\": {error}"));
                 Vec::new()

@@ -146,7 +146,9 @@ impl Reader {
     }
 
     fn mistyped(&mut self, path: &FieldPath<'_>, expected: &str, node: &Node) {
-        let problem = Problem::new(path, format!("expected {expected}, found {}", found(node)));
+        // Bytes may be a key, with a slip in it.
+        let found = if expected == "base64 text" { "something else".to_owned() } else { found(node) };
+        let problem = Problem::new(path, format!("expected {expected}, found {found}"));
         let unquoted = expected == "text" && !matches!(node.kind, NodeKind::List(_) | NodeKind::Map(_));
         self.problems.add(if unquoted { problem.hint("put it in quotes") } else { problem });
     }
@@ -193,6 +195,8 @@ fn found(node: &Node) -> String {
         NodeKind::Signed(value) => value.to_string(),
         NodeKind::Unsigned(value) => value.to_string(),
         NodeKind::Float(value) => value.to_string(),
+        // It may be a key.
+        NodeKind::Text(text) if text.contains("-----BEGIN ") => "a text in PEM".to_owned(),
         NodeKind::Text(text) if text.chars().count() > 60 => {
             format!("{:?}…", text.chars().take(60).collect::<String>())
         }

@@ -50,7 +50,7 @@ pub(super) const TABLE: &[MessageRow] = &[
                     "set_current_client_cert_details",
                     "forward_client_cert_matcher",
                 ],
-                "TLS is not there yet",
+                "x-forwarded-client-cert of requests is taken off, and none is made",
             ),
             guarded(&["original_ip_detection_extensions"], "use use_remote_address and xff_num_trusted_hops"),
             guarded(&["typed_header_validation_config", "early_header_mutation_extensions"], "leave it out"),

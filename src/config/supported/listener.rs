@@ -31,7 +31,10 @@ pub(super) const TABLE: &[MessageRow] = &[
     ),
     message(
         "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
-        &[honoured(&["listeners", "clusters"]), guarded(&["secrets"], "TLS is not there yet")],
+        &[
+            honoured(&["listeners", "clusters"]),
+            guarded(&["secrets"], "give certificates where they are used"),
+        ],
     ),
     message(
         "envoy.config.core.v3.Node",
@@ -77,10 +80,9 @@ pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.config.listener.v3.FilterChain",
         &[
-            honoured(&["name", "filters"]),
+            honoured(&["name", "filters", "transport_socket", "transport_socket_connect_timeout"]),
             no_effect(&["metadata"], "nothing reads it"),
             guarded(&["filter_chain_match"], "use one filter chain, which takes every connection"),
-            guarded(&["transport_socket"], "TLS is not there yet: spanway would serve plain text"),
             guarded(&["use_proxy_proto"], "the PROXY protocol is not there yet"),
         ],
     ),

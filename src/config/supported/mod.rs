@@ -15,6 +15,7 @@ mod http;
 mod listener;
 mod markdown;
 mod route;
+mod tls;
 
 pub use markdown::markdown;
 
@@ -46,7 +47,9 @@ pub(super) enum Support {
 
 /// The whole table, in the order in which a request meets it.
 pub(super) fn table() -> impl Iterator<Item = &'static MessageRow> {
-    [listener::TABLE, http::TABLE, route::TABLE, cluster::TABLE, core::TABLE].into_iter().flatten()
+    [listener::TABLE, http::TABLE, route::TABLE, cluster::TABLE, tls::TABLE, core::TABLE]
+        .into_iter()
+        .flatten()
 }
 
 const fn message(message: &'static str, rows: &'static [Row]) -> MessageRow {

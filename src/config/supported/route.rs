@@ -65,7 +65,7 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["headers", "query_parameters", "grpc", "runtime_fraction"]),
             // A condition that is left out makes a route take more requests than it should.
             guarded(&["path_match_policy"], "use prefix, path, path_separated_prefix or safe_regex"),
-            guarded(&["tls_context"], "TLS is not there yet"),
+            guarded(&["tls_context"], "routes are not chosen by certificates yet"),
             guarded(&["connect_matcher"], "CONNECT is not there yet"),
             guarded(&["dynamic_metadata", "filter_state", "cookies"], "match on headers"),
         ],
