@@ -123,10 +123,12 @@ fn what_is_switched_off_explicitly_is_not_refused() {
             .is_empty()
     );
     assert_eq!(problems_of_hcm("stream_error_on_invalid_http_message: true", false).len(), 1);
-    assert!(load(&text("static_resources: {listeners: [{bind_to_port: true}]}")).is_ok());
-    let problems = load(&text("static_resources: {listeners: [{bind_to_port: false}]}")).unwrap_err();
+    assert!(load(&text("static_resources: {listeners: [{enable_reuse_port: true}]}")).is_ok());
+    let problems = load(&text("static_resources: {listeners: [{enable_reuse_port: false}]}")).unwrap_err();
     assert!(
-        problems.to_string().ends_with("bind_to_port: spanway does not implement false; supported: true")
+        problems
+            .to_string()
+            .ends_with("enable_reuse_port: spanway does not implement false; supported: true")
     );
 }
 

@@ -1,27 +1,28 @@
 //! One request, from its headers to its response, in the order in which things happen to it.
 
-use std::{borrow::Cow, cell::Cell, convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{borrow::Cow, convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_TYPE, DATE, HOST, SERVER, TRANSFER_ENCODING, UPGRADE},
+    header::{CONTENT_TYPE, HOST},
     request::Parts,
     uri::PathAndQuery,
 };
-use hyper::{body::Incoming, ext::ReasonPhrase};
+use hyper::body::Incoming;
 
 use super::{
     Connection,
-    edge_headers::{Edge, append_via, remove_hop_by_hop, requested_upgrade},
+    edge_headers::{Edge, asks_to_keep_alive, remove_hop_by_hop, requested_upgrade},
     local_reply::LocalReply,
     path_normalization::{Normalized, normalize},
     redirect,
-    request_target::{set_authority, strip_port},
-    response_body::{self, ResponseBody},
+    request_target::{check_method, check_transfer_coding, set_authority, strip_port},
+    response_body::ResponseBody,
+    stream_end::StreamEnd,
     tunnel,
 };
 use crate::{
-    http_headers::{KEEP_ALIVE, PROXY_CONNECTION, X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
+    http_headers::{X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
     router::{
         self, RouterContext, RouterFailure,
         header_transform::MutationLevels,
@@ -29,48 +30,50 @@ use crate::{
         route_matcher::{self, MatchContext},
     },
     snapshot::{
-        listener::{HttpConnectionManager, ServerHeaderTransformation},
+        listener::HttpConnectionManager,
         matcher::{RequestView, header_text},
         route::{Action, HeaderMutations, IdleTimeout, Route, RouteAction, VirtualHost},
     },
     stream_info::{
-        ResponseFlag, StreamInfo,
+        StreamInfo,
         deadline::{Deadlines, Expired, StreamTimer},
         formatter::{FormatContext, PseudoHeaders},
     },
     trace::{
         sampler,
-        stream::{Decoration, TracedRequest, decorate_request, decorate_response, note_grpc_status},
+        stream::{Decoration, TracedRequest, decorate_request},
     },
     upstream::{Failure, UpstreamBody},
 };
 
 /// A request's stream while its response is being made.
 pub(crate) struct ActiveStream {
-    connection: Rc<Connection>,
-    info: Rc<StreamInfo>,
-    end: StreamEnd,
+    pub(super) connection: Rc<Connection>,
+    pub(super) info: Rc<StreamInfo>,
+    pub(super) end: StreamEnd,
     /// A random number that stays the same for the stream.
     random: u64,
-    grpc: bool,
+    pub(super) grpc: bool,
     /// What may be asked for once the request's own headers are gone upstream.
-    asked: Asked,
-    decoration: Decoration,
+    pub(super) asked: Asked,
+    pub(super) decoration: Decoration,
 }
 
 /// What of the request matters for the response.
 #[derive(Debug, Default)]
-struct Asked {
+pub(super) struct Asked {
     /// `x-request-id`, if it is to be returned.
-    request_id: Option<HeaderValue>,
+    pub(super) request_id: Option<HeaderValue>,
     /// The request as formats of response headers read it; kept only where there are such formats.
-    request: Option<Box<Parts>>,
+    pub(super) request: Option<Box<Parts>>,
     /// `:scheme`
-    https: bool,
+    pub(super) https: bool,
+    /// The connection ends with the response.
+    pub(super) close: bool,
 }
 
 /// A response before the connection manager's own headers.
-enum Outcome<'a> {
+pub(super) enum Outcome<'a> {
     /// A host's.
     Upstream(Response<UpstreamBody>, Option<MutationLevels<'a>>, StreamTimer),
     /// A host agreed to switch protocols.
@@ -93,11 +96,7 @@ impl ActiveStream {
         let info = Rc::new(StreamInfo::new(Rc::clone(&connection.info), request.version()));
         connection.stream_started();
         Self {
-            end: StreamEnd(Rc::new(EndGuard {
-                connection: Rc::clone(&connection),
-                info: Rc::clone(&info),
-                bodiless: Cell::new(request.method() == Method::HEAD),
-            })),
+            end: StreamEnd::new(Rc::clone(&connection), Rc::clone(&info), request.method() == Method::HEAD),
             random: fastrand::u64(..),
             grpc: is_grpc(request.headers()),
             asked: Asked::default(),
@@ -112,6 +111,9 @@ impl ActiveStream {
         let connection = Rc::clone(&self.connection);
         let manager = &*connection.listener.manager;
         let (mut parts, body) = request.into_parts();
+        if manager.local_reply.is_set() {
+            self.keep(&parts);
+        }
         if http_body::Body::is_end_stream(&body) {
             self.info.end_request();
         }
@@ -139,6 +141,12 @@ impl ActiveStream {
         if parts.headers.len() > manager.limits.headers_count {
             return Err(LocalReply::too_many_headers());
         }
+        if parts.version != Version::HTTP_2 {
+            check_method(&parts.method)?;
+            check_transfer_coding(&parts.headers)?;
+        }
+        let says_https = parts.uri.scheme_str() == Some("https");
+        self.asked.close = parts.version == Version::HTTP_10 && !asks_to_keep_alive(&parts.headers);
         set_authority(&self.connection, parts)?;
         if parts.method == Method::CONNECT {
             return Err(LocalReply::no_connect_route());
@@ -173,6 +181,7 @@ impl ActiveStream {
             self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
         }
         self.asked.https = match parts.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+            _ if says_https => true,
             Some(proto) if proto.eq_ignore_ascii_case(b"https") => true,
             Some(proto) if proto.eq_ignore_ascii_case(b"http") => false,
             _ => self.connection.is_tls(),
@@ -204,11 +213,12 @@ impl ActiveStream {
         }
         self.start_span(connection, &mut parts, route);
 
-        let Some((virtual_host, route)) = found else { return Outcome::Local(LocalReply::no_route(), None) };
+        let no_route = || Outcome::Local(self.closing_if_unread(LocalReply::no_route()), None);
+        let Some((virtual_host, route)) = found else { return no_route() };
         if virtual_host.require_tls && !self.asked.https {
-            return Outcome::Local(redirect::to_https(&self.view(&parts)), None);
+            return Outcome::Local(self.closing_if_unread(redirect::to_https(&self.view(&parts))), None);
         }
-        let Some(route) = route else { return Outcome::Local(LocalReply::no_route(), None) };
+        let Some(route) = route else { return no_route() };
         let levels = |weighted_cluster| MutationLevels {
             weighted_cluster,
             route: &route.headers,
@@ -263,7 +273,7 @@ impl ActiveStream {
 
     /// Send the request on and wait for its response's headers, under the stream's deadlines.
     async fn forward<'a>(
-        &self,
+        &mut self,
         connection: &'a Connection,
         (virtual_host, route, action): (&'a VirtualHost, &'a Route, &'a RouteAction),
         mut parts: Parts,
@@ -271,7 +281,7 @@ impl ActiveStream {
         upgrade: bool,
     ) -> Outcome<'a> {
         let manager: &HttpConnectionManager = &connection.listener.manager;
-        let info = &self.info;
+        let info = &Rc::clone(&self.info);
         let context = RouterContext {
             info,
             clusters: &connection.services.clusters,
@@ -281,6 +291,7 @@ impl ActiveStream {
             route,
             random: self.random,
             scheme: if self.asked.https { "https" } else { "http" },
+            downstream_trailers: self.trailers(manager),
             suppress_envoy_headers: manager.suppress_envoy_headers,
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {
@@ -328,6 +339,13 @@ impl ActiveStream {
                     None => Outcome::Local(RouterFailure::Upstream(Failure::Protocol).into(), levels),
                 }
             }
+            Ok(Ok(response)) if upgrade => {
+                self.asked.close = true;
+                if response.status().is_success() {
+                    return Outcome::Local(LocalReply::upgrade_misunderstood(), levels);
+                }
+                Outcome::Upstream(response, levels, timer)
+            }
             Ok(Ok(response)) => Outcome::Upstream(response, levels, timer),
             Ok(Err(failure)) => {
                 let reply = match failure {
@@ -343,119 +361,9 @@ impl ActiveStream {
         }
     }
 
-    /// Make the client's response of an outcome.
-    fn respond(mut self, manager: &HttpConnectionManager, outcome: Outcome<'_>) -> Response<ResponseBody> {
-        let mut response = match outcome {
-            Outcome::Local(reply, levels) => {
-                let mut response = {
-                    let context = self.format_context(None);
-                    let mut response = reply.into_response(&manager.local_reply, self.grpc, &context);
-                    if let Some(levels) = levels {
-                        levels.apply_to_response(response.headers_mut(), &context);
-                    }
-                    response
-                };
-                self.finish_headers(manager, response.headers_mut(), false);
-                if self.grpc {
-                    note_grpc_status(&self.info, response.headers());
-                }
-                let end = self.end.clone();
-                response.map(|body| ResponseBody::local(body, end))
-            }
-            Outcome::Upstream(mut response, levels, timer) => {
-                response.extensions_mut().clear();
-                // hyper reads no body of these, and so never asks for their end.
-                if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-                    self.end.0.bodiless.set(true);
-                }
-                self.accept_response(&mut response, levels);
-                self.finish_headers(manager, response.headers_mut(), false);
-                let trailers = self.info.protocol == Version::HTTP_2 || manager.http1.enable_trailers;
-                if self.info.request_end.get().is_none() && self.info.protocol != Version::HTTP_2 {
-                    // The rest of the request is not wanted any more, and the connection cannot be used without it.
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                let end = self.end.clone();
-                response.map(|body| ResponseBody::upstream(body, timer, trailers, end))
-            }
-            Outcome::Tunnel(mut response, levels) => {
-                response.extensions_mut().clear();
-                self.accept_response(&mut response, levels);
-                self.finish_headers(manager, response.headers_mut(), true);
-                let (parts, body) = response.into_parts();
-                body.into_tunnel();
-                let end = self.end.clone();
-                Response::from_parts(parts, ResponseBody::local(bytes::Bytes::new(), end))
-            }
-        };
-        // To a client that is gone there is no status.
-        let gone = self.info.flags.get().contains(ResponseFlag::DownstreamConnectionTermination);
-        self.info.status.set(if gone { 0 } else { response.status().as_u16() });
-        if response.status().canonical_reason().is_none() {
-            response.extensions_mut().insert(ReasonPhrase::from_static(b"Unknown"));
-        }
-        response
-    }
-
-    /// What a host's response tells, and the route's changes of it.
-    fn accept_response(&self, response: &mut Response<UpstreamBody>, levels: Option<MutationLevels<'_>>) {
-        self.info.status.set(response.status().as_u16());
-        self.info.details.set("via_upstream");
-        if self.grpc {
-            note_grpc_status(&self.info, response.headers());
-        }
-        if let Some(levels) = levels {
-            let before = response.headers().clone();
-            let context = self.format_context(Some(&before));
-            levels.apply_to_response(response.headers_mut(), &context);
-        }
-    }
-
-    /// The connection manager's own headers, on each response.
-    fn finish_headers(&mut self, manager: &HttpConnectionManager, headers: &mut HeaderMap, upgrade: bool) {
-        let close = headers.get(CONNECTION).is_some_and(|value| value == "close") && !self.is_from_host();
-        if !upgrade {
-            headers.remove(CONNECTION);
-            headers.remove(UPGRADE);
-        }
-        for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING] {
-            headers.remove(name);
-        }
-        if !headers.contains_key(DATE) {
-            headers.insert(DATE, self.connection.services.date.now(self.info.start_time));
-        }
-        match manager.server_header {
-            ServerHeaderTransformation::Overwrite => {
-                drop(headers.insert(SERVER, manager.server_name.clone()))
-            }
-            ServerHeaderTransformation::AppendIfAbsent => {
-                headers.entry(SERVER).or_insert_with(|| manager.server_name.clone());
-            }
-            ServerHeaderTransformation::PassThrough => {}
-        }
-        if let Some(id) = self.asked.request_id.take() {
-            headers.insert(X_REQUEST_ID, id);
-        }
-        if let Some(via) = &manager.via {
-            append_via(headers, via);
-        }
-        if manager.tracing.is_some() {
-            let direction = self.connection.listener.direction;
-            let decoration = std::mem::take(&mut self.decoration);
-            decorate_response(headers, direction, decoration, self.info.span.borrow_mut().as_deref_mut());
-        }
-        if (close || self.connection.is_last_response()) && self.info.protocol != Version::HTTP_2 && !upgrade
-        {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        if self.info.protocol == Version::HTTP_2 {
-            headers.remove(CONNECTION);
-        }
-    }
-
-    /// Whether a host made the response: then its `connection` speaks of its own connection only.
-    fn is_from_host(&self) -> bool {
-        self.info.details.get() == "via_upstream"
+    /// Whether the client may send and get trailers.
+    pub(super) fn trailers(&self, manager: &HttpConnectionManager) -> bool {
+        self.info.protocol == Version::HTTP_2 || manager.http1.enable_trailers
     }
 
     /// A reply before the request is complete leaves a connection whose next request cannot be found.
@@ -467,21 +375,24 @@ impl ActiveStream {
     /// Keep the request for formats of response headers, if there are any.
     fn keep_request(&mut self, levels: &MutationLevels<'_>, parts: &Parts) {
         let weighted = |mutations: &HeaderMutations| !mutations.response_add.is_empty();
-        let manager = &self.connection.listener.manager;
         let wanted = levels.change_responses()
             || weighted(levels.route)
-            || manager.local_reply.body_format.is_some()
-            || !manager.local_reply.mappers.is_empty();
+            || self.connection.listener.manager.local_reply.is_set();
         if wanted {
-            let mut kept = Request::new(()).into_parts().0;
-            kept.method = parts.method.clone();
-            kept.uri = parts.uri.clone();
-            kept.headers = parts.headers.clone();
-            self.asked.request = Some(Box::new(kept));
+            self.keep(parts);
         }
     }
 
-    fn format_context<'a>(&'a self, response: Option<&'a HeaderMap>) -> FormatContext<'a> {
+    /// Keep a copy of the request for formats.
+    fn keep(&mut self, parts: &Parts) {
+        let mut kept = Request::new(()).into_parts().0;
+        kept.method = parts.method.clone();
+        kept.uri = parts.uri.clone();
+        kept.headers = parts.headers.clone();
+        self.asked.request = Some(Box::new(kept));
+    }
+
+    pub(super) fn format_context<'a>(&'a self, response: Option<&'a HeaderMap>) -> FormatContext<'a> {
         let request = self.asked.request.as_deref();
         FormatContext {
             info: &self.info,
@@ -525,33 +436,4 @@ fn is_allowed(upgrade: &str, action: Option<&Action>, manager: &HttpConnectionMa
         _ => None,
     };
     by_route.or_else(|| listed(&manager.upgrades)).unwrap_or(false)
-}
-
-/// Ends the stream when the last of its owners goes: the body of its response, or its tunnel.
-#[derive(Debug, Clone)]
-pub(crate) struct StreamEnd(Rc<EndGuard>);
-
-#[derive(Debug)]
-struct EndGuard {
-    connection: Rc<Connection>,
-    info: Rc<StreamInfo>,
-    bodiless: Cell<bool>,
-}
-
-impl StreamEnd {
-    /// The stream.
-    pub(crate) fn info(&self) -> &Rc<StreamInfo> {
-        &self.0.info
-    }
-
-    /// Whether its response has no body, whatever its headers say.
-    pub(crate) fn bodiless(&self) -> bool {
-        self.0.bodiless.get()
-    }
-}
-
-impl Drop for EndGuard {
-    fn drop(&mut self) {
-        response_body::finish(&self.connection, &self.info);
-    }
 }

@@ -62,8 +62,7 @@ pub(crate) async fn detect(codec: CodecType, stream: &mut DownstreamStream) -> i
     }
     let mut seen = [0; PREFACE.len()];
     let mut length = 0;
-    loop {
-        let Some(room) = seen.get_mut(length..) else { break };
+    while let Some(room) = seen.get_mut(length..) {
         let read = stream.socket.read(room).await?;
         length += read;
         let so_far = seen.get(..length).unwrap_or_default();

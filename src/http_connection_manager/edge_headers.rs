@@ -266,6 +266,11 @@ pub(crate) fn requested_upgrade(method: &Method, headers: &HeaderMap) -> Option<
     (wanted && !name.is_empty() && name != "h2c").then_some(name)
 }
 
+/// Whether an HTTP/1.0 client wants to go on after the response.
+pub(crate) fn asks_to_keep_alive(headers: &HeaderMap) -> bool {
+    connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("keep-alive"))
+}
+
 /// Take off what speaks of the client's connection only (RFC 9110, 7.6.1); an upgrade that will be passed on
 /// keeps its two headers.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
@@ -371,7 +376,7 @@ mod tests {
         let internal = options(true, 0, "10.0.0.0/8");
         assert_eq!(client(&internal, "10.0.0.1", &[]), ("10.0.0.1".into(), true, false));
         assert_eq!(client(&internal, "10.0.0.1", &["10.0.0.2"]), ("10.0.0.1".into(), false, true));
-        assert_eq!(client(&internal, "::ffff:10.0.0.1", &[]).1, true, "a mapped address is the same address");
+        assert!(client(&internal, "::ffff:10.0.0.1", &[]).1, "a mapped address is the same address");
     }
 
     #[test]
@@ -379,11 +384,7 @@ mod tests {
         let internal = options(false, 0, "10.0.0.0/8");
         assert_eq!(client(&internal, "10.0.0.1", &["10.0.0.2"]), ("10.0.0.2".into(), true, false));
         assert_eq!(client(&internal, "10.0.0.1", &["1.1.1.1, 10.0.0.2"]), ("10.0.0.2".into(), false, false));
-        assert_eq!(
-            client(&internal, "10.0.0.1", &["1.1.1.1", "10.0.0.2"]).1,
-            false,
-            "two lines are one list"
-        );
+        assert!(!client(&internal, "10.0.0.1", &["1.1.1.1", "10.0.0.2"]).1, "two lines are one list");
         assert_eq!(client(&internal, "10.0.0.1", &[]), ("10.0.0.1".into(), false, false));
         assert_eq!(client(&options(false, 1, ""), "10.0.0.9", &["1.1.1.1, 10.0.0.2"]).0, "1.1.1.1");
     }

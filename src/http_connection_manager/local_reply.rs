@@ -104,6 +104,20 @@ impl LocalReply {
             .closing()
     }
 
+    /// A method that HTTP/1 does not have.
+    pub(crate) const fn unknown_method() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request", "http1.codec_error")
+            .flagged(ResponseFlag::DownstreamProtocolError)
+            .closing()
+    }
+
+    /// A body in a coding other than chunked.
+    pub(crate) const fn unknown_transfer_coding() -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "Not Implemented", "http1.invalid_transfer_encoding")
+            .flagged(ResponseFlag::DownstreamProtocolError)
+            .closing()
+    }
+
     /// A request for https over a connection without TLS.
     pub(crate) const fn https_on_plaintext() -> Self {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", "http1.https_url_on_plaintext_connection")
@@ -169,6 +183,12 @@ impl LocalReply {
             .closing()
     }
 
+    /// A host that answers a request to switch protocols as if it were another one: what the client sends next would be
+    /// read as a request by one and as a tunnel's bytes by the other.
+    pub(crate) const fn upgrade_misunderstood() -> Self {
+        Self::new(StatusCode::OK, "", "websocket_handshake_unsuccessful").closing()
+    }
+
     /// A deadline that passed before there was a response.
     pub(crate) fn expired(expired: Expired, info: &StreamInfo) -> Self {
         match expired {
@@ -226,6 +246,12 @@ impl From<RouterFailure> for LocalReply {
                 UNAVAILABLE,
                 upstream_error!("remote reset"),
                 "upstream_reset_before_response_started{remote_reset}",
+            )
+            .flagged(ResponseFlag::UpstreamRemoteReset),
+            Failure::Refused => Self::new(
+                UNAVAILABLE,
+                upstream_error!("remote refused stream reset"),
+                "upstream_reset_before_response_started{remote_refused_stream_reset}",
             )
             .flagged(ResponseFlag::UpstreamRemoteReset),
             // The request is at fault; see `broken_request` for what the client is told.

@@ -8,7 +8,9 @@ pub(crate) mod local_reply;
 mod path_normalization;
 mod redirect;
 mod request_target;
+mod response;
 mod response_body;
+mod stream_end;
 mod tunnel;
 
 use std::{
@@ -125,6 +127,8 @@ impl Connection {
     /// A stream has ended.
     fn stream_ended(&self) {
         self.open.set(self.open.get().saturating_sub(1));
+        // What was read since the stream began was its body.
+        self.read_any.store(false, Ordering::Relaxed);
         if self.open.get() == 0 {
             self.idle_since.set(Instant::now());
         }
@@ -243,10 +247,11 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
             }
             let ending = match timer.poll_due(cx, connection) {
                 Poll::Ready(Due::Headers(body)) => return Poll::Ready(End::HeadersTimeout(body)),
-                Poll::Ready(Due::Idle) => true,
+                Poll::Ready(Due::Idle | Due::Drained) => true,
                 Poll::Ready(Due::Age) => {
+                    // A request may be on its way already: it is answered, and told that it was the last.
                     connection.ending.set(true);
-                    true
+                    continue;
                 }
                 Poll::Pending => connection.services.open.draining.get(),
             };
@@ -289,6 +294,8 @@ enum Due {
     Idle,
     /// It is old enough.
     Age,
+    /// It was old enough, and no request came to be told.
+    Drained,
     /// The headers of a request take too long; the body of the reply that says so.
     Headers(&'static str),
 }
@@ -303,7 +310,9 @@ struct ConnectionTimer {
 
 impl ConnectionTimer {
     fn poll_due(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Due> {
-        let in_headers = connection.open.get() == 0 && connection.read_any.load(Ordering::Relaxed);
+        let in_headers = connection.open.get() == 0
+            && !connection.ending.get()
+            && connection.read_any.load(Ordering::Relaxed);
         if !in_headers {
             self.headers_since = None;
         } else if self.headers_since.is_none() {
@@ -335,23 +344,27 @@ impl ConnectionTimer {
     fn earliest(&self, connection: &Connection) -> Option<(Instant, Due)> {
         let limits = &connection.listener.manager.limits;
         let after = |since: Instant, limit: Option<Duration>, due| Some((since.checked_add(limit?)?, due));
-        let age = match connection.ending.get() {
-            false => after(connection.began, limits.connection_duration, Due::Age),
-            true => None,
-        };
-        let idle = match connection.open.get() {
-            0 if !connection.ending.get() => {
-                after(connection.idle_since.get(), limits.connection_idle, Due::Idle)
+        let ending = connection.ending.get();
+        let open = connection.open.get() > 0;
+        let age = match (ending, open) {
+            (false, _) => after(connection.began, limits.connection_duration, Due::Age),
+            (true, false) => {
+                let drained =
+                    limits.connection_duration.map(|duration| duration.saturating_add(limits.drain));
+                after(connection.began, drained, Due::Drained)
             }
+            (true, true) => None,
+        };
+        let idle = match (ending, open) {
+            (false, false) => after(connection.idle_since.get(), limits.connection_idle, Due::Idle),
             _ => None,
         };
-        let headers = self
-            .headers_since
-            .and_then(|since| after(since, limits.request_headers, Due::Headers("request header timeout")));
-        let stalled = self
-            .headers_since
-            .and_then(|since| after(since, limits.stream_idle, Due::Headers("stream timeout")));
-        [headers, stalled, idle, age].into_iter().flatten().min_by_key(|(due, _)| *due)
+        let headers =
+            |limit, body| self.headers_since.and_then(|since| after(since, limit, Due::Headers(body)));
+        let late = headers(limits.request_headers, "request header timeout");
+        let whole = headers(limits.request, "request timeout");
+        let stalled = headers(limits.stream_idle, "stream timeout");
+        [late, whole, stalled, idle, age].into_iter().flatten().min_by_key(|(due, _)| *due)
     }
 }
 

@@ -30,7 +30,7 @@ fn location(redirect: &Redirect, matched: &PathMatch, request: &RequestView<'_>)
     let mut host = redirect.host.as_deref().unwrap_or(request.authority).to_owned();
     if let Some(port) = redirect.port {
         host = format!("{}:{port}", without_port(&host));
-    } else if redirect.host.is_none() && redirect.scheme.is_some() {
+    } else if redirect.host.is_none() && scheme != request.scheme {
         // The old scheme's default port means nothing under the new one.
         let default = if request.scheme == "https" { ":443" } else { ":80" };
         if let Some(stripped) = host.strip_suffix(default) {
@@ -44,6 +44,9 @@ fn location(redirect: &Redirect, matched: &PathMatch, request: &RequestView<'_>)
         Some(RedirectPath::Whole(path)) if path.contains('?') => path.to_string(),
         Some(RedirectPath::Whole(path)) => format!("{path}{}", split_path(request.path_and_query).1),
     };
+    if !path.starts_with('/') {
+        path.insert(0, '/');
+    }
     if redirect.strip_query {
         path.truncate(path.find('?').unwrap_or(path.len()));
     }

@@ -1,6 +1,11 @@
-//! Whom a request is for: the authority, from wherever its version of HTTP carries it.
+//! What a request is for and how it is framed, from wherever its version of HTTP carries that.
 
-use http::{HeaderValue, Method, Version, header::HOST, request::Parts, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderValue, Method, Version,
+    header::{HOST, TRANSFER_ENCODING},
+    request::Parts,
+    uri::PathAndQuery,
+};
 
 use super::{Connection, local_reply::LocalReply};
 use crate::{
@@ -40,6 +45,66 @@ pub(super) fn set_authority(connection: &Connection, parts: &mut Parts) -> Resul
         return Err(LocalReply::invalid_authority());
     }
     Ok(())
+}
+
+/// Methods of HTTP and its extensions that Envoy's HTTP/1 codec knows besides those of [`Method`].
+const EXTENSION_METHODS: [&str; 25] = [
+    "ACL",
+    "BIND",
+    "CHECKOUT",
+    "COPY",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MOVE",
+    "NOTIFY",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SOURCE",
+    "SUBSCRIBE",
+    "UNBIND",
+    "UNLINK",
+    "UNLOCK",
+    "UNSUBSCRIBE",
+];
+
+/// A method that no server knows is refused in HTTP/1, as in Envoy: it is more likely the rest of another request.
+pub(super) fn check_method(method: &Method) -> Result<(), LocalReply> {
+    let standard = matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::CONNECT
+            | Method::OPTIONS
+            | Method::TRACE
+            | Method::PATCH
+    );
+    if standard || EXTENSION_METHODS.contains(&method.as_str()) {
+        Ok(())
+    } else {
+        Err(LocalReply::unknown_method())
+    }
+}
+
+/// A body is sent on as it is read: unwrapped from chunks, and from nothing else (RFC 9112, 6.1).
+pub(super) fn check_transfer_coding(headers: &HeaderMap) -> Result<(), LocalReply> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(LocalReply::unknown_transfer_coding()),
+    }
 }
 
 /// A target in absolute form names a scheme that is served here, and a port that exists.

@@ -9,9 +9,8 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::Connection;
+use super::stream_end::StreamEnd;
 use crate::{
-    http_connection_manager::active_stream::StreamEnd,
     stream_info::{
         ResponseFlag, StreamInfo,
         deadline::{Expired, StreamTimer},
@@ -147,13 +146,4 @@ impl Drop for ResponseBody {
             self.info().response_complete.set(true);
         }
     }
-}
-
-/// What ends with a stream; see [`StreamEnd`].
-pub(crate) fn finish(connection: &Connection, info: &StreamInfo) {
-    if !info.response_complete.get() && info.flags.get().is_empty() {
-        info.flag(ResponseFlag::DownstreamConnectionTermination);
-    }
-    trace::stream::finish(info, &connection.services.spans);
-    connection.stream_ended();
 }

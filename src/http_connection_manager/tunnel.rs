@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::active_stream::StreamEnd;
+use super::stream_end::StreamEnd;
 use crate::{
     stream_info::{ResponseFlag, StreamInfo},
     upstream::UpstreamBody,
@@ -75,6 +75,14 @@ impl AsyncRead for Counted {
         let read = (buf.filled().len() - before) as u64;
         let counter = if this.client { &this.info.bytes_received } else { &this.info.bytes_sent };
         counter.set(counter.get() + read);
+        // Who closes first is who ended the tunnel.
+        if read == 0 && this.info.flags.get().is_empty() {
+            this.info.flag(if this.client {
+                ResponseFlag::DownstreamConnectionTermination
+            } else {
+                ResponseFlag::UpstreamConnectionTermination
+            });
+        }
         this.info.touch();
         Poll::Ready(Ok(()))
     }

@@ -60,6 +60,8 @@ pub(crate) struct RouterContext<'a, 's> {
     pub(crate) random: u64,
     /// `:scheme`
     pub(crate) scheme: &'static str,
+    /// The client may send and get trailers.
+    pub(crate) downstream_trailers: bool,
     /// Do not make `x-envoy-*` headers.
     pub(crate) suppress_envoy_headers: bool,
 }
@@ -124,8 +126,6 @@ pub(crate) async fn forward(
     let hash = hash_request(action, &parts, info);
     let pool = cluster.choose_host(hash).ok_or(RouterFailure::NoHost)?;
     *info.upstream_host.borrow_mut() = Some(std::sync::Arc::clone(&pool.host.address_text));
-    let permit = cluster.state.limits.requests.acquire().ok_or(RouterFailure::Upstream(Failure::Overflow))?;
-
     let (http2, trailers) = match &cluster.state.config.protocol {
         UpstreamProtocol::Http1 { enable_trailers } => (false, *enable_trailers),
         UpstreamProtocol::Http2(_) => (true, true),
@@ -157,9 +157,10 @@ pub(crate) async fn forward(
         frame_http1(&parts.method, &mut parts.headers, body.is_end_stream());
     }
 
-    let request = Request::from_parts(parts, RequestBody::new(body, Rc::clone(info), trailers));
-    let mut response =
-        upstream::exchange(&pool, request, permit, info).await.map_err(RouterFailure::Upstream)?;
+    info.upstream_trailers.set(trailers);
+    let body = RequestBody::new(body, Rc::clone(info), trailers && context.downstream_trailers);
+    let request = Request::from_parts(parts, body);
+    let mut response = upstream::exchange(&pool, request, info).await.map_err(RouterFailure::Upstream)?;
     info.touch();
     // The time counts from the end of the request; a response that comes earlier has none.
     if !context.suppress_envoy_headers

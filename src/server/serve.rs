@@ -11,13 +11,13 @@ use tokio::{
 use super::{
     options::Options,
     overrides, sources,
-    worker::{self, Stage, WorkerSetup},
+    worker::{self, Stage, WorkerSetup, WorkerSockets},
 };
 use crate::{
     cluster::{ClusterState, async_client, discovery},
     config::{self, Problems, lower::AddressMapError},
-    listener::{self, BindError, BoundSocket},
-    snapshot::{Snapshot, cluster::Discovery, listener::Listener},
+    listener::{self, BindError},
+    snapshot::{Snapshot, cluster::Discovery},
     trace::{
         buffer::{self, SpanQueue},
         exporter::Exporter,
@@ -100,8 +100,8 @@ fn cores() -> usize {
 }
 
 /// Bind all listeners, and sort the sockets by worker.
-fn bind(snapshot: &Snapshot, workers: usize) -> Result<Vec<Vec<(Arc<Listener>, BoundSocket)>>, BindError> {
-    let mut by_worker: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+fn bind(snapshot: &Snapshot, workers: usize) -> Result<Vec<WorkerSockets>, BindError> {
+    let mut by_worker: Vec<WorkerSockets> = (0..workers).map(|_| Vec::new()).collect();
     for listener in snapshot.listeners.iter().filter(|listener| listener.bind_to_port) {
         let bound = listener::bind(listener, workers)?;
         for (worker, socket) in by_worker.iter_mut().zip(bound) {
@@ -114,7 +114,7 @@ fn bind(snapshot: &Snapshot, workers: usize) -> Result<Vec<Vec<(Arc<Listener>, B
 /// The main thread: discovery and export run here, and so does waiting for the end.
 async fn run(
     snapshot: Arc<Snapshot>,
-    sockets: Vec<Vec<(Arc<Listener>, BoundSocket)>>,
+    sockets: Vec<WorkerSockets>,
     options: &Options,
 ) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -218,7 +218,6 @@ async fn discover(clusters: &[Arc<ClusterState>]) {
 }
 
 /// Start the exporter of each tracer: what workers put spans into, and what to wait for at the end.
-#[expect(clippy::type_complexity, reason = "two lists that are taken apart at once")]
 fn export(
     snapshot: &Snapshot,
     clusters: &[Arc<ClusterState>],

@@ -31,6 +31,9 @@ pub(crate) enum Stage {
     Stopping,
 }
 
+/// A worker's own socket of each listener.
+pub(crate) type WorkerSockets = Vec<(Arc<Listener>, BoundSocket)>;
+
 /// What a worker starts with.
 #[derive(Debug)]
 pub(crate) struct WorkerSetup {
@@ -39,7 +42,7 @@ pub(crate) struct WorkerSetup {
     /// What is served.
     pub(crate) snapshot: Arc<Snapshot>,
     /// Its own sockets.
-    pub(crate) sockets: Vec<(Arc<Listener>, BoundSocket)>,
+    pub(crate) sockets: WorkerSockets,
     /// What it shares of the clusters with the others.
     pub(crate) clusters: Vec<Arc<ClusterState>>,
     /// One per tracer.

@@ -1,6 +1,6 @@
 //! Substitution format strings (`%PROTOCOL%`, `%REQ(X-A?X-B):8%`), parsed once while configuration is lowered.
 //!
-//! Reference: Envoy, "Access logging", command operators. Evaluation is in [`crate::stream_info::formatter`].
+//! Reference: Envoy, "Access logging", command operators. Evaluation is in `stream_info::formatter`.
 
 use std::sync::Arc;
 

@@ -124,6 +124,8 @@ pub(crate) struct Limits {
     pub(crate) connection_idle: Option<Duration>,
     /// Age at which a connection is closed. Default none. `common_http_protocol_options.max_connection_duration`.
     pub(crate) connection_duration: Option<Duration>,
+    /// How long a connection that is old enough waits for a request to tell it to. Default 5 s. `drain_timeout`.
+    pub(crate) drain: Duration,
     /// Requests per connection. Default none. `common_http_protocol_options.max_requests_per_connection`.
     pub(crate) requests_per_connection: Option<u32>,
     /// Number of request headers. Default 100. `common_http_protocol_options.max_headers_count`.
@@ -245,6 +247,13 @@ pub(crate) struct LocalReplyConfig {
     pub(crate) mappers: Vec<LocalReplyMapper>,
     /// How bodies are made. `body_format`.
     pub(crate) body_format: Option<BodyFormat>,
+}
+
+impl LocalReplyConfig {
+    /// Whether it changes anything.
+    pub(crate) fn is_set(&self) -> bool {
+        !self.mappers.is_empty() || self.body_format.is_some()
+    }
 }
 
 /// One change of local replies. `ResponseMapper`.

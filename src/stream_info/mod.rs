@@ -59,6 +59,8 @@ pub(crate) struct StreamInfo {
     pub(crate) deadlines: Cell<Deadlines>,
     /// Who waits for its response; woken when the request's body ends, which begins the route's deadline.
     pub(crate) waiter: RefCell<Option<Waker>>,
+    /// The host may send and get trailers.
+    pub(crate) upstream_trailers: Cell<bool>,
     /// The response's body was handed to the client's codec whole.
     pub(crate) response_complete: Cell<bool>,
     /// Status for the client; 0 as long as there is none.
@@ -95,6 +97,7 @@ impl StreamInfo {
             request_end: Cell::new(None),
             deadlines: Cell::default(),
             waiter: RefCell::new(None),
+            upstream_trailers: Cell::new(false),
             response_complete: Cell::new(false),
             status: Cell::new(0),
             flags: Cell::new(ResponseFlags::default()),

@@ -10,7 +10,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::AbortHandle;
 
-use super::{LocalExecutor, connect::UpstreamStream};
+use super::{LocalExecutor, conn_pool::Slot, connect::UpstreamStream};
 use crate::{
     body::RequestBody,
     cluster::circuit_breaker::Permit,
@@ -37,11 +37,11 @@ pub(crate) struct Http1Client {
 }
 
 impl Http1Client {
-    /// Speak HTTP/1 over `stream`. `permit` is given back when the connection is closed.
+    /// Speak HTTP/1 over `stream`. `slot` is given back when the connection is closed.
     pub(crate) async fn handshake(
         stream: UpstreamStream,
         cluster: &Cluster,
-        permit: Permit,
+        slot: Slot,
     ) -> hyper::Result<Self> {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(buffer_bytes(cluster))
@@ -50,7 +50,7 @@ impl Http1Client {
         let driver = tokio::task::spawn_local(async move {
             // Its outcome reaches the request that is under way, if there is one.
             let _ = connection.with_upgrades().await;
-            drop(permit);
+            drop(slot);
         });
         Ok(Self { sender, served: 0, driver: driver.abort_handle() })
     }

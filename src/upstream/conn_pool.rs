@@ -1,6 +1,12 @@
 //! A worker's connections to one host.
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::Version;
 use tokio::{sync::oneshot, time::Instant};
@@ -26,7 +32,11 @@ pub(crate) struct HostPool {
     idle: RefCell<VecDeque<Idle>>,
     http2: RefCell<Vec<Http2Client>>,
     /// Requests that wait because the cluster may not open more connections.
-    waiters: RefCell<VecDeque<oneshot::Sender<Http1Client>>>,
+    waiters: RefCell<VecDeque<oneshot::Sender<Result<Http1Client, Failure>>>>,
+    /// HTTP/1 connections, opening ones included.
+    open: Cell<u32>,
+    /// A task closes idle connections.
+    sweeping: Cell<bool>,
     /// Held while an HTTP/2 connection opens, so that a burst of requests shares it.
     opening_http2: tokio::sync::Mutex<()>,
 }
@@ -47,6 +57,8 @@ impl HostPool {
             idle: RefCell::default(),
             http2: RefCell::default(),
             waiters: RefCell::default(),
+            open: Cell::new(0),
+            sweeping: Cell::new(false),
             opening_http2: tokio::sync::Mutex::default(),
         }
     }
@@ -73,35 +85,52 @@ impl HostPool {
 
     async fn open_http1(self: &Rc<Self>) -> Result<Http1Client, Failure> {
         let _pending = self.cluster.limits.pending.acquire().ok_or(Failure::Overflow)?;
-        let Some(permit) = self.cluster.limits.connections.acquire() else {
-            let (sender, receiver) = oneshot::channel();
-            self.waiters.borrow_mut().push_back(sender);
-            return receiver.await.map_err(|_| Failure::Overflow);
-        };
-        self.open_with(permit).await
+        match self.slot() {
+            Some(slot) => self.connect_http1(slot).await.inspect_err(|failure| self.fail_waiters(*failure)),
+            None => {
+                let (sender, receiver) = oneshot::channel();
+                self.waiters.borrow_mut().push_back(sender);
+                // The sender goes without a word only with the pool itself.
+                receiver.await.unwrap_or(Err(Failure::Terminated))
+            }
+        }
+    }
+
+    /// Room for one more connection. A host that has none gets one even over the cluster's limit, as in Envoy: the
+    /// connections of other hosts would never serve its requests.
+    fn slot(self: &Rc<Self>) -> Option<Slot> {
+        let permit = self.cluster.limits.connections.acquire();
+        if permit.is_none() && self.open.get() > 0 {
+            return None;
+        }
+        self.open.set(self.open.get() + 1);
+        Some(Slot { permit, pool: Rc::downgrade(self) })
+    }
+
+    async fn connect_http1(&self, slot: Slot) -> Result<Http1Client, Failure> {
+        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_11).await?;
+        Http1Client::handshake(stream, &self.cluster.config, slot)
+            .await
+            .map_err(|error| Failure::of_exchange(&error))
     }
 
     /// Give back a connection whose response has been read to its end.
     pub(crate) fn put_back(self: &Rc<Self>, mut client: Http1Client) {
-        let served_enough =
-            self.cluster.config.max_requests_per_connection.is_some_and(|most| client.served >= most);
-        if served_enough {
+        let most = self.cluster.config.max_requests_per_connection;
+        if most.is_some_and(|most| client.served >= most) {
             // hyper closes it when its handle goes.
-            drop(client);
-            return self.replace_for_waiter();
+            return;
         }
         if client.is_ready() {
             return self.offer(client);
         }
         if client.is_closed() {
-            return self.replace_for_waiter();
+            return;
         }
         let pool = Rc::clone(self);
         tokio::task::spawn_local(async move {
             if client.ready().await {
                 pool.offer(client);
-            } else {
-                pool.replace_for_waiter();
             }
         });
     }
@@ -109,28 +138,17 @@ impl HostPool {
     /// To who waits longest, else to the idle ones.
     fn offer(self: &Rc<Self>, mut client: Http1Client) {
         while let Some(waiter) = self.waiters.borrow_mut().pop_front() {
-            match waiter.send(client) {
+            match waiter.send(Ok(client)) {
                 Ok(()) => return,
-                Err(returned) => client = returned,
+                Err(Ok(returned)) => client = returned,
+                Err(Err(_)) => return,
             }
         }
-        let mut idle = self.idle.borrow_mut();
-        idle.push_back(Idle { client, since: Instant::now() });
-        if idle.len() == 1
-            && let Some(timeout) = self.cluster.config.idle_timeout
+        self.idle.borrow_mut().push_back(Idle { client, since: Instant::now() });
+        if let Some(timeout) = self.cluster.config.idle_timeout
+            && !self.sweeping.replace(true)
         {
-            let pool = Rc::downgrade(self);
-            tokio::task::spawn_local(async move {
-                let mut wait = timeout;
-                loop {
-                    tokio::time::sleep(wait).await;
-                    let Some(pool) = pool.upgrade() else { return };
-                    match pool.close_idle(timeout) {
-                        Some(next) => wait = next,
-                        None => return,
-                    }
-                }
-            });
+            tokio::task::spawn_local(sweep(Rc::downgrade(self), timeout));
         }
     }
 
@@ -148,28 +166,26 @@ impl HostPool {
     }
 
     /// A connection went away for good: whoever waits longest gets a new one.
-    pub(crate) fn replace_for_waiter(self: &Rc<Self>) {
+    fn replace_for_waiter(self: &Rc<Self>) {
         if self.waiters.borrow().is_empty() {
             return;
         }
+        let Some(slot) = self.slot() else { return };
         let pool = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            // The permit of the old connection is given back by its own task; let that run first.
-            tokio::task::yield_now().await;
-            let Some(permit) = pool.cluster.limits.connections.acquire() else { return };
-            if let Ok(client) = pool.open_with(permit).await {
-                pool.offer(client);
-            } else if let Some(waiter) = pool.waiters.borrow_mut().pop_front() {
-                drop(waiter);
+            match pool.connect_http1(slot).await {
+                Ok(client) => pool.offer(client),
+                Err(failure) => pool.fail_waiters(failure),
             }
         });
     }
 
-    async fn open_with(&self, permit: Permit) -> Result<Http1Client, Failure> {
-        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_11).await?;
-        Http1Client::handshake(stream, &self.cluster.config, permit)
-            .await
-            .map_err(|error| Failure::of_exchange(&error))
+    /// The host cannot be reached: nobody need wait for it.
+    fn fail_waiters(&self, failure: Failure) {
+        for waiter in self.waiters.take() {
+            // One that went away meanwhile need not know.
+            let _ = waiter.send(Err(failure));
+        }
     }
 
     /// An HTTP/2 connection with room for a stream.
@@ -199,6 +215,38 @@ impl HostPool {
         clients.retain(|client| !client.is_closed());
         clients.push(client.clone());
         Ok(client)
+    }
+}
+
+/// A connection's place among those of its host and cluster, for as long as it opens or is open. Its end, for
+/// whatever reason, makes room for who waits.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    permit: Option<Permit>,
+    pool: Weak<HostPool>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.permit.take();
+        if let Some(pool) = self.pool.upgrade() {
+            pool.open.set(pool.open.get().saturating_sub(1));
+            pool.replace_for_waiter();
+        }
+    }
+}
+
+/// Close connections that idle for too long, as long as there are any: one such task per pool, and none for a pool
+/// that is empty.
+async fn sweep(pool: Weak<HostPool>, timeout: Duration) {
+    let mut wait = timeout;
+    loop {
+        tokio::time::sleep(wait).await;
+        let Some(pool) = pool.upgrade() else { return };
+        match pool.close_idle(timeout) {
+            Some(next) => wait = next,
+            None => return pool.sweeping.set(false),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use http::{
     StatusCode,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE},
 };
 use http_body::{Body, Frame, SizeHint};
 use hyper::{Request, Response, Version, body::Incoming};
@@ -30,6 +30,9 @@ use crate::{
     snapshot::cluster::UpstreamProtocol,
     stream_info::{StreamInfo, flags::ResponseFlag},
 };
+
+/// Connections that a request over HTTP/2 is tried on, if each is closed before anything of it is sent.
+const MAX_HTTP2_CONNECTIONS: u32 = 3;
 
 /// Runs hyper's tasks on the worker they belong to.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +59,8 @@ pub(crate) enum Failure {
     Terminated,
     /// The host reset the stream (HTTP/2).
     Reset,
+    /// The host refused the stream (HTTP/2, `REFUSED_STREAM`).
+    Refused,
     /// What the host sent is not HTTP.
     Protocol,
     /// The request itself broke off on its way.
@@ -74,10 +79,13 @@ impl Failure {
         if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
             return Self::Protocol;
         }
-        let reset = std::error::Error::source(error)
-            .and_then(|source| source.downcast_ref::<h2::Error>())
-            .is_some_and(h2::Error::is_reset);
-        if reset { Self::Reset } else { Self::Terminated }
+        let http2 = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+        match http2 {
+            Some(error) if error.reason() == Some(h2::Reason::REFUSED_STREAM) => Self::Refused,
+            Some(error) if error.is_reset() && error.is_remote() => Self::Reset,
+            Some(error) if error.is_reset() || error.is_library() => Self::Protocol,
+            _ => Self::Terminated,
+        }
     }
 }
 
@@ -86,7 +94,6 @@ impl Failure {
 pub(crate) async fn exchange(
     pool: &Rc<HostPool>,
     mut request: Request<RequestBody>,
-    permit: Permit,
     info: &Rc<StreamInfo>,
 ) -> Result<Response<UpstreamBody>, Failure> {
     let http2 = match &pool.cluster.config.protocol {
@@ -94,21 +101,36 @@ pub(crate) async fn exchange(
         UpstreamProtocol::Http2(options) => Some(options),
         UpstreamProtocol::Downstream { http2, .. } => (info.protocol == Version::HTTP_2).then_some(http2),
     };
-    loop {
+    let upgrade = request.headers().contains_key(UPGRADE);
+    for attempt in 1.. {
+        // A host that closes every new connection is not asked for ever.
+        let last;
+        let permit;
         let (outcome, mut lease) = if let Some(options) = http2 {
             let mut client = pool.http2(options).await?;
+            permit = admit(pool)?;
             *request.version_mut() = Version::HTTP_2;
             let stream = client.stream();
+            last = attempt == MAX_HTTP2_CONNECTIONS;
             (client.send(request).await, Lease::Http2(stream))
         } else {
             let mut client = pool.http1().await?;
+            permit = match admit(pool) {
+                Ok(permit) => permit,
+                Err(failure) => {
+                    pool.put_back(client);
+                    return Err(failure);
+                }
+            };
             *request.version_mut() = Version::HTTP_11;
+            last = client.served == 0;
             let sent = client.send(request);
             let lease = Lease::Http1(Http1Lease {
                 client: Some(client),
                 pool: Rc::clone(pool),
                 info: Rc::clone(info),
-                reusable: true,
+                // What a host makes of a request to switch protocols that it does not take is not sure.
+                reusable: !upgrade,
             });
             (sent.await, lease)
         };
@@ -126,11 +148,17 @@ pub(crate) async fn exchange(
                 }));
             }
             Err(mut error) => match error.take_message() {
-                Some(unsent) => request = unsent,
-                None => return Err(Failure::of_exchange(error.error())),
+                Some(unsent) if !last => request = unsent,
+                _ => return Err(Failure::of_exchange(error.error())),
             },
         }
     }
+    Err(Failure::Terminated)
+}
+
+/// Count a request that now has a connection against the cluster's limit.
+fn admit(pool: &HostPool) -> Result<Permit, Failure> {
+    pool.cluster.limits.requests.acquire().ok_or(Failure::Overflow)
 }
 
 /// Refuse a response whose end cannot be told for sure (RFC 9112, 6.3): what follows on its connection might be
@@ -186,7 +214,7 @@ impl Lease {
     /// A host that answers HTTP/1.0 gets each request on a connection of its own.
     fn note_version(&mut self, version: Version) {
         if let Self::Http1(lease) = self {
-            lease.reusable = version == Version::HTTP_11;
+            lease.reusable &= version == Version::HTTP_11;
         }
     }
 }
@@ -207,7 +235,6 @@ impl Drop for Http1Lease {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
             client.abort();
-            self.pool.replace_for_waiter();
         }
     }
 }

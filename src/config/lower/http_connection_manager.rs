@@ -40,6 +40,7 @@ use crate::{
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEADERS: u32 = 100;
 const MAX_HEADERS_KB: u32 = 60;
 const MAX_PATH_TAG: u32 = 256;
@@ -152,7 +153,7 @@ impl Lowering<'_> {
     }
 
     fn limits(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> Limits {
-        let common = manager.common_http_protocol_options.clone().unwrap_or_default();
+        let common = manager.common_http_protocol_options.unwrap_or_default();
         let common_path = path.field("common_http_protocol_options");
         let stream_idle = manager.stream_idle_timeout.as_ref();
         Limits {
@@ -166,6 +167,9 @@ impl Lowering<'_> {
                 common.max_connection_duration.as_ref(),
                 None,
             ),
+            drain: self
+                .timeout(&path.field("drain_timeout"), manager.drain_timeout.as_ref(), Some(DRAIN_TIMEOUT))
+                .unwrap_or_default(),
             requests_per_connection: common
                 .max_requests_per_connection
                 .map(|most| most.value)

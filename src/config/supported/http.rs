@@ -35,10 +35,7 @@ pub(super) const TABLE: &[MessageRow] = &[
                 &["delayed_close_timeout"],
                 "what a client still sends is read for one second after its last response",
             ),
-            no_effect(
-                &["drain_timeout"],
-                "a connection that is to end does so after its last response, without a second phase",
-            ),
+            honoured(&["drain_timeout"]),
             refused(
                 &["proxy_100_continue"],
                 "spanway answers Expect: 100-continue itself when a host asks for the body",

@@ -1,0 +1,146 @@
+//! The way back: from what a stream came to, to the client's response.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode, Version,
+    header::{CONNECTION, DATE, SERVER, TRANSFER_ENCODING, UPGRADE},
+};
+use hyper::ext::ReasonPhrase;
+
+use super::{
+    active_stream::{ActiveStream, Outcome},
+    edge_headers::append_via,
+    response_body::ResponseBody,
+};
+use crate::{
+    http_headers::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID},
+    router::header_transform::MutationLevels,
+    snapshot::listener::{HttpConnectionManager, ServerHeaderTransformation},
+    stream_info::ResponseFlag,
+    trace::stream::{decorate_response, note_grpc_status},
+    upstream::UpstreamBody,
+};
+
+impl ActiveStream {
+    /// Make the client's response of an outcome.
+    pub(super) fn respond(
+        mut self,
+        manager: &HttpConnectionManager,
+        outcome: Outcome<'_>,
+    ) -> Response<ResponseBody> {
+        let mut response = match outcome {
+            Outcome::Local(reply, levels) => {
+                let mut response = {
+                    let context = self.format_context(None);
+                    let mut response = reply.into_response(&manager.local_reply, self.grpc, &context);
+                    if let Some(levels) = levels {
+                        levels.apply_to_response(response.headers_mut(), &context);
+                    }
+                    response
+                };
+                self.finish_headers(manager, response.headers_mut(), false);
+                if self.grpc {
+                    note_grpc_status(&self.info, response.headers());
+                }
+                let end = self.end.clone();
+                let bodiless = end.bodiless();
+                response.map(|body| ResponseBody::local(if bodiless { Bytes::new() } else { body }, end))
+            }
+            Outcome::Upstream(mut response, levels, timer) => {
+                response.extensions_mut().clear();
+                // hyper reads no body of these, and so never asks for their end.
+                if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+                    self.end.set_bodiless();
+                }
+                self.accept_response(&mut response, levels);
+                self.finish_headers(manager, response.headers_mut(), false);
+                let trailers = self.trailers(manager) && self.info.upstream_trailers.get();
+                if self.info.request_end.get().is_none() && self.info.protocol != Version::HTTP_2 {
+                    // The rest of the request is not wanted any more, and the connection cannot be used without it.
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    self.connection.ending.set(true);
+                }
+                let end = self.end.clone();
+                response.map(|body| ResponseBody::upstream(body, timer, trailers, end))
+            }
+            Outcome::Tunnel(mut response, levels) => {
+                response.extensions_mut().clear();
+                self.accept_response(&mut response, levels);
+                self.finish_headers(manager, response.headers_mut(), true);
+                let (parts, body) = response.into_parts();
+                body.into_tunnel();
+                let end = self.end.clone();
+                Response::from_parts(parts, ResponseBody::local(Bytes::new(), end))
+            }
+        };
+        // To a client that is gone there is no status.
+        let gone = self.info.flags.get().contains(ResponseFlag::DownstreamConnectionTermination);
+        self.info.status.set(if gone { 0 } else { response.status().as_u16() });
+        if response.status().canonical_reason().is_none() {
+            response.extensions_mut().insert(ReasonPhrase::from_static(b"Unknown"));
+        }
+        response
+    }
+
+    /// What a host's response tells, and the route's changes of it.
+    fn accept_response(&self, response: &mut Response<UpstreamBody>, levels: Option<MutationLevels<'_>>) {
+        self.info.status.set(response.status().as_u16());
+        self.info.details.set("via_upstream");
+        if self.grpc {
+            note_grpc_status(&self.info, response.headers());
+        }
+        if let Some(levels) = levels {
+            let before = response.headers().clone();
+            let context = self.format_context(Some(&before));
+            levels.apply_to_response(response.headers_mut(), &context);
+        }
+    }
+
+    /// The connection manager's own headers, on each response.
+    fn finish_headers(&mut self, manager: &HttpConnectionManager, headers: &mut HeaderMap, upgrade: bool) {
+        let close = headers.get(CONNECTION).is_some_and(|value| value == "close") && !self.is_from_host();
+        if !upgrade {
+            headers.remove(CONNECTION);
+            headers.remove(UPGRADE);
+        }
+        for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING] {
+            headers.remove(name);
+        }
+        if !headers.contains_key(DATE) {
+            headers.insert(DATE, self.connection.services.date.now(self.info.start_time));
+        }
+        match manager.server_header {
+            ServerHeaderTransformation::Overwrite => {
+                drop(headers.insert(SERVER, manager.server_name.clone()))
+            }
+            ServerHeaderTransformation::AppendIfAbsent => {
+                headers.entry(SERVER).or_insert_with(|| manager.server_name.clone());
+            }
+            ServerHeaderTransformation::PassThrough => {}
+        }
+        if let Some(id) = self.asked.request_id.take() {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        if let Some(via) = &manager.via {
+            append_via(headers, via);
+        }
+        if manager.tracing.is_some() {
+            let direction = self.connection.listener.direction;
+            let decoration = std::mem::take(&mut self.decoration);
+            decorate_response(headers, direction, decoration, self.info.span.borrow_mut().as_deref_mut());
+        }
+        let last = close || self.asked.close || self.connection.is_last_response();
+        if last && self.info.protocol != Version::HTTP_2 && !upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            self.connection.ending.set(true);
+        }
+        if self.info.protocol == Version::HTTP_2 {
+            headers.remove(CONNECTION);
+        }
+    }
+
+    /// Whether a host made the response: then its `connection` speaks of its own connection only.
+    fn is_from_host(&self) -> bool {
+        self.info.details.get() == "via_upstream"
+    }
+}

@@ -1,0 +1,98 @@
+//! The life of the process: how it ends, and what it finishes before.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails where it stands"
+)]
+
+mod harness;
+
+use harness::{Bootstrap, CannedUpstream, FakeCollector, FakeUpstream, OK};
+use nix::sys::signal::Signal;
+
+#[tokio::test]
+async fn sigterm_ends_an_idle_proxy_with_exit_code_0() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let upstream = CannedUpstream::answering(OK).await;
+        let mut proxy = Bootstrap::to(upstream.address()).start().await;
+        let mut client = proxy.connect().await;
+        assert_eq!(client.get("/").await.status(), 200);
+        proxy.signal(signal);
+        assert_eq!(proxy.exit_code().await, Some(0));
+        // A connection that waits for nothing does not hold it up.
+        client.assert_closed().await;
+    }
+}
+
+#[tokio::test]
+async fn sigterm_lets_an_open_request_finish() {
+    let upstream = FakeUpstream::bind().await;
+    let mut proxy = Bootstrap::to(upstream.address()).start().await;
+    let mut client = proxy.connect().await;
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let (mut host, _) = upstream.accept_request().await;
+    proxy.signal(Signal::SIGTERM);
+    proxy.stopped_accepting().await;
+    assert!(proxy.is_running());
+    host.send("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf").await;
+    client.head().await;
+    assert_eq!(client.bytes(4).await, b"half");
+    host.send("done").await;
+    assert_eq!(client.rest().await, b"done");
+    assert_eq!(proxy.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_client_is_told_that_the_connection_ends() {
+    let upstream = FakeUpstream::bind().await;
+    let proxy = Bootstrap::to(upstream.address()).start().await;
+    let mut client = proxy.connect().await;
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let (mut host, _) = upstream.accept_request().await;
+    proxy.signal(Signal::SIGTERM);
+    proxy.stopped_accepting().await;
+    host.send(OK).await;
+    assert_eq!(client.response().await.header("connection"), Some("close"));
+    client.assert_closed().await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_what_is_open() {
+    let upstream = FakeUpstream::bind().await;
+    let mut proxy = Bootstrap::to(upstream.address()).start().await;
+    let mut client = proxy.connect().await;
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let (_host, _) = upstream.accept_request().await;
+    proxy.signal(Signal::SIGTERM);
+    proxy.stopped_accepting().await;
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_code().await, Some(0));
+    client.rest().await;
+}
+
+#[tokio::test]
+async fn the_drain_time_ends_what_is_open() {
+    let upstream = FakeUpstream::bind().await;
+    let mut proxy = Bootstrap::to(upstream.address()).argument("--drain-time-s").argument("0").start().await;
+    let mut client = proxy.connect().await;
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let (_host, _) = upstream.accept_request().await;
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn spans_that_wait_are_sent_before_the_end() {
+    let upstream = CannedUpstream::answering(OK).await;
+    let mut collector = FakeCollector::start().await;
+    let mut proxy = Bootstrap::to(upstream.address()).traced_to(collector.address(), "ending").start().await;
+    assert_eq!(proxy.connect().await.get("/last").await.status(), 200);
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_code().await, Some(0));
+    let export = collector.span().await;
+    assert_eq!(export.service, "ending");
+    assert_eq!(export.attribute("http.url"), Some("http://h/last"));
+    assert!(collector.is_empty());
+}
