@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::{BodyExt, Empty};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::{Request, Response, StatusCode, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -264,24 +265,32 @@ impl Proxy {
     }
 }
 
-/// Status and body of one request over `stream`.
+/// Status and body of one request without a body over `stream`.
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     http2: bool,
 ) -> hyper::Result<(StatusCode, String)> {
-    let request = Request::get("https://proxy.test/")
-        .header("x-forwarded-client-cert", "forged")
-        .body(Empty::<&[u8]>::new());
+    send(stream, http2, Bytes::new()).await
+}
+
+/// Status and body of one request over `stream`.
+async fn send(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    http2: bool,
+    body: Bytes,
+) -> hyper::Result<(StatusCode, String)> {
+    let mut request = Request::new(Full::new(body));
+    *request.uri_mut() = "https://proxy.test/".parse().unwrap();
+    request.headers_mut().insert("x-forwarded-client-cert", "forged".parse().unwrap());
     let io = TokioIo::new(stream);
     let response = if http2 {
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
         tokio::spawn(connection);
-        sender.send_request(request.unwrap()).await?
+        sender.send_request(request).await?
     } else {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
         tokio::spawn(connection);
-        let mut request = request.unwrap();
         request.headers_mut().insert("host", "proxy.test".parse().unwrap());
         sender.send_request(request).await?
     };
@@ -318,14 +327,18 @@ async fn host(tls: Option<ServerConfig>) -> SocketAddr {
     address
 }
 
-/// Serve either HTTP, telling what was `seen` of the connection.
+/// Serve either HTTP: tell what was `seen` of the connection, and return the request's body.
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seen: String) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let header =
             |name| request.headers().get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
         let (proto, forged) = (header("x-forwarded-proto"), header("x-forwarded-client-cert"));
-        let body = format!("{:?} proto={proto} xfcc={forged}{seen}", request.version());
-        async move { Ok::<_, Infallible>(Response::new(body)) }
+        let told = format!("{:?} proto={proto} xfcc={forged}{seen}", request.version());
+        async move {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let body = [told.as_bytes(), &body].concat();
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(body))))
+        }
     });
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     let _ = server.serve_connection(TokioIo::new(stream), answer).await;
@@ -407,6 +420,22 @@ async fn a_target_with_https_is_served_over_tls() {
 }
 
 #[tokio::test]
+async fn what_the_hop_before_says_of_tls_counts() {
+    let certificates = Certificates::new();
+    let proxy = Proxy::start(&certificates, &certificates.downstream("", ""), "", host(None).await, "").await;
+    for (proto, status) in [("https", "200"), ("http", "301"), ("HTTPS", "301"), ("https, http", "301")] {
+        let mut stream = proxy.connect(certificates.client(&[], None)).await.unwrap();
+        let request = format!(
+            "GET / HTTP/1.1\r\nhost: proxy.test\r\nconnection: close\r\nx-forwarded-proto: {proto}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        timeout(DEADLINE, stream.read_to_string(&mut response)).await.unwrap().unwrap();
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{proto}: {response}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_shows_a_certificate_where_one_is_required() {
     let certificates = Certificates::new();
     let known = certificates.authority.certify("client.test");
@@ -445,6 +474,24 @@ async fn a_host_is_spoken_to_over_tls() {
         for alpn in ["h2", "http/1.1"] {
             let answer = proxy.get(certificates.client(&[alpn], None)).await.unwrap();
             assert_eq!(answer, (StatusCode::OK, expected.to_owned()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_bodies_pass_in_both_directions() {
+    let certificates = Certificates::new();
+    let chain = certificates.downstream(BOTH, "");
+    let host = host(Some(host_tls(&certificates.authority, "host.test", None))).await;
+    let sent = Bytes::from("0123456789abcdef".repeat(256 * 1024));
+    for protocol in ["", OVER_HTTP2] {
+        let tls = upstream(&certificates.trusting("ca.pem"), "sni: host.test");
+        let proxy = Proxy::start(&certificates, &chain, "", host, &format!("{tls}\n    {protocol}")).await;
+        for (alpn, http2) in [("http/1.1", false), ("h2", true)] {
+            let stream = proxy.connect(certificates.client(&[alpn], None)).await.unwrap();
+            let (status, body) = timeout(DEADLINE, send(stream, http2, sent.clone())).await.unwrap().unwrap();
+            assert_eq!(status, StatusCode::OK);
+            assert!(body.as_bytes().ends_with(&sent));
         }
     }
 }

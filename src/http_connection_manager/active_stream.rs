@@ -215,7 +215,9 @@ impl ActiveStream {
 
         let no_route = || Outcome::Local(self.closing_if_unread(LocalReply::no_route()), None);
         let Some((virtual_host, route)) = found else { return no_route() };
-        if virtual_host.require_tls && !self.asked.https {
+        // What the hop before says counts, whatever this connection is.
+        let over_tls = parts.headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https");
+        if virtual_host.require_tls && !over_tls {
             return Outcome::Local(self.closing_if_unread(redirect::to_https(&self.view(&parts))), None);
         }
         let Some(route) = route else { return no_route() };

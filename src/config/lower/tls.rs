@@ -62,7 +62,7 @@ impl Lowering<'_> {
             self.problems.push_with_hint(
                 &path.field("require_client_certificate"),
                 "nothing to verify client certificates by",
-                "give common_tls_context.validation_context.trusted_ca; Envoy would take any certificate",
+                "give common_tls_context.validation_context.trusted_ca; Envoy would let every client in",
             );
             return None;
         }
