@@ -242,7 +242,7 @@ impl Proxy {
     async fn logged(&mut self, what: &str) -> String {
         let find = async {
             loop {
-                let line = self.log.next_line().await.unwrap().expect("the proxy runs");
+                let line = self.log.next_line().await.unwrap().unwrap();
                 if line.contains(what) {
                     return line;
                 }
