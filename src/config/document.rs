@@ -122,7 +122,7 @@ impl Document {
             let valid = error.utf8_error().valid_up_to();
             at_fault(format!("is not UTF-8 text, from byte {valid} on"), None)
         })?;
-        if text.trim().is_empty() {
+        if text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---") {
             return Err(at_fault("is empty".to_owned(), Some("expected an Envoy v3 bootstrap")));
         }
         let format = if extension == "json" { Format::Json } else { Format::Yaml };

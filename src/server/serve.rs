@@ -75,8 +75,8 @@ fn read(options: &Options) -> Result<Snapshot, PrepareError> {
     let (loaded, mut problems) = config::examine(&sources(options))?;
     let mut found = Problems::new();
     let snapshot = config::lower::lower(&loaded, &overrides, &mut found);
-    loaded.locate(&mut found);
     problems.append(found);
+    loaded.locate(&mut problems);
     for warning in loaded.warnings.iter() {
         tracing::warn!("{warning}");
     }
