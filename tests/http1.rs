@@ -505,7 +505,7 @@ async fn the_last_request_that_a_connection_may_have_is_told_so() {
 async fn an_idle_connection_is_closed_after_its_timeout() {
     let upstream = CannedUpstream::answering(OK).await;
     let proxy = Bootstrap::to(upstream.address())
-        .manager("{common_http_protocol_options: {idle_timeout: 0.05s}, drain_timeout: 0.01s}")
+        .manager("{common_http_protocol_options: {idle_timeout: 0.3s}, drain_timeout: 0.01s}")
         .start()
         .await;
     proxy.connect().await.assert_closed().await;

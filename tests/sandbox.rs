@@ -116,7 +116,6 @@ async fn an_unknown_sandbox_is_refused_with_the_known_ones() {
 }
 
 #[tokio::test]
-#[ignore = "needs the proxy and the collector, which do not serve yet"]
 async fn the_sandbox_finds_its_own_traces_right() {
     // From another folder, so that the files in the binary are used.
     let elsewhere = tempfile::tempdir().unwrap();

@@ -196,7 +196,7 @@ async fn a_timeout_of_zero_waits_for_ever_and_tells_no_timeout() {
 #[tokio::test]
 async fn a_response_that_is_too_slow_is_cut_off() {
     let upstream = FakeUpstream::bind().await;
-    let routes = "[{match: {prefix: /}, route: {cluster: upstream, timeout: 0.1s}}]";
+    let routes = "[{match: {prefix: /}, route: {cluster: upstream, timeout: 0.5s}}]";
     let proxy = Bootstrap::to(upstream.address()).routes(routes).start().await;
     let mut client = proxy.connect().await;
     client.send(GET).await;
