@@ -142,14 +142,14 @@ async fn a_204_has_neither_body_nor_length() {
 }
 
 #[tokio::test]
-async fn a_304_keeps_the_length_it_would_have_and_has_no_body() {
+async fn a_304_has_no_body_whatever_length_it_would_have() {
     let upstream =
         CannedUpstream::answering("HTTP/1.1 304 Not Modified\r\netag: x\r\ncontent-length: 55\r\n\r\n").await;
     let proxy = Bootstrap::to(upstream.address()).start().await;
     let mut client = proxy.connect().await;
     let response = client.get("/").await;
     assert_eq!(response.status(), 304);
-    assert_eq!((response.header("etag"), response.header("content-length")), (Some("x"), Some("55")));
+    assert_eq!(response.header("etag"), Some("x"));
     assert_eq!(client.get("/").await.status(), 304);
 }
 
@@ -341,7 +341,6 @@ async fn malformed_requests_are_answered_400_and_closed() {
         b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 99999999999999999999999\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: a b\r\n\r\n",
-        b"GET /#fragment HTTP/1.1\r\nhost: h\r\n\r\n",
     ];
     let mut answers = JoinSet::new();
     for request in requests {
@@ -360,6 +359,16 @@ async fn malformed_requests_are_answered_400_and_closed() {
 }
 
 #[tokio::test]
+async fn a_fragment_is_taken_off_before_a_request_is_routed() {
+    let mut upstream = CannedUpstream::answering(OK).await;
+    let proxy = Bootstrap::to(upstream.address()).start().await;
+    let mut client = proxy.connect().await;
+    assert_eq!(client.get("/path?q#/../admin").await.status(), 200);
+    assert_eq!(upstream.request().await.path(), "/path?q");
+}
+
+/// RFC 9112, 6.3: the chunks count, the length is taken off, and nothing that follows is a request.
+#[tokio::test]
 async fn a_request_with_two_framings_is_not_smuggled_on() {
     let mut upstream = CannedUpstream::answering(OK).await;
     let proxy = Bootstrap::to(upstream.address()).start().await;
@@ -371,7 +380,13 @@ async fn a_request_with_two_framings_is_not_smuggled_on() {
         )
         .await;
     let answer = client.rest().await;
-    assert!(answer.starts_with(b"HTTP/1.1 400 Bad Request\r\n"), "{:?}", String::from_utf8_lossy(&answer));
+    let answer = String::from_utf8_lossy(&answer);
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    let request = upstream.request().await;
+    assert_eq!(
+        (request.header("content-length"), request.header("transfer-encoding")),
+        (None, Some("chunked"))
+    );
     assert!(upstream.saw_nothing());
 }
 
@@ -379,12 +394,17 @@ async fn a_request_with_two_framings_is_not_smuggled_on() {
 async fn unknown_transfer_codings_are_not_implemented() {
     let mut upstream = CannedUpstream::answering(OK).await;
     let proxy = Bootstrap::to(upstream.address()).start().await;
-    for coding in ["gzip, chunked", "identity"] {
+    // What does not end in chunks has no end at all, which is the client's fault rather than a lack of ours.
+    for (coding, status) in [
+        ("gzip, chunked", "501 Not Implemented"),
+        ("chunked, chunked", "501 Not Implemented"),
+        ("identity", "400 Bad Request"),
+    ] {
         let mut client = proxy.connect().await;
         client.send(format!("POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: {coding}\r\n\r\n")).await;
         let answer = timeout(PATIENCE, client.rest()).await.unwrap_or_else(|_| b"no end".to_vec());
         let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 501 Not Implemented\r\n"), "{coding}: {answer:?}");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{coding}: {answer:?}");
     }
     assert!(upstream.saw_nothing());
 }

@@ -192,7 +192,9 @@ async fn trailers_of_http2_reach_http1_only_when_enabled() {
         let mut client = proxy.connect().await;
         client.send("GET / HTTP/1.1\r\nhost: h\r\nte: trailers\r\n\r\n").await;
         let mut stream = upstream.request().await;
-        let mut answer = stream.respond.send_response(Response::new(()), false).unwrap();
+        // HTTP/1 clients get the trailers that the response announces.
+        let head = Response::builder().header("trailer", "x-t").body(()).unwrap();
+        let mut answer = stream.respond.send_response(head, false).unwrap();
         answer.send_data(Bytes::from_static(b"ok"), false).unwrap();
         answer.send_trailers(trailers("down")).unwrap();
         let response = client.response().await;

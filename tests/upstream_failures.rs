@@ -103,7 +103,7 @@ async fn nonsense_from_a_host_is_answered_502_and_its_connection_not_used_again(
 }
 
 #[tokio::test]
-async fn a_response_that_stops_in_its_headers_is_answered_502() {
+async fn a_response_that_stops_in_its_headers_is_answered_503() {
     let upstream = FakeUpstream::bind().await;
     let proxy = Bootstrap::to(upstream.address()).flags_as_body().start().await;
     let mut client = proxy.connect().await;
@@ -112,8 +112,8 @@ async fn a_response_that_stops_in_its_headers_is_answered_502() {
     host.send("HTTP/1.1 200 OK\r\ncontent-le").await;
     drop(host);
     let response = client.response().await;
-    let details = "502|UPE|upstream_reset_before_response_started{protocol_error}";
-    assert_eq!((response.status(), response.text()), (502, details));
+    let details = "503|UC|upstream_reset_before_response_started{connection_termination}";
+    assert_eq!((response.status(), response.text()), (503, details));
 }
 
 #[tokio::test]

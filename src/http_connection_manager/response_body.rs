@@ -23,6 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     source: Source,
+    /// It has broken off, and the client has still to be told.
+    broken: Option<BodyError>,
     /// Trailers are passed on.
     trailers: bool,
     end: StreamEnd,
@@ -51,12 +53,12 @@ impl ResponseBody {
     /// A body made here.
     pub(crate) fn local(body: Bytes, end: StreamEnd) -> Self {
         let source = Source::Local(Some(body).filter(|body| !body.is_empty()));
-        Self { source, trailers: false, end }
+        Self { source, broken: None, trailers: false, end }
     }
 
     /// A host's body.
     pub(crate) fn upstream(body: UpstreamBody, timer: StreamTimer, trailers: bool, end: StreamEnd) -> Self {
-        Self { source: Source::Upstream(body, timer), trailers, end }
+        Self { source: Source::Upstream(body, timer), broken: None, trailers, end }
     }
 
     fn info(&self) -> &Rc<StreamInfo> {
@@ -73,6 +75,9 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let info = this.end.info();
         let (body, timer) = match &mut this.source {
             Source::Local(body) => {
@@ -119,7 +124,13 @@ impl Body for ResponseBody {
             }
             Some(Err(error)) => {
                 info.flag(body_failure_flag(&error));
-                Poll::Ready(Some(Err(BodyError::Upstream(error))))
+                if info.bytes_sent.get() > 0 {
+                    return Poll::Ready(Some(Err(BodyError::Upstream(error))));
+                }
+                // hyper has not flushed the response's head yet and would drop it: let it do so first.
+                this.broken = Some(BodyError::Upstream(error));
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
         }
     }
