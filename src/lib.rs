@@ -11,6 +11,7 @@ mod router;
 pub mod sandbox;
 pub mod server;
 mod snapshot;
+mod socket;
 mod stream_info;
 mod trace;
 mod upstream;

@@ -14,18 +14,29 @@ use std::{
 /// Which rooms each room may import. What is not listed may import everything (`server` wires, `config` writes
 /// snapshots; `collector` and `sandbox` stand apart and import no room of the proxy).
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("listener", &["http_connection_manager", "snapshot", "stream_info"]),
+    ("listener", &["http_connection_manager", "snapshot", "socket", "stream_info"]),
     (
         "http_connection_manager",
-        &["router", "cluster", "upstream", "body", "snapshot", "stream_info", "trace", "http_headers"],
+        &[
+            "router",
+            "cluster",
+            "upstream",
+            "body",
+            "snapshot",
+            "socket",
+            "stream_info",
+            "trace",
+            "http_headers",
+        ],
     ),
     ("router", &["cluster", "upstream", "body", "snapshot", "stream_info", "trace", "http_headers"]),
     // These two are one layer: a cluster holds its hosts' pools, and they count against its limits.
-    ("cluster", &["upstream", "snapshot"]),
-    ("upstream", &["cluster", "body", "snapshot", "stream_info"]),
+    ("cluster", &["upstream", "snapshot", "socket"]),
+    ("upstream", &["cluster", "body", "snapshot", "socket", "stream_info"]),
     ("body", &["snapshot", "stream_info"]),
     ("stream_info", &["snapshot", "trace"]),
     ("trace", &["snapshot", "stream_info", "http_headers"]),
+    ("socket", &[]),
     ("snapshot", &[]),
     ("collector", &["server"]),
     ("sandbox", &["server", "collector"]),

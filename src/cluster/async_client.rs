@@ -7,10 +7,7 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint};
 
 use super::{ClusterState, load_balancer::LoadBalancer};
-use crate::{
-    snapshot::cluster::UpstreamProtocol,
-    upstream::connect::{UpstreamStream, connect},
-};
+use crate::{snapshot::cluster::UpstreamProtocol, socket::Socket, upstream::connect::connect};
 
 /// An HTTP/2 channel to whatever hosts the cluster has when it connects. It connects at the first call, and
 /// again after the connection is lost.
@@ -37,7 +34,7 @@ pub(crate) fn grpc_channel(
     Ok(endpoint.connect_with_connector_lazy(connector))
 }
 
-async fn open(cluster: Arc<ClusterState>) -> io::Result<TokioIo<UpstreamStream>> {
+async fn open(cluster: Arc<ClusterState>) -> io::Result<TokioIo<Socket>> {
     let set = cluster.hosts.load_full();
     // A choice among so few connections needs no balancer that lives on.
     let start = LoadBalancer::new(cluster.config.policy, &set).pick(None).unwrap_or_default();

@@ -18,15 +18,12 @@ use hyper::{
     service::Service,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
-    net::{TcpStream, UnixStream},
-};
-use tokio_rustls::server::TlsStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::{Connection, active_stream};
 use crate::{
     snapshot::listener::{CodecType, HttpConnectionManager},
+    socket::Socket,
     upstream::LocalExecutor,
 };
 
@@ -134,27 +131,6 @@ pub(crate) struct DownstreamStream {
     read_any: Arc<AtomicBool>,
 }
 
-/// What a listener accepts.
-#[derive(Debug)]
-pub(crate) enum Socket {
-    /// On a TCP listener.
-    Tcp(TcpStream),
-    /// On a unix socket.
-    Unix(UnixStream),
-    /// With TLS over one of those. Boxed, so that plain connections do not carry its room.
-    Tls(Box<TlsStream<Socket>>),
-}
-
-impl Socket {
-    /// The protocol that was agreed by ALPN, if any.
-    fn alpn_protocol(&self) -> Option<&[u8]> {
-        match self {
-            Self::Tcp(_) | Self::Unix(_) => None,
-            Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
-        }
-    }
-}
-
 impl DownstreamStream {
     /// For a connection that is ready for HTTP. `read_any` is set when anything is read.
     pub(crate) fn new(socket: Socket, read_any: Arc<AtomicBool>) -> Self {
@@ -206,53 +182,5 @@ impl AsyncWrite for DownstreamStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            // Sockets do not buffer in the process.
-            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }

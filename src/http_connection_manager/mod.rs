@@ -36,10 +36,11 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use self::codec::{DownstreamStream, Http1Server, Http2Server, Protocol, Socket};
+use self::codec::{DownstreamStream, Http1Server, Http2Server, Protocol};
 use crate::{
     cluster::ClusterManager,
     snapshot::{Snapshot, listener::Listener},
+    socket::Socket,
     stream_info::ConnectionInfo,
     trace::buffer::SpanBuffer,
 };

@@ -14,8 +14,9 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::{BoundSocket, transport_socket};
 use crate::{
-    http_connection_manager::{self, Services, codec::Socket},
+    http_connection_manager::{self, Services},
     snapshot::{Address, listener::Listener},
+    socket::Socket,
     stream_info::ConnectionInfo,
 };
 

@@ -4,14 +4,14 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio_rustls::TlsAcceptor;
 
-use crate::{http_connection_manager::codec::Socket, snapshot::tls::DownstreamTls};
+use crate::{snapshot::tls::DownstreamTls, socket::Socket};
 
 /// Shake hands with a client. One that fails costs its own connection and nothing else.
 pub(crate) async fn handshake(socket: Socket, tls: &DownstreamTls, connection: u64) -> io::Result<Socket> {
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
     let accepted = within(tls.handshake_timeout, acceptor.accept(socket)).await;
     match accepted {
-        Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
+        Ok(stream) => Ok(Socket::Tls(Box::new(stream.into()))),
         Err(error) => {
             tracing::debug!("connection {connection}: TLS handshake failed: {error}");
             Err(error)

@@ -10,11 +10,12 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::AbortHandle;
 
-use super::{LocalExecutor, conn_pool::Slot, connect::UpstreamStream};
+use super::{LocalExecutor, conn_pool::Slot};
 use crate::{
     body::RequestBody,
     cluster::circuit_breaker::Permit,
     snapshot::cluster::{Cluster, Http2Options},
+    socket::Socket,
 };
 
 /// Bytes that a connection buffers in each direction before back-pressure, unless the cluster allows fewer.
@@ -38,11 +39,7 @@ pub(crate) struct Http1Client {
 
 impl Http1Client {
     /// Speak HTTP/1 over `stream`. `slot` is given back when the connection is closed.
-    pub(crate) async fn handshake(
-        stream: UpstreamStream,
-        cluster: &Cluster,
-        slot: Slot,
-    ) -> hyper::Result<Self> {
+    pub(crate) async fn handshake(stream: Socket, cluster: &Cluster, slot: Slot) -> hyper::Result<Self> {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(buffer_bytes(cluster))
             .handshake::<_, RequestBody>(TokioIo::new(stream))
@@ -96,7 +93,7 @@ pub(crate) struct Http2Client {
 impl Http2Client {
     /// Speak HTTP/2 over `stream`. `permit` is given back when the connection is closed.
     pub(crate) async fn handshake(
-        stream: UpstreamStream,
+        stream: Socket,
         options: &Http2Options,
         cluster: &Cluster,
         permit: Permit,

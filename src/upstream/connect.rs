@@ -1,22 +1,19 @@
 //! Opens connections to hosts.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::io;
 
 use http::Version;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
     time::error::Elapsed,
 };
-use tokio_rustls::client::TlsStream;
 
 use super::transport_socket;
-use crate::snapshot::{Address, cluster::Cluster};
+use crate::{
+    snapshot::{Address, cluster::Cluster},
+    socket::Socket,
+};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +32,7 @@ pub(crate) async fn connect(
     address: &Address,
     cluster: &Cluster,
     version: Version,
-) -> Result<UpstreamStream, ConnectError> {
+) -> Result<Socket, ConnectError> {
     let open = async {
         let stream = open(address, cluster).await?;
         let Some(tls) = &cluster.tls else { return Ok(stream) };
@@ -48,7 +45,7 @@ pub(crate) async fn connect(
     tokio::time::timeout(cluster.connect_timeout, open).await?.map_err(ConnectError::Io)
 }
 
-async fn open(address: &Address, cluster: &Cluster) -> io::Result<UpstreamStream> {
+async fn open(address: &Address, cluster: &Cluster) -> io::Result<Socket> {
     match address {
         Address::Socket(address) => {
             let stream = TcpStream::connect(address).await?;
@@ -66,71 +63,8 @@ async fn open(address: &Address, cluster: &Cluster) -> io::Result<UpstreamStream
                 }
                 SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
             }
-            Ok(UpstreamStream::Tcp(stream))
+            Ok(Socket::Tcp(stream))
         }
-        Address::Pipe(path) => Ok(UpstreamStream::Unix(UnixStream::connect(path).await?)),
-    }
-}
-
-/// A connection to a host.
-#[derive(Debug)]
-pub(crate) enum UpstreamStream {
-    /// Over TCP.
-    Tcp(TcpStream),
-    /// Over a unix socket.
-    Unix(UnixStream),
-    /// With TLS over one of those. Boxed, so that plain connections do not carry its room.
-    Tls(Box<TlsStream<UpstreamStream>>),
-}
-
-impl AsyncRead for UpstreamStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for UpstreamStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            // Sockets do not buffer in the process.
-            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        Address::Pipe(path) => Ok(Socket::Unix(UnixStream::connect(path).await?)),
     }
 }

@@ -5,16 +5,11 @@ use std::{io, sync::Arc};
 use http::Version;
 use tokio_rustls::TlsConnector;
 
-use super::connect::UpstreamStream;
-use crate::snapshot::tls::UpstreamTls;
+use crate::{snapshot::tls::UpstreamTls, socket::Socket};
 
 /// Shake hands over a connection that will speak `version`. The host's certificate is verified.
-pub(crate) async fn handshake(
-    stream: UpstreamStream,
-    tls: &UpstreamTls,
-    version: Version,
-) -> io::Result<UpstreamStream> {
+pub(crate) async fn handshake(stream: Socket, tls: &UpstreamTls, version: Version) -> io::Result<Socket> {
     let config = if version == Version::HTTP_2 { &tls.http2 } else { &tls.http1 };
     let stream = TlsConnector::from(Arc::clone(config)).connect(tls.server_name.clone(), stream).await?;
-    Ok(UpstreamStream::Tls(Box::new(stream)))
+    Ok(Socket::Tls(Box::new(stream.into())))
 }

@@ -1,4 +1,4 @@
-//! From the typed bootstrap to the [`Snapshot`]: everything is resolved, compiled and bounded here, once.
+//! From the typed bootstrap to the `Snapshot`: everything is resolved, compiled and bounded here, once.
 //!
 //! Lowering adds what it finds wrong to a list and goes on with a stand-in, so that one run tells everything.
 //! It reads only fields that [`super::supported`] lists; the others were refused before.
