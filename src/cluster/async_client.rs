@@ -1,12 +1,19 @@
 //! spanway's own calls to clusters, such as exporting spans: from the main thread, never from a worker.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{Uri, Version};
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{ClusterState, load_balancer::LoadBalancer};
+use super::ClusterState;
 use crate::{snapshot::cluster::UpstreamProtocol, socket::Socket, upstream::connect::connect};
 
 /// An HTTP/2 channel to whatever hosts the cluster has when it connects. It connects at the first call, and
@@ -30,15 +37,16 @@ pub(crate) fn grpc_channel(
             .initial_stream_window_size(options.initial_stream_window_bytes)
             .initial_connection_window_size(options.initial_connection_window_bytes);
     }
-    let connector = tower::service_fn(move |_: Uri| open(Arc::clone(&cluster)));
+    // In turn, so that a host that is down costs the connections that meet it and no more.
+    let turn = AtomicUsize::new(0);
+    let connector =
+        tower::service_fn(move |_: Uri| open(Arc::clone(&cluster), turn.fetch_add(1, Ordering::Relaxed)));
     Ok(endpoint.connect_with_connector_lazy(connector))
 }
 
-async fn open(cluster: Arc<ClusterState>) -> io::Result<TokioIo<Socket>> {
+async fn open(cluster: Arc<ClusterState>, turn: usize) -> io::Result<TokioIo<Socket>> {
     let set = cluster.hosts.load_full();
-    // A choice among so few connections needs no balancer that lives on.
-    let start = LoadBalancer::new(cluster.config.policy, &set).pick(None).unwrap_or_default();
-    let host = set.hosts.get(start).ok_or_else(|| {
+    let host = set.hosts.get(turn % set.hosts.len().max(1)).ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, format!("cluster \"{}\" has no host", cluster.config.name))
     })?;
     let stream = connect(&host.address, &cluster.config, Version::HTTP_2)

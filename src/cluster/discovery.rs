@@ -37,10 +37,12 @@ pub(crate) async fn run(cluster: Arc<ClusterState>, resolver: Arc<TokioResolver>
     loop {
         let mut ttl = Duration::MAX;
         let mut failed = None;
+        let mut answered = false;
         for (endpoint, known) in endpoints.iter().zip(&mut known) {
             match resolve(&resolver, &endpoint.address, options.family).await {
                 Ok(answer) => {
                     ttl = ttl.min(answer.ttl);
+                    answered = true;
                     *known = Some(answer.addresses);
                 }
                 Err(error) => failed = Some((&endpoint.address, error)),
@@ -64,7 +66,8 @@ pub(crate) async fn run(cluster: Arc<ClusterState>, resolver: Arc<TokioResolver>
             }
             None => 0,
         };
-        tokio::time::sleep(pause(options, ttl, failures)).await;
+        // One name that is gone does not slow down the others.
+        tokio::time::sleep(pause(options, ttl, if answered { 0 } else { failures })).await;
     }
 }
 

@@ -60,6 +60,13 @@ impl ClusterManager {
         Self { clusters: states.iter().map(|state| WorkerCluster::new(Arc::clone(state))).collect() }
     }
 
+    /// The worker ends: pools open nothing any more.
+    pub(crate) fn close(&self) {
+        for cluster in &self.clusters {
+            cluster.view.borrow().pools.iter().for_each(|pool| pool.close());
+        }
+    }
+
     /// The cluster of that id.
     pub(crate) fn cluster(&self, id: ClusterId) -> Option<&WorkerCluster> {
         self.clusters.get(id.0)

@@ -99,11 +99,9 @@ fn check_file(file: &Path, skip_unsupported: bool, lower: &impl Fn(&Loaded, &mut
         Ok(examined) => examined,
         Err(problems) => return Outcome::refused(name, problems),
     };
-    // A reference can only be judged where everything it may point at was read.
-    if problems.is_empty() {
-        lower(&loaded, &mut problems);
-        loaded.locate(&mut problems);
-    }
+    let mut found = Problems::new();
+    lower(&loaded, &mut found);
+    loaded.add_found(found, &mut problems);
     let ok = problems.is_empty();
     Outcome {
         file: name,

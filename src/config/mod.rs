@@ -65,6 +65,12 @@ pub fn examine(sources: &Sources) -> Result<(Loaded, Problems), Problems> {
 }
 
 impl Loaded {
+    /// Add what lowering found to what was found before, without what follows from it, in the order of the file.
+    pub fn add_found(&self, found: Problems, problems: &mut Problems) {
+        problems.append(found.without_effects_of(problems));
+        self.locate(problems);
+    }
+
     /// Find out where problems that were found later stand, and put them in the order of the file.
     pub fn locate(&self, problems: &mut Problems) {
         problems.locate(&self.documents);

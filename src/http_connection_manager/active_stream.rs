@@ -8,7 +8,7 @@ use http::{
     request::Parts,
     uri::PathAndQuery,
 };
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
     Connection,
@@ -19,7 +19,6 @@ use super::{
     request_target::{check_method, check_transfer_coding, set_authority, strip_port},
     response_body::ResponseBody,
     stream_end::StreamEnd,
-    tunnel,
 };
 use crate::{
     http_headers::{X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
@@ -32,7 +31,7 @@ use crate::{
     snapshot::{
         listener::HttpConnectionManager,
         matcher::{RequestView, header_text},
-        route::{Action, HeaderMutations, IdleTimeout, Route, RouteAction, VirtualHost},
+        route::{Action, IdleTimeout, Route, RouteAction, VirtualHost},
     },
     stream_info::{
         StreamInfo,
@@ -75,9 +74,9 @@ pub(super) struct Asked {
 /// A response before the connection manager's own headers.
 pub(super) enum Outcome<'a> {
     /// A host's.
-    Upstream(Response<UpstreamBody>, Option<MutationLevels<'a>>, StreamTimer),
+    Upstream(Response<UpstreamBody>, Option<MutationLevels<'a>>, Option<StreamTimer>),
     /// A host agreed to switch protocols.
-    Tunnel(Response<UpstreamBody>, Option<MutationLevels<'a>>),
+    Tunnel(Response<UpstreamBody>, Option<MutationLevels<'a>>, OnUpgrade),
     /// Ours.
     Local(LocalReply, Option<MutationLevels<'a>>),
 }
@@ -94,7 +93,7 @@ pub(crate) async fn serve(
 impl ActiveStream {
     fn new(connection: Rc<Connection>, request: &Request<Incoming>) -> Self {
         let info = Rc::new(StreamInfo::new(Rc::clone(&connection.info), request.version()));
-        connection.stream_started();
+        connection.stream_started(&info);
         Self {
             end: StreamEnd::new(Rc::clone(&connection), Rc::clone(&info), request.method() == Method::HEAD),
             random: fastrand::u64(..),
@@ -229,7 +228,6 @@ impl ActiveStream {
         };
         match &route.action {
             Action::Forward(action) => {
-                self.keep_request(&levels(None), &parts);
                 self.forward(connection, (virtual_host, route, action), parts, body, upgrade.is_some()).await
             }
             Action::Redirect(action) => {
@@ -298,9 +296,10 @@ impl ActiveStream {
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {
             Ok(target) => target,
-            Err(failure) => return Outcome::Local(failure.into(), None),
+            Err(failure) => return Outcome::Local(self.closing_if_unread(failure.into()), None),
         };
         let levels = router::mutation_levels(target.mutations, &context);
+        self.keep_request(&levels, &parts);
         let deadlines = info.deadlines.get();
         info.deadlines.set(Deadlines {
             // A tunnel lives as long as it moves.
@@ -312,11 +311,11 @@ impl ActiveStream {
             },
             ..deadlines
         });
-        let client_upgrade =
-            upgrade.then(|| parts.extensions.remove::<hyper::upgrade::OnUpgrade>()).flatten();
+        let client_upgrade = upgrade.then(|| parts.extensions.remove::<OnUpgrade>()).flatten();
         parts.extensions.clear();
 
-        let mut timer = StreamTimer::default();
+        // The streams of an HTTP/1 connection share its task, and so its timer.
+        let mut timer = (!connection.http1.get()).then(StreamTimer::default);
         let mut exchange = pin!(router::forward(action, &target, parts, body, &context));
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = exchange.as_mut().poll(cx) {
@@ -325,18 +324,17 @@ impl ActiveStream {
             if info.request_end.get().is_none() {
                 info.waiter.replace(Some(cx.waker().clone()));
             }
-            timer.poll_expired(cx, info).map(Err)
+            match &mut timer {
+                None => connection.stream_timer.borrow_mut().poll_expired(cx, info).map(Err),
+                Some(timer) => timer.poll_expired(cx, info).map(Err),
+            }
         })
         .await;
         let levels = Some(levels).filter(MutationLevels::change_responses);
         match outcome {
             Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 match client_upgrade {
-                    Some(client) => {
-                        let mut response = response;
-                        tunnel::join(client, &mut response, self.end.clone(), info.deadlines.get().idle);
-                        Outcome::Tunnel(response, levels)
-                    }
+                    Some(client) => Outcome::Tunnel(response, levels, client),
                     // A host that switches unasked has lost its mind; what follows is no HTTP.
                     None => Outcome::Local(RouterFailure::Upstream(Failure::Protocol).into(), levels),
                 }
@@ -376,11 +374,7 @@ impl ActiveStream {
 
     /// Keep the request for formats of response headers, if there are any.
     fn keep_request(&mut self, levels: &MutationLevels<'_>, parts: &Parts) {
-        let weighted = |mutations: &HeaderMutations| !mutations.response_add.is_empty();
-        let wanted = levels.change_responses()
-            || weighted(levels.route)
-            || self.connection.listener.manager.local_reply.is_set();
-        if wanted {
+        if levels.change_responses() && self.asked.request.is_none() {
             self.keep(parts);
         }
     }

@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::{Connection, active_stream};
 use crate::{
-    snapshot::listener::{CodecType, HttpConnectionManager},
+    snapshot::listener::{CodecType, HttpConnectionManager, Listener},
     socket::Socket,
     upstream::LocalExecutor,
 };
@@ -72,6 +72,14 @@ pub(crate) async fn detect(codec: CodecType, stream: &mut DownstreamStream) -> i
     Ok(if length == PREFACE.len() && seen == *PREFACE { Protocol::Http2 } else { Protocol::Http1 })
 }
 
+/// Bytes that a connection of `listener` buffers; as in Envoy zero is no limit, and leaves ours.
+fn buffer_bytes(listener: &Listener) -> usize {
+    match listener.buffer_limit_bytes as usize {
+        0 => BUFFER_BYTES,
+        limit => limit.clamp(MIN_BUFFER_BYTES, BUFFER_BYTES),
+    }
+}
+
 /// hyper's HTTP/1 server on a connection.
 pub(crate) type Http1Server = http1::UpgradeableConnection<TokioIo<DownstreamStream>, StreamService>;
 /// hyper's HTTP/2 server on a connection.
@@ -80,7 +88,7 @@ pub(crate) type Http2Server = http2::Connection<TokioIo<DownstreamStream>, Strea
 /// Serve HTTP/1.
 pub(crate) fn http1(stream: DownstreamStream, connection: Rc<Connection>) -> Http1Server {
     let limits = &connection.listener.manager.limits;
-    let buffer = BUFFER_BYTES.min(connection.listener.buffer_limit_bytes as usize).max(MIN_BUFFER_BYTES);
+    let buffer = buffer_bytes(&connection.listener);
     http1::Builder::new()
         .max_headers(limits.headers_count)
         .max_header_size(limits.headers_bytes)
@@ -101,7 +109,7 @@ pub(crate) fn http2(stream: DownstreamStream, connection: Rc<Connection>) -> Htt
         .initial_stream_window_size(manager.http2.initial_stream_window_bytes)
         .initial_connection_window_size(manager.http2.initial_connection_window_bytes)
         .max_header_list_size(u32::try_from(manager.limits.headers_bytes).unwrap_or(u32::MAX))
-        .max_send_buf_size(BUFFER_BYTES.min(connection.listener.buffer_limit_bytes as usize))
+        .max_send_buf_size(buffer_bytes(&connection.listener))
         .serve_connection(TokioIo::new(stream), StreamService(connection))
 }
 

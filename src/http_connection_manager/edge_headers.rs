@@ -289,8 +289,10 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
             headers.remove(CONNECTION);
         }
     }
-    if !upgrade {
-        headers.remove(UPGRADE);
+    match headers.remove(UPGRADE) {
+        // One line: it was checked, and others would be the host's to choose from.
+        Some(name) if upgrade => drop(headers.insert(UPGRADE, name)),
+        _ => {}
     }
     for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, HTTP2_SETTINGS] {
         headers.remove(name);

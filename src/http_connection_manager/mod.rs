@@ -41,7 +41,7 @@ use crate::{
     cluster::ClusterManager,
     snapshot::{Snapshot, listener::Listener},
     socket::Socket,
-    stream_info::ConnectionInfo,
+    stream_info::{ConnectionInfo, StreamInfo, deadline::StreamTimer},
     trace::buffer::SpanBuffer,
 };
 
@@ -110,6 +110,14 @@ pub(crate) struct Connection {
     read_any: Arc<AtomicBool>,
     /// It ends with the next response.
     ending: Cell<bool>,
+    /// It speaks HTTP/1: streams come one after the other, and all run in the connection's own task.
+    http1: Cell<bool>,
+    /// The stream of an HTTP/1 connection.
+    current: RefCell<Option<Rc<StreamInfo>>>,
+    /// The timer of that stream. It outlives streams, so that most requests never touch the runtime's timers.
+    stream_timer: RefCell<StreamTimer>,
+    /// When its codec was told to end.
+    told: Cell<Option<Instant>>,
 }
 
 impl Connection {
@@ -119,7 +127,10 @@ impl Connection {
     }
 
     /// A stream begins.
-    fn stream_started(&self) {
+    fn stream_started(&self, info: &Rc<StreamInfo>) {
+        if self.http1.get() {
+            self.current.replace(Some(Rc::clone(info)));
+        }
         self.open.set(self.open.get() + 1);
         self.served.set(self.served.get() + 1);
         self.read_any.store(false, Ordering::Relaxed);
@@ -127,12 +138,23 @@ impl Connection {
 
     /// A stream has ended.
     fn stream_ended(&self) {
+        self.current.take();
         self.open.set(self.open.get().saturating_sub(1));
         // What was read since the stream began was its body.
         self.read_any.store(false, Ordering::Relaxed);
         if self.open.get() == 0 {
             self.idle_since.set(Instant::now());
         }
+    }
+
+    /// Whether the response of an HTTP/1 stream takes too long to be read. hyper asks its body for nothing while the
+    /// client reads nothing, so nobody else would notice.
+    fn poll_stuck(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let current = self.current.borrow();
+        let Some(info) = current.as_ref().filter(|info| info.status.get() != 0) else { return Poll::Pending };
+        let expired = std::task::ready!(self.stream_timer.borrow_mut().poll_expired(cx, info));
+        info.flag(expired.flag());
+        Poll::Ready(())
     }
 
     /// Whether the response that is being made is the connection's last.
@@ -163,6 +185,10 @@ pub(crate) async fn serve(
         idle_since: Cell::new(now),
         began: now,
         ending: Cell::new(false),
+        http1: Cell::new(true),
+        current: RefCell::new(None),
+        stream_timer: RefCell::default(),
+        told: Cell::new(None),
     });
     let manager = Arc::clone(&connection.listener.manager);
     let _registration = Registration::new(&connection.services).await;
@@ -182,6 +208,7 @@ pub(crate) async fn serve(
             }
         }
         Protocol::Http2 => {
+            connection.http1.set(false);
             let mut server = Box::new(codec::http2(stream, Rc::clone(&connection)));
             drive(&connection, &mut *server).await;
         }
@@ -240,19 +267,25 @@ enum End {
 /// Run the codec, end the connection when it is idle, old, or the worker drains.
 async fn drive(connection: &Connection, server: &mut impl Server) -> End {
     let mut timer = ConnectionTimer::default();
-    let mut told = false;
     poll_fn(|cx| {
         loop {
-            if Pin::new(&mut *server).poll(cx).is_ready() {
+            if Pin::new(&mut *server).poll(cx).is_ready() || connection.poll_stuck(cx).is_ready() {
                 return Poll::Ready(End::Done);
             }
+            let told = connection.told.get().is_some();
             let ending = match timer.poll_due(cx, connection) {
                 Poll::Ready(Due::Headers(body)) => return Poll::Ready(End::HeadersTimeout(body)),
+                // It was told, and does not end by itself.
+                Poll::Ready(_) if told => return Poll::Ready(End::Done),
                 Poll::Ready(Due::Idle | Due::Drained) => true,
                 Poll::Ready(Due::Age) => {
-                    // A request may be on its way already: it is answered, and told that it was the last.
+                    // A request may be on its way already: it is answered, and told that it was the last. HTTP/2 has
+                    // a frame for that.
                     connection.ending.set(true);
-                    continue;
+                    if connection.http1.get() {
+                        continue;
+                    }
+                    true
                 }
                 Poll::Pending => connection.services.open.draining.get(),
             };
@@ -265,7 +298,7 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
             if told || !(ending || served_enough) {
                 return Poll::Pending;
             }
-            told = true;
+            connection.told.set(Some(Instant::now()));
             server.begin_shutdown();
         }
     })
@@ -311,7 +344,9 @@ struct ConnectionTimer {
 
 impl ConnectionTimer {
     fn poll_due(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Due> {
-        let in_headers = connection.open.get() == 0
+        // In HTTP/2 bytes may be about anything.
+        let in_headers = connection.http1.get()
+            && connection.open.get() == 0
             && !connection.ending.get()
             && connection.read_any.load(Ordering::Relaxed);
         if !in_headers {
@@ -344,6 +379,13 @@ impl ConnectionTimer {
     /// What is due first, and when.
     fn earliest(&self, connection: &Connection) -> Option<(Instant, Due)> {
         let limits = &connection.listener.manager.limits;
+        if let Some(told) = connection.told.get() {
+            let unanswered = connection.open.get() == 0;
+            return unanswered
+                .then(|| told.checked_add(limits.drain))
+                .flatten()
+                .map(|due| (due, Due::Drained));
+        }
         let after = |since: Instant, limit: Option<Duration>, due| Some((since.checked_add(limit?)?, due));
         let ending = connection.ending.get();
         let open = connection.open.get() > 0;

@@ -1,5 +1,7 @@
 //! The way back: from what a stream came to, to the client's response.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode, Version,
@@ -11,6 +13,7 @@ use super::{
     active_stream::{ActiveStream, Outcome},
     edge_headers::append_via,
     response_body::ResponseBody,
+    tunnel,
 };
 use crate::{
     http_headers::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID},
@@ -63,13 +66,20 @@ impl ActiveStream {
                 let end = self.end.clone();
                 response.map(|body| ResponseBody::upstream(body, timer, trailers, end))
             }
-            Outcome::Tunnel(mut response, levels) => {
+            Outcome::Tunnel(mut response, levels, client) => {
+                let host = hyper::upgrade::on(&mut response);
                 response.extensions_mut().clear();
                 self.accept_response(&mut response, levels);
                 self.finish_headers(manager, response.headers_mut(), true);
                 let (parts, body) = response.into_parts();
-                body.into_tunnel();
                 let end = self.end.clone();
+                tunnel::join(
+                    client,
+                    host,
+                    body.into_tunnel(),
+                    end.clone(),
+                    Rc::clone(&self.connection.services),
+                );
                 Response::from_parts(parts, ResponseBody::local(Bytes::new(), end))
             }
         };

@@ -11,10 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::stream_end::StreamEnd;
 use crate::{
-    stream_info::{
-        ResponseFlag, StreamInfo,
-        deadline::{Expired, StreamTimer},
-    },
+    stream_info::{StreamInfo, deadline::StreamTimer},
     trace,
     upstream::{UpstreamBody, body_failure_flag},
 };
@@ -34,8 +31,8 @@ pub(crate) struct ResponseBody {
 enum Source {
     /// Made here.
     Local(Option<Bytes>),
-    /// Streamed from a host, under the stream's deadlines.
-    Upstream(UpstreamBody, StreamTimer),
+    /// Streamed from a host, under the stream's deadlines; they are the connection's to watch in HTTP/1.
+    Upstream(UpstreamBody, Option<StreamTimer>),
 }
 
 /// Why a body ends before its end. hyper then breaks off the response, so that the client sees that it is not whole.
@@ -57,7 +54,12 @@ impl ResponseBody {
     }
 
     /// A host's body.
-    pub(crate) fn upstream(body: UpstreamBody, timer: StreamTimer, trailers: bool, end: StreamEnd) -> Self {
+    pub(crate) fn upstream(
+        body: UpstreamBody,
+        timer: Option<StreamTimer>,
+        trailers: bool,
+        end: StreamEnd,
+    ) -> Self {
         Self { source: Source::Upstream(body, timer), broken: None, trailers, end }
     }
 
@@ -93,11 +95,10 @@ impl Body for ResponseBody {
         let frame = match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
+                // Without a timer of its own it is the connection's.
+                let Some(timer) = timer else { return Poll::Pending };
                 let expired = std::task::ready!(timer.poll_expired(cx, info));
-                info.flag(match expired {
-                    Expired::Idle => ResponseFlag::StreamIdleTimeout,
-                    Expired::Route | Expired::Request => ResponseFlag::UpstreamRequestTimeout,
-                });
+                info.flag(expired.flag());
                 return Poll::Ready(Some(Err(BodyError::Expired)));
             }
         };

@@ -5,10 +5,8 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use http::Response;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -16,24 +14,26 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::stream_end::StreamEnd;
+use super::{Registration, Services, stream_end::StreamEnd};
 use crate::{
     stream_info::{ResponseFlag, StreamInfo},
-    upstream::UpstreamBody,
+    upstream::TunnelGuard,
 };
 
 /// Bytes that each direction of a tunnel buffers.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Join client and host, once both have switched. The stream ends with the tunnel.
+/// Join client and host, once both have switched. The stream ends with the tunnel; a worker that drains waits for it.
 pub(crate) fn join(
     client: OnUpgrade,
-    response: &mut Response<UpstreamBody>,
+    host: OnUpgrade,
+    guard: TunnelGuard,
     end: StreamEnd,
-    idle: Option<Duration>,
+    services: Rc<Services>,
 ) {
-    let host = hyper::upgrade::on(response);
     tokio::task::spawn_local(async move {
+        let _guard = guard;
+        let _registration = Registration::new(&services).await;
         let (Ok(client), Ok(host)) = (client.await, host.await) else { return };
         let info = end.info();
         let mut client = Counted { inner: TokioIo::new(client), info: Rc::clone(info), client: true };
@@ -43,21 +43,21 @@ pub(crate) fn join(
         tokio::select! {
             // Either side may close when it likes: that is how tunnels end.
             _ = copy => info.response_complete.set(true),
-            () = idled(info, idle) => info.flag(ResponseFlag::StreamIdleTimeout),
+            () = idled(info) => info.flag(ResponseFlag::StreamIdleTimeout),
         }
     });
 }
 
-/// Wait until nothing has moved for `idle`.
-async fn idled(info: &StreamInfo, idle: Option<Duration>) {
-    let Some(idle) = idle else { return std::future::pending().await };
-    loop {
-        let due = info.last_activity.get() + idle;
+/// Wait until nothing has moved for the stream's idle timeout.
+async fn idled(info: &StreamInfo) {
+    let Some(idle) = info.deadlines.get().idle else { return std::future::pending().await };
+    while let Some(due) = info.last_activity.get().checked_add(idle) {
         if due <= Instant::now() {
             return;
         }
         sleep_until(due).await;
     }
+    std::future::pending().await
 }
 
 /// One end of a tunnel; what is read from it is counted.

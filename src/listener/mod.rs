@@ -6,7 +6,10 @@ mod transport_socket;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    os::unix::net::{UnixListener, UnixStream},
+    os::unix::{
+        fs::FileTypeExt,
+        net::{UnixListener, UnixStream},
+    },
     path::Path,
     sync::Arc,
 };
@@ -44,7 +47,7 @@ pub(crate) fn bind(listener: &Listener, workers: usize) -> Result<Vec<BoundSocke
         name: Arc::clone(&listener.name),
         address: listener.address.clone(),
         hint: match cause.kind() {
-            io::ErrorKind::AddrInUse => "; another process listens there",
+            io::ErrorKind::AddrInUse => "; something else is there",
             io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
             io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
@@ -87,8 +90,10 @@ fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
 
 fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<BoundSocket>> {
     if path.exists() {
-        // A file that nobody answers on is left over from a process that is gone.
-        if UnixStream::connect(path).is_ok() {
+        // A socket that nobody answers on is left over from a process that is gone.
+        let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        let socket = path.metadata()?.file_type().is_socket();
+        if !socket || !UnixStream::connect(path).is_err_and(|error| refused(&error)) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         std::fs::remove_file(path)?;

@@ -75,8 +75,7 @@ fn read(options: &Options) -> Result<Snapshot, PrepareError> {
     let (loaded, mut problems) = config::examine(&sources(options))?;
     let mut found = Problems::new();
     let snapshot = config::lower::lower(&loaded, &overrides, &mut found);
-    problems.append(found);
-    loaded.locate(&mut problems);
+    loaded.add_found(found, &mut problems);
     for warning in loaded.warnings.iter() {
         tracing::warn!("{warning}");
     }
@@ -197,7 +196,12 @@ async fn discover(clusters: &[Arc<ClusterState>]) {
     if named.is_empty() {
         return;
     }
-    let resolver = match TokioResolver::builder_tokio().and_then(|builder| builder.build()) {
+    let resolver = TokioResolver::builder_tokio().and_then(|mut builder| {
+        // Names are asked for as often as their clusters say, not as often as a cache thinks.
+        builder.options_mut().cache_size = 0;
+        builder.build()
+    });
+    let resolver = match resolver {
         Ok(resolver) => Arc::new(resolver),
         Err(error) => {
             tracing::error!(

@@ -93,6 +93,8 @@ async fn run(setup: WorkerSetup) {
         () = services.open.emptied() => {}
         _ = stage.wait_for(|stage| *stage == Stage::Stopping) => {}
     }
+    services.clusters.close();
+    // Streams that are cut now push their spans later; the buffer hands over what is left when it is dropped.
     spans.flush();
     flusher.abort();
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep};
 
-use super::StreamInfo;
+use super::{ResponseFlag, StreamInfo};
 
 /// What bounds a stream in time; `None` for no bound.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,6 +30,16 @@ pub(crate) enum Expired {
     Route,
     /// [`Deadlines::idle`]
     Idle,
+}
+
+impl Expired {
+    /// The flag of a response that it breaks off.
+    pub(crate) fn flag(self) -> ResponseFlag {
+        match self {
+            Self::Idle => ResponseFlag::StreamIdleTimeout,
+            Self::Route | Self::Request => ResponseFlag::UpstreamRequestTimeout,
+        }
+    }
 }
 
 /// The timer. It is armed once for the earliest deadline; bytes that move only write down when, and what is

@@ -63,6 +63,12 @@ impl SpanQueue {
     }
 }
 
+impl Drop for SpanBuffer {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// A worker's spans of all tracers.
 #[derive(Debug)]
 pub(crate) struct SpanBuffer {

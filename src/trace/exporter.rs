@@ -84,6 +84,7 @@ impl Exporter {
             }
             self.export(&mut batch).await;
         }
+        self.say_lost(None);
     }
 
     async fn export(&mut self, batch: &mut Vec<FinishedSpan>) {
@@ -98,36 +99,50 @@ impl Exporter {
         }
     }
 
-    /// One line when exports begin to fail, at most one in ten seconds while they do, one when they work again.
+    /// One line when spans begin to be lost, at most one in ten seconds while they are, one when exports work again.
     fn report(&mut self, count: usize, outcome: Result<OTelSdkResult, tokio::time::error::Elapsed>) {
         let cause = match outcome {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some(format!("no answer within {:?}", self.tracer.timeout)),
         };
-        let Some(cause) = cause else {
-            if std::mem::take(&mut self.health.failing) {
+        match &cause {
+            Some(_) => {
+                self.health.lost += count as u64;
+                self.health.failing = true;
+            }
+            None if std::mem::take(&mut self.health.failing) => {
+                self.say_lost(None);
                 tracing::info!("tracer \"{}\": spans are exported again", self.tracer.service_name);
                 self.health.said = None;
             }
-            return;
-        };
-        self.health.lost += count as u64;
-        self.health.failing = true;
-        if self.health.said.is_some_and(|said| said.elapsed() < LOG_INTERVAL) {
+            None => {}
+        }
+        if self.health.said.is_none_or(|said| said.elapsed() >= LOG_INTERVAL) {
+            self.say_lost(cause.as_deref());
+        }
+    }
+
+    /// Say what was lost since the last time, if anything was.
+    fn say_lost(&mut self, cause: Option<&str>) {
+        let dropped = self.counters.dropped.load(Ordering::Relaxed);
+        let overflowed = dropped - self.health.dropped_before;
+        let lost = std::mem::take(&mut self.health.lost) + overflowed;
+        if lost == 0 {
             return;
         }
-        let dropped = self.counters.dropped.load(Ordering::Relaxed);
-        tracing::warn!(
-            "tracer \"{}\": {} spans lost since the last report ({} of them because the queue was full): \
-             the collector of cluster \"{}\" did not take them: {cause}; requests are not affected",
-            self.tracer.service_name,
-            std::mem::take(&mut self.health.lost) + dropped - self.health.dropped_before,
-            dropped - self.health.dropped_before,
-            self.tracer.authority,
-        );
         self.health.dropped_before = dropped;
         self.health.said = Some(Instant::now());
+        tracing::warn!(
+            "tracer \"{}\": {lost} spans lost since the last report, {overflowed} of them because the queue was full; \
+             the collector of cluster \"{}\" {}; requests are not affected",
+            self.tracer.service_name,
+            self.tracer.authority,
+            cause.map_or_else(
+                || "is slower than spans come".to_owned(),
+                |cause| format!("did not take them: {cause}")
+            ),
+        );
     }
 }
 

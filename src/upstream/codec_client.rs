@@ -1,6 +1,10 @@
 //! One connection to a host with hyper's client on it.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    rc::{Rc, Weak},
+};
 
 use hyper::{
     Request, Response,
@@ -8,12 +12,11 @@ use hyper::{
     client::conn::{TrySendError, http1, http2},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
 
 use super::{LocalExecutor, conn_pool::Slot};
 use crate::{
     body::RequestBody,
-    cluster::circuit_breaker::Permit,
     snapshot::cluster::{Cluster, Http2Options},
     socket::Socket,
 };
@@ -25,7 +28,11 @@ const MIN_BUFFER_BYTES: u32 = 8 * 1024;
 
 /// Bytes that a connection to `cluster` buffers.
 fn buffer_bytes(cluster: &Cluster) -> usize {
-    cluster.buffer_limit_bytes.clamp(MIN_BUFFER_BYTES, BUFFER_BYTES) as usize
+    // As in Envoy zero is no limit, and leaves ours.
+    match cluster.buffer_limit_bytes {
+        0 => BUFFER_BYTES as usize,
+        limit => limit.clamp(MIN_BUFFER_BYTES, BUFFER_BYTES) as usize,
+    }
 }
 
 /// An HTTP/1 connection: one request at a time.
@@ -35,6 +42,7 @@ pub(crate) struct Http1Client {
     /// Requests it has been given.
     pub(crate) served: u32,
     driver: AbortHandle,
+    slot: Weak<Slot>,
 }
 
 impl Http1Client {
@@ -44,12 +52,14 @@ impl Http1Client {
             .max_buf_size(buffer_bytes(cluster))
             .handshake::<_, RequestBody>(TokioIo::new(stream))
             .await?;
+        let slot = Rc::new(slot);
+        let held = Rc::clone(&slot);
         let driver = tokio::task::spawn_local(async move {
             // Its outcome reaches the request that is under way, if there is one.
             let _ = connection.with_upgrades().await;
-            drop(slot);
+            drop(held);
         });
-        Ok(Self { sender, served: 0, driver: driver.abort_handle() })
+        Ok(Self { sender, served: 0, driver: driver.abort_handle(), slot: Rc::downgrade(&slot) })
     }
 
     /// Whether it can take a request now.
@@ -76,6 +86,11 @@ impl Http1Client {
         self.sender.try_send_request(request)
     }
 
+    /// Its place among the connections of its host, for who takes the connection over.
+    pub(crate) fn slot(&self) -> Option<Rc<Slot>> {
+        self.slot.upgrade()
+    }
+
     /// Close it at once, whatever is under way.
     pub(crate) fn abort(self) {
         self.driver.abort();
@@ -86,17 +101,31 @@ impl Http1Client {
 #[derive(Debug, Clone)]
 pub(crate) struct Http2Client {
     sender: http2::SendRequest<RequestBody>,
-    streams: Rc<Cell<u32>>,
-    max_streams: u32,
+    state: Rc<Http2State>,
+}
+
+/// What is known of an HTTP/2 connection.
+#[derive(Debug)]
+struct Http2State {
+    /// Streams now.
+    streams: Cell<u32>,
+    /// Streams ever.
+    served: Cell<u32>,
+    /// Streams at a time that both sides allow.
+    most_streams: Cell<usize>,
+    /// Streams ever that the cluster allows.
+    most_served: Option<u32>,
+    /// When the last stream ended.
+    idle_since: Cell<Instant>,
 }
 
 impl Http2Client {
-    /// Speak HTTP/2 over `stream`. `permit` is given back when the connection is closed.
+    /// Speak HTTP/2 over `stream`. `slot` is given back when the connection is closed.
     pub(crate) async fn handshake(
         stream: Socket,
         options: &Http2Options,
         cluster: &Cluster,
-        permit: Permit,
+        slot: Slot,
     ) -> hyper::Result<Self> {
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
@@ -105,27 +134,49 @@ impl Http2Client {
             .max_send_buf_size(buffer_bytes(cluster))
             .handshake::<_, RequestBody>(TokioIo::new(stream))
             .await?;
-        tokio::task::spawn_local(async move {
-            let _ = connection.await;
-            drop(permit);
+        let own_limit = options.max_concurrent_streams as usize;
+        let state = Rc::new(Http2State {
+            streams: Cell::new(0),
+            served: Cell::new(0),
+            most_streams: Cell::new(own_limit),
+            most_served: cluster.max_requests_per_connection,
+            idle_since: Cell::new(Instant::now()),
         });
-        Ok(Self { sender, streams: Rc::default(), max_streams: options.max_concurrent_streams })
+        let shared = Rc::clone(&state);
+        tokio::task::spawn_local(async move {
+            let mut connection = std::pin::pin!(connection);
+            let _ = poll_fn(|cx| {
+                let outcome = connection.as_mut().poll(cx);
+                // The host may change its mind at any time.
+                shared.most_streams.set(own_limit.min(connection.current_max_send_streams()));
+                outcome
+            })
+            .await;
+            drop(slot);
+        });
+        Ok(Self { sender, state })
     }
 
     /// Whether it can take one more stream.
     pub(crate) fn has_room(&self) -> bool {
-        !self.sender.is_closed() && self.streams.get() < self.max_streams
+        !self.is_over() && (self.state.streams.get() as usize) < self.state.most_streams.get()
     }
 
-    /// Whether it never will again.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+    /// Whether it never will again: closed, or worn out.
+    pub(crate) fn is_over(&self) -> bool {
+        self.sender.is_closed() || self.state.most_served.is_some_and(|most| self.state.served.get() >= most)
+    }
+
+    /// Since when it idles, if it does.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        (self.state.streams.get() == 0).then(|| self.state.idle_since.get())
     }
 
     /// Count a stream until the guard is dropped.
     pub(crate) fn stream(&self) -> Http2Stream {
-        self.streams.set(self.streams.get() + 1);
-        Http2Stream(Rc::clone(&self.streams))
+        self.state.streams.set(self.state.streams.get() + 1);
+        self.state.served.set(self.state.served.get().saturating_add(1));
+        Http2Stream(Rc::clone(&self.state))
     }
 
     /// Send `request`. A request of which nothing was sent comes back in the error.
@@ -139,10 +190,11 @@ impl Http2Client {
 
 /// One of the streams that an [`Http2Client`] counts.
 #[derive(Debug)]
-pub(crate) struct Http2Stream(Rc<Cell<u32>>);
+pub(crate) struct Http2Stream(Rc<Http2State>);
 
 impl Drop for Http2Stream {
     fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.0.streams.set(self.0.streams.get().saturating_sub(1));
+        self.0.idle_since.set(Instant::now());
     }
 }

@@ -33,12 +33,16 @@ pub(crate) struct HostPool {
     http2: RefCell<Vec<Http2Client>>,
     /// Requests that wait because the cluster may not open more connections.
     waiters: RefCell<VecDeque<oneshot::Sender<Result<Http1Client, Failure>>>>,
-    /// HTTP/1 connections, opening ones included.
+    /// Connections, opening ones included.
     open: Cell<u32>,
+    /// The worker ends.
+    closing: Cell<bool>,
     /// A task closes idle connections.
     sweeping: Cell<bool>,
     /// Held while an HTTP/2 connection opens, so that a burst of requests shares it.
     opening_http2: tokio::sync::Mutex<()>,
+    /// How often one was opened or could not be, and how that went the last time: for those who waited meanwhile.
+    opened_http2: Cell<(u64, Option<Failure>)>,
 }
 
 /// An HTTP/1 connection that waits for a request.
@@ -58,8 +62,10 @@ impl HostPool {
             http2: RefCell::default(),
             waiters: RefCell::default(),
             open: Cell::new(0),
+            closing: Cell::new(false),
             sweeping: Cell::new(false),
             opening_http2: tokio::sync::Mutex::default(),
+            opened_http2: Cell::new((0, None)),
         }
     }
 
@@ -86,21 +92,29 @@ impl HostPool {
     async fn open_http1(self: &Rc<Self>) -> Result<Http1Client, Failure> {
         let _pending = self.cluster.limits.pending.acquire().ok_or(Failure::Overflow)?;
         match self.slot() {
-            Some(slot) => self.connect_http1(slot).await.inspect_err(|failure| self.fail_waiters(*failure)),
+            Some(slot) => self.connect_http1(slot).await,
             None => {
-                let (sender, receiver) = oneshot::channel();
-                self.waiters.borrow_mut().push_back(sender);
                 // The sender goes without a word only with the pool itself.
-                receiver.await.unwrap_or(Err(Failure::Terminated))
+                self.queue().await.unwrap_or(Err(Failure::Terminated))
             }
         }
+    }
+
+    /// Wait for a connection behind those who wait already.
+    fn queue(&self) -> oneshot::Receiver<Result<Http1Client, Failure>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiters = self.waiters.borrow_mut();
+        // Those that gave up leave their place behind.
+        waiters.retain(|waiter| !waiter.is_closed());
+        waiters.push_back(sender);
+        receiver
     }
 
     /// Room for one more connection. A host that has none gets one even over the cluster's limit, as in Envoy: the
     /// connections of other hosts would never serve its requests.
     fn slot(self: &Rc<Self>) -> Option<Slot> {
         let permit = self.cluster.limits.connections.acquire();
-        if permit.is_none() && self.open.get() > 0 {
+        if permit.is_none() && self.open.get() > 0 || self.closing.get() {
             return None;
         }
         self.open.set(self.open.get() + 1);
@@ -108,7 +122,13 @@ impl HostPool {
     }
 
     async fn connect_http1(&self, slot: Slot) -> Result<Http1Client, Failure> {
-        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_11).await?;
+        // While this still has its slot: freeing it would have a connection opened for who waits.
+        let failed = |failure: Failure| {
+            self.fail_waiters(failure);
+            failure
+        };
+        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_11).await;
+        let stream = stream.map_err(|error| failed(error.into()))?;
         Http1Client::handshake(stream, &self.cluster.config, slot)
             .await
             .map_err(|error| Failure::of_exchange(&error))
@@ -137,7 +157,7 @@ impl HostPool {
 
     /// To who waits longest, else to the idle ones.
     fn offer(self: &Rc<Self>, mut client: Http1Client) {
-        while let Some(waiter) = self.waiters.borrow_mut().pop_front() {
+        while let Some(waiter) = self.next_waiter() {
             match waiter.send(Ok(client)) {
                 Ok(()) => return,
                 Err(Ok(returned)) => client = returned,
@@ -145,39 +165,50 @@ impl HostPool {
             }
         }
         self.idle.borrow_mut().push_back(Idle { client, since: Instant::now() });
-        if let Some(timeout) = self.cluster.config.idle_timeout
-            && !self.sweeping.replace(true)
-        {
-            tokio::task::spawn_local(sweep(Rc::downgrade(self), timeout));
-        }
+        self.sweep();
     }
 
     /// Close what has idled for `timeout`; how long until the next is due, or `None` if there is none.
     fn close_idle(&self, timeout: Duration) -> Option<Duration> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(front) = idle.front() {
-            let age = front.since.elapsed();
-            if age < timeout && !front.client.is_closed() {
-                return Some(timeout.saturating_sub(age));
-            }
+        while idle.front().is_some_and(|front| front.client.is_closed() || front.since.elapsed() >= timeout) {
             idle.pop_front();
         }
-        None
+        let mut http2 = self.http2.borrow_mut();
+        http2.retain(|client| {
+            !client.is_over() && client.idle_since().is_none_or(|since| since.elapsed() < timeout)
+        });
+        let http1_due = idle.front().map(|front| timeout.saturating_sub(front.since.elapsed()));
+        let http2_due = http2.iter().map(|client| {
+            client.idle_since().map_or(timeout, |since| timeout.saturating_sub(since.elapsed()))
+        });
+        http2_due.chain(http1_due).min()
     }
 
     /// A connection went away for good: whoever waits longest gets a new one.
     fn replace_for_waiter(self: &Rc<Self>) {
-        if self.waiters.borrow().is_empty() {
+        self.waiters.borrow_mut().retain(|waiter| !waiter.is_closed());
+        // A worker that ends drops what is spawned at once, which would free another slot.
+        if self.closing.get() || self.waiters.borrow().is_empty() {
             return;
         }
         let Some(slot) = self.slot() else { return };
         let pool = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            match pool.connect_http1(slot).await {
-                Ok(client) => pool.offer(client),
-                Err(failure) => pool.fail_waiters(failure),
+            if let Ok(client) = pool.connect_http1(slot).await {
+                pool.offer(client);
             }
         });
+    }
+
+    fn next_waiter(&self) -> Option<oneshot::Sender<Result<Http1Client, Failure>>> {
+        self.waiters.borrow_mut().pop_front()
+    }
+
+    /// The worker ends: nothing is opened any more, and nobody need wait.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.fail_waiters(Failure::Terminated);
     }
 
     /// The host cannot be reached: nobody need wait for it.
@@ -189,32 +220,57 @@ impl HostPool {
     }
 
     /// An HTTP/2 connection with room for a stream.
-    pub(crate) async fn http2(&self, options: &Http2Options) -> Result<Http2Client, Failure> {
-        if let Some(client) = self.open_http2_with_room() {
+    pub(crate) async fn http2(self: &Rc<Self>, options: &Http2Options) -> Result<Http2Client, Failure> {
+        if let Some(client) = self.http2_with_room() {
             return Ok(client);
         }
         Box::pin(self.open_http2(options)).await
     }
 
-    fn open_http2_with_room(&self) -> Option<Http2Client> {
+    fn http2_with_room(&self) -> Option<Http2Client> {
         self.http2.borrow().iter().find(|client| client.has_room()).cloned()
     }
 
-    async fn open_http2(&self, options: &Http2Options) -> Result<Http2Client, Failure> {
+    async fn open_http2(self: &Rc<Self>, options: &Http2Options) -> Result<Http2Client, Failure> {
         let _pending = self.cluster.limits.pending.acquire().ok_or(Failure::Overflow)?;
+        let (before, _) = self.opened_http2.get();
         let _opening = self.opening_http2.lock().await;
-        if let Some(client) = self.open_http2_with_room() {
+        if let Some(client) = self.http2_with_room() {
             return Ok(client);
         }
-        let permit = self.cluster.limits.connections.acquire().ok_or(Failure::Overflow)?;
+        // All who waited for a connection that could not be opened share its fate, rather than try one by one.
+        if let (now, Some(failure)) = self.opened_http2.get()
+            && now != before
+        {
+            return Err(failure);
+        }
+        let outcome = self.connect_http2(options).await;
+        self.opened_http2.set((before + 1, outcome.as_ref().err().copied()));
+        outcome
+    }
+
+    async fn connect_http2(self: &Rc<Self>, options: &Http2Options) -> Result<Http2Client, Failure> {
+        let slot = self.slot().ok_or(Failure::Overflow)?;
         let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_2).await?;
-        let client = Http2Client::handshake(stream, options, &self.cluster.config, permit)
+        let client = Http2Client::handshake(stream, options, &self.cluster.config, slot)
             .await
             .map_err(|error| Failure::of_exchange(&error))?;
         let mut clients = self.http2.borrow_mut();
-        clients.retain(|client| !client.is_closed());
+        // One that is over ends with its last stream.
+        clients.retain(|client| !client.is_over());
         clients.push(client.clone());
+        drop(clients);
+        self.sweep();
         Ok(client)
+    }
+
+    /// See that idle connections are closed in time.
+    fn sweep(self: &Rc<Self>) {
+        if let Some(timeout) = self.cluster.config.idle_timeout
+            && !self.sweeping.replace(true)
+        {
+            tokio::task::spawn_local(sweep(Rc::downgrade(self), timeout));
+        }
     }
 }
 

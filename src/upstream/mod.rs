@@ -22,7 +22,7 @@ use hyper::{Request, Response, Version, body::Incoming};
 
 use self::{
     codec_client::{Http1Client, Http2Stream},
-    conn_pool::HostPool,
+    conn_pool::{HostPool, Slot},
 };
 use crate::{
     body::RequestBody,
@@ -124,6 +124,7 @@ pub(crate) async fn exchange(
             };
             *request.version_mut() = Version::HTTP_11;
             last = client.served == 0;
+            let slot = if upgrade { client.slot() } else { None };
             let sent = client.send(request);
             let lease = Lease::Http1(Http1Lease {
                 client: Some(client),
@@ -131,6 +132,7 @@ pub(crate) async fn exchange(
                 info: Rc::clone(info),
                 // What a host makes of a request to switch protocols that it does not take is not sure.
                 reusable: !upgrade,
+                slot,
             });
             (sent.await, lease)
         };
@@ -144,7 +146,7 @@ pub(crate) async fn exchange(
                 return Ok(response.map(|incoming| UpstreamBody {
                     incoming,
                     lease: Some(lease),
-                    _permit: permit,
+                    permit: Some(permit),
                 }));
             }
             Err(mut error) => match error.take_message() {
@@ -191,7 +193,14 @@ fn check_framing(response: &Response<Incoming>) -> Result<(), Failure> {
 pub(crate) struct UpstreamBody {
     incoming: Incoming,
     lease: Option<Lease>,
-    _permit: Permit,
+    permit: Option<Permit>,
+}
+
+/// A tunnel counts as the request that it began as, and as a connection, for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct TunnelGuard {
+    _slot: Option<Rc<Slot>>,
+    _permit: Option<Permit>,
 }
 
 /// What an exchange holds of a pool.
@@ -208,6 +217,8 @@ struct Http1Lease {
     pool: Rc<HostPool>,
     info: Rc<StreamInfo>,
     reusable: bool,
+    /// Of a request to switch protocols: the connection's place, which outlives its codec.
+    slot: Option<Rc<Slot>>,
 }
 
 impl Lease {
@@ -241,10 +252,15 @@ impl Drop for Http1Lease {
 
 impl UpstreamBody {
     /// The response is a switch of protocols: the connection belongs to the tunnel now.
-    pub(crate) fn into_tunnel(mut self) {
-        if let Some(Lease::Http1(mut lease)) = self.lease.take() {
-            lease.client.take();
-        }
+    pub(crate) fn into_tunnel(mut self) -> TunnelGuard {
+        let slot = match self.lease.take() {
+            Some(Lease::Http1(mut lease)) => {
+                lease.client.take();
+                lease.slot.take()
+            }
+            _ => None,
+        };
+        TunnelGuard { _slot: slot, _permit: self.permit.take() }
     }
 
     /// The body has been read whole.

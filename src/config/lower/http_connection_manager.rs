@@ -23,6 +23,7 @@ use envoy_types::pb::envoy::{
     },
     r#type::v3::Percent,
 };
+use envoy_types::pb::google::protobuf::BoolValue;
 use http::HeaderValue;
 
 use super::{Lowering, cluster::http2_options, number, unpack};
@@ -59,10 +60,9 @@ impl Lowering<'_> {
             return None;
         };
         let router = self.router(path, manager);
-        let upgrades = manager.upgrade_configs.iter().map(|upgrade| {
-            let enabled = upgrade.enabled.as_ref().is_none_or(|enabled| enabled.value);
-            (upgrade.upgrade_type.to_ascii_lowercase().into(), enabled)
-        });
+        let upgrades = manager.upgrade_configs.iter();
+        let upgrades = upgrades.map(|upgrade| (&upgrade.upgrade_type, upgrade.enabled.as_ref()));
+        let upgrades = self.upgrades(&path.field("upgrade_configs"), upgrades);
         let text = |lowering: &mut Self, field: &str, text: &str| {
             if text.is_empty() { None } else { lowering.header_value(&path.field(field), text) }
         };
@@ -90,7 +90,7 @@ impl Lowering<'_> {
             request_id: self.request_id(path, manager),
             local_reply: self
                 .local_reply(&path.field("local_reply_config"), manager.local_reply_config.as_ref()),
-            upgrades: upgrades.collect(),
+            upgrades,
             tracing: manager
                 .tracing
                 .as_ref()
@@ -137,6 +137,23 @@ impl Lowering<'_> {
             }
         }
         routers.into_iter().next_back().map(|(_, router)| router).unwrap_or_default()
+    }
+
+    /// Which upgrades are allowed, by name in lower case.
+    pub(super) fn upgrades<'u>(
+        &mut self,
+        path: &FieldPath<'_>,
+        upgrades: impl Iterator<Item = (&'u String, Option<&'u BoolValue>)>,
+    ) -> Vec<(Box<str>, bool)> {
+        let mut list = Vec::new();
+        for (index, (name, enabled)) in upgrades.enumerate() {
+            let enabled = enabled.is_none_or(|enabled| enabled.value);
+            if name.eq_ignore_ascii_case("connect") && enabled {
+                self.problems.push(&path.index(index).field("upgrade_type"), "CONNECT is not there yet");
+            }
+            list.push((name.to_ascii_lowercase().into(), enabled));
+        }
+        list
     }
 
     fn http1(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> Http1Options {

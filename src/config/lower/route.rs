@@ -202,10 +202,9 @@ impl Lowering<'_> {
         action: &ProtoRouteAction,
         context: &RouteContext,
     ) -> RouteAction {
-        let upgrades = action.upgrade_configs.iter().map(|upgrade| {
-            let enabled = upgrade.enabled.as_ref().is_none_or(|enabled| enabled.value);
-            (upgrade.upgrade_type.to_ascii_lowercase().into(), enabled)
-        });
+        let upgrades = action.upgrade_configs.iter();
+        let upgrades = upgrades.map(|upgrade| (&upgrade.upgrade_type, upgrade.enabled.as_ref()));
+        let upgrades = self.upgrades(&path.field("upgrade_configs"), upgrades);
         RouteAction {
             cluster: self.cluster_choice(path, action, context),
             cluster_not_found: match action.cluster_not_found_response_code() {
@@ -224,7 +223,7 @@ impl Lowering<'_> {
                 }
             }),
             hash_policy: self.hash_policy(path, action),
-            upgrades: upgrades.collect(),
+            upgrades,
         }
     }
 
