@@ -570,3 +570,17 @@ async fn a_response_that_comes_before_the_body_was_sent_reaches_the_client() {
     assert_eq!(response.header("connection"), Some("close"));
     client.assert_closed().await;
 }
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_let_go_after_the_stream_idle_timeout() {
+    const BLOCK: [u8; 64 << 10] = [b'x'; 64 << 10];
+    let upstream = FakeUpstream::bind().await;
+    let proxy = Bootstrap::to(upstream.address()).manager("stream_idle_timeout: 0.2s").start().await;
+    let mut client = proxy.connect().await;
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let (mut host, _) = upstream.accept_request().await;
+    host.send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await;
+    // The host can send until nobody reads any more, and then learns that nobody will.
+    while host.send_if_open(&BLOCK).await {}
+    assert!(client.rest().await.len() < 1_000_000_000);
+}

@@ -96,3 +96,48 @@ async fn spans_that_wait_are_sent_before_the_end() {
     assert_eq!(export.attribute("http.url"), Some("http://h/last"));
     assert!(collector.is_empty());
 }
+
+#[tokio::test]
+async fn a_request_that_waits_for_a_connection_does_not_hold_up_the_end() {
+    let upstream = FakeUpstream::bind().await;
+    let mut proxy = Bootstrap::to(upstream.address())
+        .cluster_options("circuit_breakers: {thresholds: [{max_connections: 1}]}")
+        .argument("--drain-time-s")
+        .argument("0")
+        .start()
+        .await;
+    let (mut first, mut second) = (proxy.connect().await, proxy.connect().await);
+    first.send("GET /first HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let (_host, _) = upstream.accept_request().await;
+    // It is queued behind the first: a third request, answered at once, shows that it was read.
+    second.send("GET /second HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let mut third = proxy.connect().await;
+    third.send("GET /third HTTP/1.0\r\n\r\n").await;
+    assert_eq!(third.response().await.status(), 426);
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_code().await, Some(0), "{}", proxy.log());
+    first.rest().await;
+    second.rest().await;
+}
+
+#[tokio::test]
+async fn sigterm_waits_for_a_tunnel() {
+    let upstream = FakeUpstream::bind().await;
+    let mut proxy = Bootstrap::to(upstream.address())
+        .manager("upgrade_configs: [{upgrade_type: websocket}]")
+        .start()
+        .await;
+    let mut client = proxy.connect().await;
+    client.send("GET / HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n").await;
+    let (mut host, _) = upstream.accept_request().await;
+    host.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 101);
+    proxy.signal(Signal::SIGTERM);
+    proxy.stopped_accepting().await;
+    client.send("still").await;
+    assert_eq!(host.bytes(5).await, b"still");
+    assert!(proxy.is_running());
+    client.finish().await;
+    host.assert_closed().await;
+    assert_eq!(proxy.exit_code().await, Some(0));
+}
