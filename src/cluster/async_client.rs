@@ -46,9 +46,10 @@ pub(crate) fn grpc_channel(
 
 async fn open(cluster: Arc<ClusterState>, turn: usize) -> io::Result<TokioIo<Socket>> {
     let set = cluster.hosts.load_full();
-    let host = set.hosts.get(turn % set.hosts.len().max(1)).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::NotFound, format!("cluster \"{}\" has no host", cluster.config.name))
-    })?;
+    let host = set
+        .hosts
+        .get(turn % set.hosts.len().max(1))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it has no host"))?;
     let stream = connect(&host.address, &cluster.config, Version::HTTP_2)
         .await
         .map_err(|error| io::Error::other(format!("{}: {error}", host.address_text)))?;

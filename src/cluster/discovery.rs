@@ -57,9 +57,13 @@ pub(crate) async fn run(cluster: Arc<ClusterState>, resolver: Arc<TokioResolver>
                 // Once per streak: the name may stay away for hours.
                 if failures == 0 {
                     tracing::warn!(
-                        "cluster \"{}\": cannot resolve \"{}\": {error}; its last known hosts stay",
+                        "cluster \"{}\": cannot resolve \"{}\": {error}; {}",
                         config.name,
-                        name.host
+                        name.host,
+                        match cluster.hosts.load().hosts.len() {
+                            0 => "it has no host until that changes".to_owned(),
+                            known => format!("the {known} hosts it has stay"),
+                        }
                     );
                 }
                 failures.saturating_add(1)

@@ -69,7 +69,7 @@ enum SandboxError {
     Died(Exit),
     #[error(transparent)]
     Once(#[from] OnceError),
-    #[error("interrupted before the traces were seen")]
+    #[error("interrupted before it was ready")]
     Interrupted,
 }
 

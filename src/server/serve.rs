@@ -139,7 +139,8 @@ async fn run(
     for listener in &snapshot.listeners {
         tracing::info!("listener \"{}\" serves on {}", listener.name, listener.address);
     }
-    tracing::info!("serving with {} workers", threads.len());
+    let count = threads.len();
+    tracing::info!("serving with {count} worker{}", if count == 1 { "" } else { "s" });
     tokio::spawn(trim_memory());
 
     let ended = tokio::task::spawn_blocking(move || {
