@@ -31,6 +31,8 @@ use crate::{
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes that hyper buffers of a connection before there is back-pressure, unless the listener allows fewer.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// How many headers hyper takes unless it is told, which is Envoy's default, too.
+const HEADERS_COUNT: usize = 100;
 /// What hyper needs at least.
 const MIN_BUFFER_BYTES: usize = 8 * 1024;
 
@@ -89,8 +91,12 @@ pub(crate) type Http2Server = http2::Connection<TokioIo<DownstreamStream>, Strea
 pub(crate) fn http1(stream: DownstreamStream, connection: Rc<Connection>) -> Http1Server {
     let limits = &connection.listener.manager.limits;
     let buffer = buffer_bytes(&connection.listener);
-    http1::Builder::new()
-        .max_headers(limits.headers_count)
+    let mut builder = http1::Builder::new();
+    if limits.headers_count != HEADERS_COUNT {
+        // Only then: hyper parses into memory that it sets up for each request once it is told a number.
+        builder.max_headers(limits.headers_count);
+    }
+    builder
         .max_header_size(limits.headers_bytes)
         // The headers must fit in whatever the buffer is.
         .max_buf_size(buffer.max(limits.headers_bytes + MIN_BUFFER_BYTES))

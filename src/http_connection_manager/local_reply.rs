@@ -1,7 +1,5 @@
 //! Responses that the proxy makes itself: from a cause to status, body, flag and details, in one place.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
@@ -25,7 +23,7 @@ pub(crate) struct LocalReply {
     /// Its status.
     pub(crate) status: StatusCode,
     /// Its body; text unless `headers` say otherwise.
-    pub(crate) body: Cow<'static, [u8]>,
+    pub(crate) body: Bytes,
     /// `RESPONSE_CODE_DETAILS`, in Envoy's words.
     pub(crate) details: &'static str,
     /// `RESPONSE_FLAGS`
@@ -49,7 +47,7 @@ impl LocalReply {
     const fn new(status: StatusCode, body: &'static str, details: &'static str) -> Self {
         Self {
             status,
-            body: Cow::Borrowed(body.as_bytes()),
+            body: Bytes::from_static(body.as_bytes()),
             details,
             flag: None,
             close: false,
@@ -164,7 +162,7 @@ impl LocalReply {
     /// The answer of a route.
     pub(crate) fn direct(status: StatusCode, body: &Bytes) -> Self {
         let mut reply = Self::new(status, "", "direct_response");
-        reply.body = Cow::Owned(body.to_vec());
+        reply.body = body.clone();
         reply
     }
 
@@ -295,7 +293,7 @@ impl LocalReply {
         for (name, value) in self.headers {
             headers.insert(name, value);
         }
-        let mut body = Bytes::from(self.body.into_owned());
+        let mut body = self.body;
         let mut content_type = HeaderValue::from_static("text/plain");
         let mapper = config.mappers.iter().find(|mapper| mapper.filter.passes(info));
         let mut format = config.body_format.as_ref();

@@ -184,10 +184,9 @@ fn prepare_headers(
     hostname: &str,
     context: &RouterContext<'_, '_>,
 ) {
-    match action.timeout {
+    match &action.expected_timeout_ms {
         Some(timeout) if !context.suppress_envoy_headers => {
-            let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-            parts.headers.insert(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, HeaderValue::from(milliseconds));
+            parts.headers.insert(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, timeout.clone());
         }
         _ => drop(parts.headers.remove(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS)),
     }

@@ -149,6 +149,8 @@ pub(crate) struct RouteAction {
     pub(crate) append_x_forwarded_host: bool,
     /// From the end of the request to the end of the response; `None` for no limit. Default 15 s. `timeout`.
     pub(crate) timeout: Option<Duration>,
+    /// The same for the host, in `x-envoy-expected-rq-timeout-ms`.
+    pub(crate) expected_timeout_ms: Option<HeaderValue>,
     /// Replaces the connection manager's stream idle timeout. `idle_timeout`.
     pub(crate) idle_timeout: Option<IdleTimeout>,
     /// What RING_HASH hashes. `hash_policy`.

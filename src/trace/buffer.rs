@@ -89,7 +89,6 @@ impl SpanBuffer {
         let Some((queue, spans)) = self.tracers.get(span.record.tracer.id) else { return };
         let mut spans = spans.borrow_mut();
         if spans.is_empty() {
-            spans.reserve(BATCH_SPANS);
             self.waiting.notify_one();
         }
         spans.push(span);

@@ -22,7 +22,7 @@ use envoy_types::pb::envoy::{
     },
     r#type::{matcher::v3::RegexMatchAndSubstitute, v3::fractional_percent::DenominatorType},
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use super::{Lowering, headers::mutation_fields, number};
 use crate::{
@@ -205,6 +205,7 @@ impl Lowering<'_> {
         let upgrades = action.upgrade_configs.iter();
         let upgrades = upgrades.map(|upgrade| (&upgrade.upgrade_type, upgrade.enabled.as_ref()));
         let upgrades = self.upgrades(&path.field("upgrade_configs"), upgrades);
+        let timeout = self.timeout(&path.field("timeout"), action.timeout.as_ref(), Some(ROUTE_TIMEOUT));
         RouteAction {
             cluster: self.cluster_choice(path, action, context),
             cluster_not_found: match action.cluster_not_found_response_code() {
@@ -215,7 +216,9 @@ impl Lowering<'_> {
             path_rewrite: self.path_rewrite(path, &action.prefix_rewrite, action.regex_rewrite.as_ref()),
             host_rewrite: self.host_rewrite(path, action),
             append_x_forwarded_host: action.append_x_forwarded_host,
-            timeout: self.timeout(&path.field("timeout"), action.timeout.as_ref(), Some(ROUTE_TIMEOUT)),
+            expected_timeout_ms: timeout
+                .map(|timeout| HeaderValue::from(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))),
+            timeout,
             idle_timeout: action.idle_timeout.as_ref().map(|idle| {
                 match self.timeout(&path.field("idle_timeout"), Some(idle), None) {
                     None => IdleTimeout::Disabled,
