@@ -573,7 +573,7 @@ async fn a_response_that_comes_before_the_body_was_sent_reaches_the_client() {
 
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_let_go_after_the_stream_idle_timeout() {
-    const BLOCK: [u8; 64 << 10] = [b'x'; 64 << 10];
+    static BLOCK: [u8; 64 << 10] = [b'x'; 64 << 10];
     let upstream = FakeUpstream::bind().await;
     let proxy = Bootstrap::to(upstream.address()).manager("stream_idle_timeout: 0.2s").start().await;
     let mut client = proxy.connect().await;

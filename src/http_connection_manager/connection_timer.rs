@@ -1,0 +1,103 @@
+//! When a connection ends by the clock: idle, old, or with the headers of a request that do not come.
+
+use std::{
+    pin::Pin,
+    sync::atomic::Ordering,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep};
+
+use super::Connection;
+
+/// What is due on a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Due {
+    /// It has idled long enough.
+    Idle,
+    /// It is old enough.
+    Age,
+    /// It was old enough, and no request came to be told.
+    Drained,
+    /// The headers of a request take too long; the body of the reply that says so.
+    Headers(&'static str),
+}
+
+/// One timer for all that can be due on a connection.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionTimer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// When the headers of a request began to come in.
+    headers_since: Option<Instant>,
+}
+
+impl ConnectionTimer {
+    /// Whether something is due; if not, the task is woken when something is, or earlier.
+    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Due> {
+        // In HTTP/2 bytes may be about anything.
+        let in_headers = connection.http1.get()
+            && connection.open.get() == 0
+            && !connection.ending.get()
+            && connection.read_any.load(Ordering::Relaxed);
+        if !in_headers {
+            self.headers_since = None;
+        } else if self.headers_since.is_none() {
+            self.headers_since = Some(Instant::now());
+        }
+        let Some((due, _)) = self.earliest(connection) else { return Poll::Pending };
+        match &mut self.sleep {
+            Some(sleep) if due < sleep.deadline() => sleep.as_mut().reset(due),
+            Some(_) => {}
+            empty => *empty = Some(Box::pin(tokio::time::sleep_until(due))),
+        }
+        while let Some(sleep) = &mut self.sleep
+            && sleep.as_mut().poll(cx).is_ready()
+        {
+            match self.earliest(connection) {
+                Some((due, what)) if due <= Instant::now() => return Poll::Ready(what),
+                Some((due, _)) => {
+                    if let Some(sleep) = &mut self.sleep {
+                        sleep.as_mut().reset(due);
+                    }
+                }
+                None => self.sleep = None,
+            }
+        }
+        Poll::Pending
+    }
+
+    /// What is due first, and when.
+    fn earliest(&self, connection: &Connection) -> Option<(Instant, Due)> {
+        let limits = &connection.listener.manager.limits;
+        if let Some(told) = connection.told.get() {
+            let unanswered = connection.open.get() == 0;
+            return unanswered
+                .then(|| told.checked_add(limits.drain))
+                .flatten()
+                .map(|due| (due, Due::Drained));
+        }
+        let after = |since: Instant, limit: Option<Duration>, due| Some((since.checked_add(limit?)?, due));
+        let ending = connection.ending.get();
+        let open = connection.open.get() > 0;
+        let age = match (ending, open) {
+            (false, _) => after(connection.began, limits.connection_duration, Due::Age),
+            (true, false) => {
+                let drained =
+                    limits.connection_duration.map(|duration| duration.saturating_add(limits.drain));
+                after(connection.began, drained, Due::Drained)
+            }
+            (true, true) => None,
+        };
+        let idle = match (ending, open) {
+            (false, false) => after(connection.idle_since.get(), limits.connection_idle, Due::Idle),
+            _ => None,
+        };
+        let headers =
+            |limit, body| self.headers_since.and_then(|since| after(since, limit, Due::Headers(body)));
+        let late = headers(limits.request_headers, "request header timeout");
+        let whole = headers(limits.request, "request timeout");
+        let stalled = headers(limits.stream_idle, "stream timeout");
+        [late, whole, stalled, idle, age].into_iter().flatten().min_by_key(|(due, _)| *due)
+    }
+}
