@@ -141,3 +141,35 @@ async fn sigterm_waits_for_a_tunnel() {
     host.assert_closed().await;
     assert_eq!(proxy.exit_code().await, Some(0));
 }
+
+#[tokio::test]
+async fn a_request_that_has_only_begun_does_not_hold_up_the_end() {
+    let upstream = CannedUpstream::answering(OK).await;
+    let mut proxy = Bootstrap::to(upstream.address()).start().await;
+    let mut client = proxy.connect().await;
+    assert_eq!(client.get("/").await.status(), 200);
+    client.send("GET / HT").await;
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_code().await, Some(0));
+    client.rest().await;
+}
+
+#[tokio::test]
+async fn a_log_that_was_moved_is_opened_again_and_a_hangup_is_ignored() {
+    let upstream = CannedUpstream::answering(OK).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (log, moved) = (folder.path().join("log"), folder.path().join("moved"));
+    let mut proxy = Bootstrap::to(upstream.address())
+        .argument("--log-path")
+        .argument(log.to_str().unwrap())
+        .start()
+        .await;
+    std::fs::rename(&log, &moved).unwrap();
+    proxy.signal(Signal::SIGHUP);
+    proxy.signal(Signal::SIGUSR1);
+    assert_eq!(proxy.connect().await.get("/").await.status(), 200);
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_code().await, Some(0));
+    assert!(std::fs::read_to_string(&moved).unwrap().contains("serving with"));
+    assert!(std::fs::read_to_string(&log).unwrap().contains("stopping"));
+}

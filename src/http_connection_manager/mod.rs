@@ -300,7 +300,13 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
                 .limits
                 .requests_per_connection
                 .is_some_and(|most| connection.served.get() >= most);
-            if told || !(ending || served_enough) {
+            if told {
+                // A process that ends waits for requests, not for what may become one.
+                let unborn = connection.http1.get() && connection.open.get() == 0;
+                let draining = connection.services.open.draining.get();
+                return if unborn && draining { Poll::Ready(End::Done) } else { Poll::Pending };
+            }
+            if !(ending || served_enough) {
                 return Poll::Pending;
             }
             connection.told.set(Some(Instant::now()));

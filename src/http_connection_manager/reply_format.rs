@@ -41,6 +41,8 @@ impl LocalReply {
         let mapper = config.mappers.iter().find(|mapper| mapper.filter.passes(info));
         let mut format = config.body_format.as_ref();
         if let Some(mapper) = mapper {
+            // As in Envoy they still read the original status; the body reads the new one.
+            header_transform::add(&mut headers, &mapper.headers, context);
             if let Some(status) = mapper.status {
                 info.status.set(status.as_u16());
             }
@@ -48,7 +50,6 @@ impl LocalReply {
                 body = Bytes::from(text.clone());
             }
             format = mapper.body_format.as_ref().or(format);
-            header_transform::add(&mut headers, &mapper.headers, context);
         }
         if let Some(format) = format {
             body = format.body(&body, context);

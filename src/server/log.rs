@@ -2,9 +2,10 @@
 
 use std::{
     fmt,
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io,
-    sync::Mutex,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -23,8 +24,43 @@ use crate::stream_info::formatter::civil_date;
 /// Envoy's default, without what names places in its own code.
 const DEFAULT_PATTERN: &str = "[%Y-%m-%d %T.%e][%l] %v";
 
-/// Begin to log as the flags say. Fails if the file of `--log-path` cannot be opened.
-pub(crate) fn init(options: &Options) -> io::Result<()> {
+/// The file of `--log-path`.
+#[derive(Debug, Clone)]
+pub(crate) struct LogFile {
+    path: PathBuf,
+    file: Arc<Mutex<File>>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = Arc::new(Mutex::new(Self::open_file(path)?));
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    fn open_file(path: &Path) -> io::Result<File> {
+        OpenOptions::new().create(true).append(true).open(path)
+    }
+
+    /// Open the path again, after the file there was moved away; until that works, the old file goes on.
+    pub(crate) fn reopen(&self) -> io::Result<()> {
+        let file = Self::open_file(&self.path)?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+}
+
+impl io::Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
+}
+
+/// Begin to log as the flags say; the file, if it goes to one. Fails if that cannot be opened.
+pub(crate) fn init(options: &Options) -> io::Result<Option<LogFile>> {
     let level = match options.log_level {
         LogLevel::Trace => LevelFilter::TRACE,
         LogLevel::Debug => LevelFilter::DEBUG,
@@ -38,16 +74,14 @@ pub(crate) fn init(options: &Options) -> io::Result<()> {
     let pattern = options.log_format.clone().unwrap_or_else(|| DEFAULT_PATTERN.to_owned());
     let registry = tracing_subscriber::registry().with(targets);
     let lines = tracing_subscriber::fmt::layer().event_format(Pattern(pattern));
-    let started = match &options.log_path {
+    let file = options.log_path.as_deref().map(LogFile::open).transpose()?;
+    let started = match file.clone() {
         None => registry.with(lines.with_writer(io::stderr)).try_init(),
-        Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path)?;
-            registry.with(lines.with_writer(Mutex::new(file))).try_init()
-        }
+        Some(file) => registry.with(lines.with_writer(move || file.clone())).try_init(),
     };
     // It fails only when a log was begun before, which then goes on.
     drop(started);
-    Ok(())
+    Ok(file)
 }
 
 /// A line's pattern: `%Y %m %d %T %e %l %n %v %P %%`.

@@ -45,11 +45,14 @@ fn check(options: &options::CheckOptions) -> ExitCode {
 
 /// Serve, or only validate.
 fn run(options: &Options) -> ExitCode {
-    if let Err(error) = log::init(options) {
-        let path = options.log_path.clone().unwrap_or_default();
-        complain(&format!("--log-path {}: {error}", path.display()));
-        return ExitCode::FAILURE;
-    }
+    let log_file = match log::init(options) {
+        Ok(file) => file,
+        Err(error) => {
+            let path = options.log_path.clone().unwrap_or_default();
+            complain(&format!("--log-path {}: {error}", path.display()));
+            return ExitCode::FAILURE;
+        }
+    };
     match serve::prepare(options) {
         Err(error) => {
             complain(&error.to_string());
@@ -63,7 +66,7 @@ fn run(options: &Options) -> ExitCode {
             let _ = writeln!(std::io::stdout(), "configuration '{name}' OK");
             ExitCode::SUCCESS
         }
-        Ok(snapshot) => match serve::serve(snapshot, options) {
+        Ok(snapshot) => match serve::serve(snapshot, options, log_file) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 complain(&error.to_string());

@@ -11,6 +11,11 @@ Examples:
   spanway check envoy.yaml              say what of a file is honoured, and what is not
   spanway sandbox                       run the OpenTelemetry sandbox on loopback
 
+Signals:
+  SIGTERM, SIGINT  stop accepting, let open requests finish within --drain-time-s; a second one ends at once
+  SIGUSR1          open the file of --log-path again, after it was moved
+  SIGHUP           ignored, as by Envoy
+
 Exit codes:
   0  served until told to stop, or the configuration is good
   1  the configuration is bad, an address is taken, or something failed while running
@@ -205,7 +210,7 @@ pub struct SandboxServiceOptions {
 /// `spanway health`.
 #[derive(Debug, Args)]
 pub struct HealthOptions {
-    /// A TCP address that must accept a connection
+    /// A TCP address or name, as HOST:PORT, that must accept a connection
     #[arg(default_value = "127.0.0.1:10000")]
-    pub address: SocketAddr,
+    pub address: String,
 }

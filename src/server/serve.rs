@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::{
+    log::LogFile,
     options::Options,
     overrides, sources,
     worker::{self, Stage, WorkerSetup, WorkerSockets},
@@ -85,13 +86,20 @@ fn read(options: &Options) -> Result<Snapshot, PrepareError> {
 }
 
 /// Serve `snapshot` until told to stop.
-pub(crate) fn serve(snapshot: Snapshot, options: &Options) -> Result<(), ServeError> {
+pub(crate) fn serve(
+    snapshot: Snapshot,
+    options: &Options,
+    log_file: Option<LogFile>,
+) -> Result<(), ServeError> {
     let snapshot = Arc::new(snapshot);
     let workers = options.concurrency.map_or_else(cores, |workers| workers.max(1) as usize);
     // All or none: no listener accepts before all are bound.
     let sockets = bind(&snapshot, workers)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(snapshot, sockets, options))
+    runtime.block_on(async {
+        mind_signals(log_file)?;
+        run(snapshot, sockets, options).await
+    })
 }
 
 fn cores() -> usize {
@@ -168,6 +176,21 @@ async fn trim_memory() {
     // Once the worker threads have what they need.
     tokio::time::sleep(Duration::from_millis(250)).await;
     spanway_heap::collect();
+}
+
+/// Do what Envoy does on signals that would otherwise end the process: SIGHUP nothing, SIGUSR1 open the log again.
+fn mind_signals(log_file: Option<LogFile>) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut rotated = signal(SignalKind::user_defined1())?;
+    tokio::spawn(async move { while hangup.recv().await.is_some() {} });
+    tokio::spawn(async move {
+        while rotated.recv().await.is_some() {
+            if let Some(Err(error)) = log_file.as_ref().map(LogFile::reopen) {
+                tracing::error!("--log-path cannot be opened again: {error}; the old file goes on");
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Let open requests finish, for as long as that may take; a second signal ends it.

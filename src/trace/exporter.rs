@@ -37,6 +37,8 @@ pub(crate) struct Exporter {
 #[derive(Debug, Default)]
 struct Health {
     failing: bool,
+    /// Why the last export failed.
+    cause: Option<String>,
     /// Lost since the last line.
     lost: u64,
     /// What the queue had dropped at the last line.
@@ -84,7 +86,8 @@ impl Exporter {
             }
             self.export(&mut batch).await;
         }
-        self.say_lost(None);
+        let cause = self.health.cause.take();
+        self.say_lost(cause.as_deref());
     }
 
     async fn export(&mut self, batch: &mut Vec<FinishedSpan>) {
@@ -121,6 +124,7 @@ impl Exporter {
         if self.health.said.is_none_or(|said| said.elapsed() >= LOG_INTERVAL) {
             self.say_lost(cause.as_deref());
         }
+        self.health.cause = cause;
     }
 
     /// Say what was lost since the last time, if anything was.
