@@ -298,7 +298,10 @@ async fn hosts_take_turns_and_a_client_that_leaves_frees_its_host() {
 async fn a_cluster_that_a_header_names_and_that_is_not_there_is_answered_503_with_flag_nc() {
     let upstream = CannedUpstream::answering(OK).await;
     let proxy = Bootstrap::to(upstream.address())
-        .routes("[{match: {prefix: /}, route: {cluster_header: x-to}}]")
+        .routes(
+            "[{match: {prefix: /}, route: {cluster_header: x-to}, \
+             response_headers_to_add: [{header: {key: x-by, value: route}}]}]",
+        )
         .flags_as_body()
         .start()
         .await;
@@ -306,6 +309,11 @@ async fn a_cluster_that_a_header_names_and_that_is_not_there_is_answered_503_wit
     for request in [GET, "GET / HTTP/1.1\r\nhost: h\r\nx-to: nowhere\r\n\r\n"] {
         let response = client.ask(request).await;
         assert_eq!((response.status(), response.text()), (503, "503|NC|cluster_not_found"));
+        assert_eq!(
+            response.header("x-by"),
+            Some("route"),
+            "what the route adds is added to the proxy's own replies"
+        );
     }
     let response = client.ask("GET / HTTP/1.1\r\nhost: h\r\nx-to: upstream\r\n\r\n").await;
     assert_eq!(response.status(), 200);

@@ -296,7 +296,11 @@ impl ActiveStream {
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {
             Ok(target) => target,
-            Err(failure) => return Outcome::Local(self.closing_if_unread(failure.into()), None),
+            Err(failure) => {
+                let levels = router::mutation_levels(None, &context);
+                self.keep_request(&levels, &parts);
+                return Outcome::Local(self.closing_if_unread(failure.into()), Some(levels));
+            }
         };
         let levels = router::mutation_levels(target.mutations, &context);
         self.keep_request(&levels, &parts);
@@ -356,7 +360,7 @@ impl ActiveStream {
             }
             Err(expired) => {
                 let reply = LocalReply::expired(expired, info);
-                Outcome::Local(reply, levels.filter(|_| expired == Expired::Route))
+                Outcome::Local(reply, levels.filter(|_| expired != Expired::Request))
             }
         }
     }
