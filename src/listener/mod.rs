@@ -27,6 +27,16 @@ pub(crate) enum BoundSocket {
     Unix(UnixListener),
 }
 
+impl BoundSocket {
+    /// The address that it got, which may have been asked for with port 0.
+    pub(crate) fn socket_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 /// A listener that cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[error("listener \"{name}\" cannot listen on {address}: {cause}{hint}")]

@@ -130,6 +130,12 @@ async fn run(
     discover(&clusters).await;
     let (queues, exporters) = export(&snapshot, &clusters)?;
 
+    for (listener, socket) in sockets.first().into_iter().flatten() {
+        let address = socket
+            .socket_address()
+            .map_or_else(|| listener.address.to_string(), |address| address.to_string());
+        tracing::info!("listener \"{}\" serves on {address}", listener.name);
+    }
     let (stage, receiver) = watch::channel(Stage::Serving);
     let mut threads = Vec::new();
     for (index, sockets) in sockets.into_iter().enumerate() {
@@ -144,9 +150,6 @@ async fn run(
     }
     // Only workers hold queues from here on, so that exporters end when the last worker has.
     drop((queues, receiver));
-    for listener in &snapshot.listeners {
-        tracing::info!("listener \"{}\" serves on {}", listener.name, listener.address);
-    }
     let count = threads.len();
     tracing::info!("serving with {count} worker{}", if count == 1 { "" } else { "s" });
     tokio::spawn(trim_memory());
