@@ -220,8 +220,8 @@ impl ActiveStream {
             return Outcome::Local(self.closing_if_unread(redirect::to_https(&self.view(&parts))), None);
         }
         let Some(route) = route else { return no_route() };
-        let levels = |weighted_cluster| MutationLevels {
-            weighted_cluster,
+        let levels = MutationLevels {
+            weighted_cluster: None,
             route: &route.headers,
             virtual_host: &virtual_host.headers,
             config: &manager.routes,
@@ -232,13 +232,13 @@ impl ActiveStream {
             }
             Action::Redirect(action) => {
                 let reply = redirect::reply(action, &route.matcher.path, &self.view(&parts));
-                self.keep_request(&levels(None), &parts);
-                Outcome::Local(self.closing_if_unread(reply), Some(levels(None)))
+                self.keep_request(&levels, &parts);
+                Outcome::Local(self.closing_if_unread(reply), Some(levels))
             }
             Action::Direct(action) => {
-                self.keep_request(&levels(None), &parts);
+                self.keep_request(&levels, &parts);
                 let reply = LocalReply::direct(action.status, &action.body);
-                Outcome::Local(self.closing_if_unread(reply), Some(levels(None)))
+                Outcome::Local(self.closing_if_unread(reply), Some(levels))
             }
         }
     }
