@@ -26,7 +26,10 @@ fn spanway(arguments: &[&str]) -> Command {
 
 /// An address that is free, most likely still so when it is used.
 fn free_address() -> SocketAddr {
-    Holder::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    // Below the ports that the system hands out, so that neither a connection of another test takes it, nor does an
+    // attempt to connect to it meet itself there.
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(15_000..32_000));
+    ports.find_map(|port| Holder::bind(("127.0.0.1", port)).ok()).unwrap().local_addr().unwrap()
 }
 
 async fn connected(address: SocketAddr) -> TcpStream {

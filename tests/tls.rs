@@ -224,8 +224,10 @@ impl Proxy {
         host: SocketAddr,
         cluster: &str,
     ) -> Self {
-        // Free, and most likely still so when it is used.
-        let address = Holder::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // Free, and below the ports that the system hands out, so that it still is when it is used.
+        let mut ports = std::iter::repeat_with(|| fastrand::u16(15_000..32_000));
+        let free = ports.find_map(|port| Holder::bind(("127.0.0.1", port)).ok());
+        let address = free.unwrap().local_addr().unwrap();
         certificates.write("proxy.yaml", &bootstrap(address, chain, manager, host, cluster));
         let file = certificates.path("proxy.yaml");
         let mut process = spanway(&["-c", file.to_str().unwrap(), "--concurrency", "1", "-l", "debug"])

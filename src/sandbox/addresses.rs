@@ -62,6 +62,15 @@ pub(super) struct Taken {
     purpose: &'static str,
 }
 
+/// Ports that the system gives to nobody who does not ask for them by number: until a member listens, neither another
+/// process's connection takes its port, nor does an attempt to connect to it meet itself there. From a random one on,
+/// so that sandboxes that start together do not meet.
+fn candidates() -> impl Iterator<Item = u16> {
+    const PORTS: std::ops::Range<u16> = 15_000..32_000;
+    let start = fastrand::u16(PORTS);
+    (start..PORTS.end).chain(PORTS.start..start)
+}
+
 impl Addresses {
     /// The ports of the topology, all of which must be free.
     pub(super) fn usual(topology: &'static Topology) -> Result<Self, AddressError> {
@@ -74,12 +83,13 @@ impl Addresses {
     /// Ports that are free just now.
     pub(super) fn free(topology: &'static Topology) -> Result<Self, AddressError> {
         let mut addresses = Self::assign(topology, |_| loopback(0));
-        // All are held until the last is chosen, else the system could hand out one port twice.
-        let mut held = Vec::new();
+        let mut ports = candidates();
         for seat in &mut addresses.seats {
-            let listener = TcpListener::bind(seat.address).map_err(AddressError::NoneFree)?;
-            seat.address = listener.local_addr().map_err(AddressError::NoneFree)?;
-            held.push(listener);
+            seat.address = ports
+                .by_ref()
+                .map(loopback)
+                .find(|address| TcpListener::bind(address).is_ok())
+                .ok_or_else(|| AddressError::NoneFree(io::ErrorKind::AddrInUse.into()))?;
         }
         Ok(addresses)
     }

@@ -93,7 +93,14 @@ async fn answer(mut wire: Wire, response: &'static str, requests: UnboundedSende
 
 /// An address that refuses connections, most likely still so when it is used.
 pub(crate) fn refusing_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    // Below the ports that the system hands out, so that neither a connection of another test takes it, nor does an
+    // attempt to connect to it meet itself there.
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(15_000..32_000));
+    ports
+        .find_map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok())
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// An address where connections are neither refused nor established: its listener's queue is full. Holds as long
