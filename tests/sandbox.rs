@@ -27,9 +27,15 @@ fn spanway(arguments: &[&str]) -> Command {
 /// An address that is free, most likely still so when it is used.
 fn free_address() -> SocketAddr {
     // Below the ports that the system hands out, so that neither a connection of another test takes it, nor does an
-    // attempt to connect to it meet itself there.
-    let mut ports = std::iter::repeat_with(|| fastrand::u16(15_000..32_000));
-    ports.find_map(|port| Holder::bind(("127.0.0.1", port)).ok()).unwrap().local_addr().unwrap()
+    // attempt to connect to it meet itself there. Bound but never listening: a process that another test starts just
+    // now has the socket, too, until it is that process, and a listener would take connections for so long.
+    let bind = |port| {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&address.into()).ok().map(|()| address)
+    };
+    std::iter::repeat_with(|| fastrand::u16(15_000..32_000)).find_map(bind).unwrap()
 }
 
 async fn connected(address: SocketAddr) -> TcpStream {

@@ -6,7 +6,7 @@ use std::{
     convert::Infallible,
     fs,
     io::{self, ErrorKind},
-    net::{SocketAddr, TcpListener as Holder},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
@@ -224,10 +224,7 @@ impl Proxy {
         host: SocketAddr,
         cluster: &str,
     ) -> Self {
-        // Free, and below the ports that the system hands out, so that it still is when it is used.
-        let mut ports = std::iter::repeat_with(|| fastrand::u16(15_000..32_000));
-        let free = ports.find_map(|port| Holder::bind(("127.0.0.1", port)).ok());
-        let address = free.unwrap().local_addr().unwrap();
+        let address = free_address();
         certificates.write("proxy.yaml", &bootstrap(address, chain, manager, host, cluster));
         let file = certificates.path("proxy.yaml");
         let mut process = spanway(&["-c", file.to_str().unwrap(), "--concurrency", "1", "-l", "debug"])
@@ -368,6 +365,20 @@ fn host_tls(authority: &Authority, name: &str, clients: Option<&Authority>) -> S
 
 const BOTH: &str = "alpn_protocols: ['h2,http/1.1']";
 const SERVED: &str = "HTTP/1.1 proto=https xfcc=-";
+
+/// An address that is free, most likely still so when it is used.
+fn free_address() -> SocketAddr {
+    // Below the ports that the system hands out, so that neither a connection of another test takes it, nor does an
+    // attempt to connect to it meet itself there. Bound but never listening: a process that another test starts just
+    // now has the socket, too, until it is that process, and a listener would take connections for so long.
+    let bind = |port| {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&address.into()).ok().map(|()| address)
+    };
+    std::iter::repeat_with(|| fastrand::u16(15_000..32_000)).find_map(bind).unwrap()
+}
 
 #[tokio::test]
 async fn a_client_is_served_over_the_http_that_was_agreed_on() {
