@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "what is not as it should be fails the test")]
 
+mod harness;
+
 use std::{
     net::{SocketAddr, TcpListener as Holder},
     process::Stdio,
     time::Duration,
 };
 
+use harness::free_address;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -22,20 +25,6 @@ fn spanway(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spanway"));
     command.args(arguments).kill_on_drop(true);
     command
-}
-
-/// An address that is free, most likely still so when it is used.
-fn free_address() -> SocketAddr {
-    // Below the ports that the system hands out, so that neither a connection of another test takes it, nor does an
-    // attempt to connect to it meet itself there. Bound but never listening: a process that another test starts just
-    // now has the socket, too, until it is that process, and a listener would take connections for so long.
-    let bind = |port| {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_reuse_address(true).unwrap();
-        socket.bind(&address.into()).ok().map(|()| address)
-    };
-    std::iter::repeat_with(|| fastrand::u16(15_000..32_000)).find_map(bind).unwrap()
 }
 
 async fn connected(address: SocketAddr) -> TcpStream {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what is not as it should be fails the test")]
 
+mod harness;
+
 use std::{
     convert::Infallible,
     fs,
@@ -14,6 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use harness::free_address;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::{Request, Response, StatusCode, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -365,20 +368,6 @@ fn host_tls(authority: &Authority, name: &str, clients: Option<&Authority>) -> S
 
 const BOTH: &str = "alpn_protocols: ['h2,http/1.1']";
 const SERVED: &str = "HTTP/1.1 proto=https xfcc=-";
-
-/// An address that is free, most likely still so when it is used.
-fn free_address() -> SocketAddr {
-    // Below the ports that the system hands out, so that neither a connection of another test takes it, nor does an
-    // attempt to connect to it meet itself there. Bound but never listening: a process that another test starts just
-    // now has the socket, too, until it is that process, and a listener would take connections for so long.
-    let bind = |port| {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_reuse_address(true).unwrap();
-        socket.bind(&address.into()).ok().map(|()| address)
-    };
-    std::iter::repeat_with(|| fastrand::u16(15_000..32_000)).find_map(bind).unwrap()
-}
 
 #[tokio::test]
 async fn a_client_is_served_over_the_http_that_was_agreed_on() {

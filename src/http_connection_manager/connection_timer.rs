@@ -71,11 +71,13 @@ impl ConnectionTimer {
     fn earliest(&self, connection: &Connection) -> Option<(Instant, Due)> {
         let limits = &connection.listener.manager.limits;
         if let Some(told) = connection.told.get() {
-            let unanswered = connection.open.get() == 0;
-            return unanswered
-                .then(|| told.checked_add(limits.drain))
-                .flatten()
-                .map(|due| (due, Due::Drained));
+            if connection.open.get() > 0 {
+                return None;
+            }
+            // HTTP/1 waits for the end of a response to leave, HTTP/2 for an answer to its farewell.
+            let patience = limits.stream_idle.filter(|_| connection.http1.get()).unwrap_or(limits.drain);
+            let since = told.max(connection.idle_since.get());
+            return since.checked_add(patience).map(|due| (due, Due::Drained));
         }
         let after = |since: Instant, limit: Option<Duration>, due| Some((since.checked_add(limit?)?, due));
         let ending = connection.ending.get();

@@ -301,8 +301,10 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
                 .requests_per_connection
                 .is_some_and(|most| connection.served.get() >= most);
             if told {
-                // A process that ends waits for requests, not for what may become one.
-                let unborn = connection.http1.get() && connection.open.get() == 0;
+                // A process that ends waits for requests, and for responses to be read, but not for what may become a
+                // request. (Without a beginning of one, what hyper waits for is the end of a response to leave.)
+                let begun = connection.read_any.load(Ordering::Relaxed);
+                let unborn = connection.http1.get() && connection.open.get() == 0 && begun;
                 let draining = connection.services.open.draining.get();
                 return if unborn && draining { Poll::Ready(End::Done) } else { Poll::Pending };
             }

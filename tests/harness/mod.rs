@@ -24,7 +24,7 @@ pub(crate) use self::{
     collector::{Export, FakeCollector},
     h2::{H2Client, H2Response, H2Stream, H2Upstream, read, read_body},
     proxy::{FreePort, Outcome, TestProxy, run, spanway},
-    upstream::{CannedUpstream, FakeUpstream, refusing_address, silent_address},
+    upstream::{CannedUpstream, FakeUpstream, free_address, refusing_address, silent_address},
     wire::{Message, Wire},
 };
 

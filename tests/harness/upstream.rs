@@ -93,6 +93,11 @@ async fn answer(mut wire: Wire, response: &'static str, requests: UnboundedSende
 
 /// An address that refuses connections, most likely still so when it is used.
 pub(crate) fn refusing_address() -> SocketAddr {
+    free_address()
+}
+
+/// An address where nobody listens, most likely still so when somebody wants to.
+pub(crate) fn free_address() -> SocketAddr {
     // Below the ports that the system hands out, so that neither a connection of another test takes it, nor does an
     // attempt to connect to it meet itself there. Bound but never listening: a process that another test starts just
     // now has the socket, too, until it is that process, and a listener would take connections for so long.
