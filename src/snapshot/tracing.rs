@@ -25,6 +25,8 @@ pub(crate) struct Tracing {
     pub(crate) verbose: bool,
     /// Hosts are told of the trace. Default true. Not `no_context_propagation`.
     pub(crate) propagate: bool,
+    /// How W3C trace context is read and written.
+    pub(crate) conformance: Conformance,
     /// What goes beyond Envoy.
     pub(crate) extras: Extras,
 }
@@ -161,6 +163,17 @@ pub(crate) struct HttpService {
     pub(crate) timeout: Duration,
     /// `request_headers_to_add`
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// To whose letter `traceparent` and `tracestate` are read and written. Environment variable
+/// `SPANWAY_TRACE_CONTEXT`: `w3c` or `envoy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Conformance {
+    /// The W3C recommendation's. The default.
+    #[default]
+    W3c,
+    /// Envoy 1.40's.
+    Envoy,
 }
 
 /// What goes beyond Envoy, all off unless `spanway.config.trace.v1.TracingConfig` says otherwise.

@@ -61,6 +61,8 @@ pub(crate) struct Span {
     pub(crate) parent: Option<SpanId>,
     /// `tracestate` as it goes on; empty if none came.
     pub(crate) trace_state: HeaderValue,
+    /// Its trace id is random, says the previous hop.
+    pub(crate) random: bool,
     /// The request is gRPC.
     pub(crate) grpc: bool,
     /// What is exported at its end; `None` if it is not sampled.

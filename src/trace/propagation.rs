@@ -8,21 +8,12 @@ mod trace_state;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{SpanId, TraceId};
 
+use crate::snapshot::tracing::Conformance;
+
 /// `traceparent`
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// `tracestate`
 pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-
-/// To whose letter the headers are read and written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[allow(dead_code, reason = "wired next")]
-pub(crate) enum Conformance {
-    /// The W3C recommendation. The default.
-    #[default]
-    W3c,
-    /// Envoy 1.40.
-    Envoy,
-}
 
 /// What the previous hop said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +44,6 @@ pub(crate) struct Parent {
 
 /// What the next hop is told.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "wired next")]
 pub(crate) struct Outgoing<'a> {
     /// The trace.
     pub(crate) trace_id: TraceId,
@@ -68,7 +58,6 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) state: &'a HeaderValue,
 }
 
-#[allow(dead_code, reason = "wired next")]
 impl Conformance {
     /// Read what the previous hop said.
     ///
@@ -106,27 +95,6 @@ impl Conformance {
             headers.insert(TRACESTATE, outgoing.state.clone());
         }
     }
-}
-
-/// Read `traceparent` as Envoy does.
-pub(crate) fn extract(headers: &HeaderMap) -> Incoming {
-    Conformance::Envoy.extract(headers)
-}
-
-/// All `tracestate` lines, joined by `,`; empty if there is none.
-pub(crate) fn trace_state(headers: &HeaderMap) -> HeaderValue {
-    trace_state::join(headers)
-}
-
-/// Write both headers as Envoy does.
-pub(crate) fn inject(
-    headers: &mut HeaderMap,
-    trace_id: TraceId,
-    span_id: SpanId,
-    sampled: bool,
-    state: &HeaderValue,
-) {
-    Conformance::Envoy.inject(headers, &Outgoing { trace_id, span_id, sampled, random: false, state });
 }
 
 /// What a `traceparent` holds.

@@ -9,7 +9,7 @@ use super::{
     buffer::SpanBuffer,
     custom_tags::LateRequest,
     events::{self, StreamEvents},
-    propagation::{self, Incoming},
+    propagation::{self, Incoming, Outgoing},
 };
 use crate::{
     http_headers::{
@@ -51,7 +51,7 @@ pub(crate) struct TracedRequest<'a> {
 /// Start the span of a request. `None` if what the previous hop said cannot be read: then, as in Envoy, there
 /// is no span and the header travels on as it is.
 pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Box<Span>> {
-    let parent = match propagation::extract(request.headers) {
+    let parent = match request.tracing.conformance.extract(request.headers) {
         Incoming::None => None,
         Incoming::Parent(parent) => Some(parent),
         Incoming::Invalid => return None,
@@ -66,11 +66,9 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Bo
     Some(Box::new(Span {
         trace_id: parent.as_ref().map_or_else(propagation::new_trace_id, |parent| parent.trace_id),
         span_id: propagation::new_span_id(),
-        trace_state: match parent {
-            Some(_) => propagation::trace_state(request.headers),
-            None => HeaderValue::from_static(""),
-        },
-        parent: parent.map(|parent| parent.span_id),
+        parent: parent.as_ref().map(|parent| parent.span_id),
+        random: parent.as_ref().is_some_and(|parent| parent.random),
+        trace_state: parent.map_or_else(|| HeaderValue::from_static(""), |parent| parent.state),
         grpc: request.grpc,
         record: sampled.then(|| Box::new(record(request, info))),
         attempt: None,
@@ -130,7 +128,8 @@ pub(crate) fn inject(info: &StreamInfo, tracing: &Tracing, headers: &mut HeaderM
         Some(attempt) => (attempt.span_id, attempt.sampled),
         None => (span.span_id, span.sampled()),
     };
-    propagation::inject(headers, span.trace_id, span_id, sampled, &span.trace_state);
+    let Span { trace_id, random, trace_state: ref state, .. } = *span;
+    tracing.conformance.inject(headers, &Outgoing { trace_id, span_id, sampled, random, state });
 }
 
 /// The route has changed the request, which formats are to read as it goes on.

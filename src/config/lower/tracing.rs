@@ -31,8 +31,8 @@ use crate::{
         format::Format,
         route::Fraction,
         tracing::{
-            CustomTag, Extras, Flush, GrpcService, HttpService, OpenTelemetry, OtlpExporter, Provider,
-            TagValue, TracePolicy, Tracer, Tracing,
+            Conformance, CustomTag, Extras, Flush, GrpcService, HttpService, OpenTelemetry, OtlpExporter,
+            Provider, TagValue, TracePolicy, Tracer, Tracing,
         },
     },
 };
@@ -86,8 +86,25 @@ impl Lowering<'_> {
             independent_hop,
             verbose: tracing.verbose,
             propagate: !tracing.no_context_propagation,
+            conformance: self.conformance(),
             extras: Extras::default(),
         })
+    }
+
+    /// The switch between the W3C recommendation and what Envoy does.
+    fn conformance(&mut self) -> Conformance {
+        match std::env::var("SPANWAY_TRACE_CONTEXT").as_deref() {
+            Err(_) | Ok("" | "w3c") => Conformance::W3c,
+            Ok("envoy") => Conformance::Envoy,
+            Ok(other) => {
+                self.problems.push_with_hint(
+                    &FieldPath::ROOT,
+                    format!("SPANWAY_TRACE_CONTEXT is \"{other}\""),
+                    "it is w3c, which is the default, or envoy",
+                );
+                Conformance::W3c
+            }
+        }
     }
 
     /// What a route's own tracing makes of that of its connection manager.

@@ -96,10 +96,7 @@ pub(super) const TABLE: &[MessageRow] = &[
     ),
     message(
         "envoy.config.core.v3.HttpService",
-        &[
-            honoured(&["http_uri", "request_headers_to_add"]),
-            refused(&["formatters"], "leave it out"),
-        ],
+        &[honoured(&["http_uri", "request_headers_to_add"]), refused(&["formatters"], "leave it out")],
     ),
     message("envoy.config.core.v3.HttpUri", &[honoured(&["uri", "cluster", "timeout"])]),
     message(
