@@ -143,7 +143,7 @@ pub(crate) async fn forward(
         parts.headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.attempts.get()));
     }
     if let Some(tracing) = context.tracing {
-        trace::stream::note_request(info, path_and_query(&parts.uri), &parts.headers);
+        trace::stream::note_request(info, path_and_query(&parts.uri), &parts.headers, &pool.host.metadata);
         attempt::start(info, tracing);
         attempt::chose_host(info, &pool.host.address_text);
         trace::stream::inject(info, tracing, &mut parts.headers);

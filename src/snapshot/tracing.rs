@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{ClusterId, format::Format, route::Fraction};
+use super::{ClusterId, format::Format, metadata::MetadataKey, route::Fraction};
 
 /// Tracing of a connection manager. `HttpConnectionManager.Tracing`.
 #[derive(Debug)]
@@ -50,6 +50,22 @@ pub(crate) struct TracePolicy {
 }
 
 impl TracePolicy {
+    /// Whether it reads notes of the route it is applied to.
+    pub(crate) fn reads_route_metadata(&self) -> bool {
+        self.custom_tags.iter().any(|tag| matches!(tag.value, TagValue::RouteMetadata(..)))
+    }
+
+    /// The same, with the notes of a route in place.
+    pub(crate) fn with_route_metadata(mut self, metadata: &serde_json::Value) -> Self {
+        for tag in &mut self.custom_tags {
+            if let TagValue::RouteMetadata(key, default) = &tag.value {
+                let text = key.text(metadata).map_or_else(|| Arc::clone(default), Arc::from);
+                tag.value = TagValue::Literal(text);
+            }
+        }
+        self
+    }
+
     /// Whether the end of a span needs the headers once more.
     pub(crate) fn reads_headers(&self) -> bool {
         !self.custom_tags.is_empty() || self.operation.is_some() || self.upstream_operation.is_some()
@@ -72,6 +88,12 @@ pub(crate) enum TagValue {
     Literal(Arc<str>),
     /// `request_header`: its first line, or the default.
     RequestHeader(HeaderName, Arc<str>),
+    /// `metadata` of the cluster, or the default.
+    ClusterMetadata(MetadataKey, Arc<str>),
+    /// `metadata` of the host, or the default.
+    HostMetadata(MetadataKey, Arc<str>),
+    /// `metadata` of the route, or the default: resolved for each route while configuration is lowered.
+    RouteMetadata(MetadataKey, Arc<str>),
     /// `value`: a format string, whose unknowns are empty.
     Format(Format),
 }

@@ -8,6 +8,7 @@ use crate::{
     snapshot::{
         format::Format,
         matcher::header_text,
+        metadata::{Metadata, MetadataKey},
         tracing::{CustomTag, TagValue, TracePolicy},
     },
     stream_info::{
@@ -26,6 +27,7 @@ pub(crate) struct LateRequest {
     scheme: Box<str>,
     request: HeaderMap,
     response: Option<HeaderMap>,
+    host: Metadata,
 }
 
 impl LateRequest {
@@ -44,6 +46,7 @@ impl LateRequest {
             scheme: scheme.into(),
             request: headers.clone(),
             response: None,
+            host: None,
         }
     }
 
@@ -51,6 +54,11 @@ impl LateRequest {
     pub(super) fn update_request(&mut self, path: &str, headers: &HeaderMap) {
         self.path = path.into();
         self.request.clone_from(headers);
+    }
+
+    /// It goes to a host of which this is noted.
+    pub(super) fn set_host(&mut self, metadata: &Metadata) {
+        self.host.clone_from(metadata);
     }
 
     /// The response is this.
@@ -101,8 +109,20 @@ impl LateRequest {
                 Some(value) => String::from_utf8_lossy(value.as_bytes()).into(),
                 None => (&**default).into(),
             },
+            TagValue::ClusterMetadata(key, default) => {
+                let cluster = info.cluster.borrow();
+                noted(cluster.as_ref().and_then(|cluster| cluster.metadata.as_ref()), key, default)
+            }
+            TagValue::HostMetadata(key, default) => noted(self.host.as_ref(), key, default),
+            // Of a request without a route, or whose route has no notes.
+            TagValue::RouteMetadata(_, default) => (&**default).into(),
             TagValue::Format(format) => return self.formatted(format, info),
         };
         Some(text).filter(|text| !text.is_empty())
     }
+}
+
+fn noted(metadata: Option<&Arc<serde_json::Value>>, key: &MetadataKey, default: &Arc<str>) -> Box<str> {
+    let found = metadata.and_then(|metadata| key.text(metadata));
+    found.map_or_else(|| (&**default).into(), String::into_boxed_str)
 }

@@ -19,6 +19,7 @@ use crate::{
     snapshot::{
         listener::TrafficDirection,
         matcher::header_text,
+        metadata::Metadata,
         route::Decorator,
         tracing::{TracePolicy, Tracing},
     },
@@ -132,10 +133,11 @@ pub(crate) fn inject(info: &StreamInfo, tracing: &Tracing, headers: &mut HeaderM
     tracing.conformance.inject(headers, &Outgoing { trace_id, span_id, sampled, random, state });
 }
 
-/// The route has changed the request, which formats are to read as it goes on.
-pub(crate) fn note_request(info: &StreamInfo, path: &str, headers: &HeaderMap) {
+/// The request goes to a host, as the route has changed it: formats read what goes on.
+pub(crate) fn note_request(info: &StreamInfo, path: &str, headers: &HeaderMap, host: &Metadata) {
     if let Some(late) = info.span.borrow_mut().as_deref_mut().and_then(|span| span.late.as_deref_mut()) {
         late.update_request(path, headers);
+        late.set_host(host);
     }
 }
 

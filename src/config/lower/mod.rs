@@ -10,6 +10,7 @@ mod http_connection_manager;
 mod listener;
 mod local_reply;
 mod matcher;
+mod metadata;
 mod route;
 mod runtime;
 mod tls;
@@ -26,6 +27,7 @@ use envoy_types::pb::{
 };
 
 pub use self::address::{AddressMap, AddressMapError};
+use self::metadata::lower_metadata;
 use self::runtime::Runtime;
 use super::{FieldPath, Loaded, Problems};
 use crate::snapshot::{ClusterId, Node, Snapshot, cluster::Cluster, tracing::Tracer};

@@ -169,11 +169,7 @@ impl Lowering<'_> {
             })
         });
         let whole = context.tracing;
-        let tracing = route
-            .tracing
-            .as_ref()
-            .zip(whole)
-            .map(|(tracing, whole)| Arc::new(self.route_tracing(&path.field("tracing"), tracing, whole)));
+        let tracing = whole.and_then(|whole| self.route_policy(path, route, whole));
         Some(Route {
             name: route.name.as_str().into(),
             matcher: matcher?,

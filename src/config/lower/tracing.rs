@@ -9,11 +9,16 @@ use envoy_types::pb::{
                 GrpcService as ProtoGrpcService, HttpService as ProtoHttpService,
                 grpc_service::TargetSpecifier, http_uri::HttpUpstreamType,
             },
-            route::v3::Tracing as ProtoRouteTracing,
+            route::v3::{Route as ProtoRoute, Tracing as ProtoRouteTracing},
             trace::v3::{OpenTelemetryConfig, tracing::http::ConfigType as TracerConfig},
         },
         extensions::filters::network::http_connection_manager::v3::http_connection_manager::Tracing as ProtoTracing,
         r#type::{
+            metadata::v3::{
+                MetadataKey as ProtoMetadataKey,
+                metadata_key::{PathSegment as ProtoPathSegment, path_segment::Segment},
+                metadata_kind::Kind as MetadataKind,
+            },
             tracing::v3::{CustomTag as ProtoTag, custom_tag::Type as TagType},
             v3::Percent,
         },
@@ -22,13 +27,14 @@ use envoy_types::pb::{
 };
 use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 
-use super::{Lowering, number, route::fractional_percent, unpack};
+use super::{Lowering, lower_metadata, number, route::fractional_percent, unpack};
 use crate::{
     config::FieldPath,
     snapshot::{
         ClusterId,
         cluster::UpstreamProtocol,
         format::Format,
+        metadata::{MetadataKey, PathSegment},
         route::Fraction,
         tracing::{
             Conformance, CustomTag, Extras, Flush, GrpcService, HttpService, OpenTelemetry, OtlpExporter,
@@ -107,8 +113,24 @@ impl Lowering<'_> {
         }
     }
 
+    /// What a route makes of the tracing of its connection manager, if anything.
+    pub(super) fn route_policy(
+        &mut self,
+        path: &FieldPath<'_>,
+        route: &ProtoRoute,
+        whole: &TracePolicy,
+    ) -> Option<Arc<TracePolicy>> {
+        let own = route.tracing.as_ref().map(|own| self.route_tracing(&path.field("tracing"), own, whole));
+        let metadata = lower_metadata(route.metadata.as_ref());
+        let policy = own.as_ref().unwrap_or(whole);
+        match metadata.filter(|_| policy.reads_route_metadata()) {
+            Some(metadata) => Some(Arc::new(policy.clone().with_route_metadata(&metadata))),
+            None => own.map(Arc::new),
+        }
+    }
+
     /// What a route's own tracing makes of that of its connection manager.
-    pub(super) fn route_tracing(
+    fn route_tracing(
         &mut self,
         path: &FieldPath<'_>,
         route: &ProtoRouteTracing,
@@ -163,8 +185,17 @@ impl Lowering<'_> {
                 self.header_name(&path.field("request_header.name"), &header.name)?,
                 header.default_value.as_str().into(),
             ),
-            // No filter sets metadata, so that it is always absent.
-            TagType::Metadata(metadata) => TagValue::Literal(metadata.default_value.as_str().into()),
+            TagType::Metadata(metadata) => {
+                let default: Arc<str> = metadata.default_value.as_str().into();
+                let kind = metadata.kind.as_ref().and_then(|kind| kind.kind.as_ref());
+                match (kind, metadata.metadata_key.as_ref().map(metadata_key)) {
+                    (Some(MetadataKind::Route(_)), Some(key)) => TagValue::RouteMetadata(key, default),
+                    (Some(MetadataKind::Cluster(_)), Some(key)) => TagValue::ClusterMetadata(key, default),
+                    (Some(MetadataKind::Host(_)), Some(key)) => TagValue::HostMetadata(key, default),
+                    // No filter sets metadata of requests, so that it is always absent.
+                    _ => TagValue::Literal(default),
+                }
+            }
             TagType::Value(text) => TagValue::Format(self.format(&path.field("value"), text)?),
         })
     }
@@ -353,6 +384,14 @@ impl Lowering<'_> {
 
 /// Everything.
 const ALL: Fraction = Fraction { numerator: 10_000, denominator: 10_000 };
+
+fn metadata_key(key: &ProtoMetadataKey) -> MetadataKey {
+    let segment = |segment: &ProtoPathSegment| match segment.segment.as_ref()? {
+        Segment::Key(key) => Some(PathSegment::Key(key.clone())),
+        Segment::Index(index) => Some(PathSegment::Index(*index as usize)),
+    };
+    MetadataKey { filter: key.key.clone(), path: key.path.iter().filter_map(segment).collect() }
+}
 
 fn is_true(value: Option<&BoolValue>) -> bool {
     value.is_some_and(|value| value.value)

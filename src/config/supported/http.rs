@@ -89,11 +89,17 @@ pub(super) const TABLE: &[MessageRow] = &[
     message("envoy.type.tracing.v3.CustomTag.Header", &[honoured(&["name", "default_value"])]),
     message(
         "envoy.type.tracing.v3.CustomTag.Metadata",
+        &[honoured(&["kind", "metadata_key", "default_value"])],
+    ),
+    message(
+        "envoy.type.metadata.v3.MetadataKind",
         &[
-            no_effect(&["kind", "metadata_key"], "nothing sets metadata yet: the default value counts"),
-            honoured(&["default_value"]),
+            no_effect(&["request"], "no filter sets metadata of requests: the default value counts"),
+            honoured(&["route", "cluster", "host"]),
         ],
     ),
+    message("envoy.type.metadata.v3.MetadataKey", &[honoured(&["key", "path"])]),
+    message("envoy.type.metadata.v3.MetadataKey.PathSegment", &[honoured(&["key", "index"])]),
     message(
         "envoy.config.core.v3.HttpService",
         &[honoured(&["http_uri", "request_headers_to_add"]), refused(&["formatters"], "leave it out")],

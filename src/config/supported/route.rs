@@ -51,7 +51,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         &[
             honoured(&["name", "match", "route", "redirect", "direct_response", "decorator", "tracing"]),
             honoured(HEADERS),
-            no_effect(&["metadata"], UNREAD),
+            honoured(&["metadata"]),
             no_effect(&["stat_prefix"], "there are no statistics yet"),
             refused(&["non_forwarding_action", "filter_action"], "use route, redirect or direct_response"),
             guarded(&["typed_per_filter_config"], PER_FILTER),
