@@ -216,6 +216,8 @@ impl OpenAttempt {
                 Vec::new()
             },
             subject: Subject::Attempt(self.facts),
+            route: Arc::default(),
+            link: None,
         }
     }
 }
