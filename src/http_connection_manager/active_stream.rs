@@ -273,7 +273,7 @@ impl ActiveStream {
         };
         let mut span = crate::trace::stream::start(&request, &self.info);
         self.decoration =
-            decorate_request(&mut parts.headers, direction, decorator, policy, span.as_deref_mut());
+            decorate_request(&mut parts.headers, direction, decorator, policy, span.as_mut());
         self.info.span.replace(span);
     }
 

@@ -143,7 +143,7 @@ impl ActiveStream {
             }
             let direction = self.connection.listener.direction;
             let decoration = std::mem::take(&mut self.decoration);
-            decorate_response(headers, direction, decoration, self.info.span.borrow_mut().as_deref_mut());
+            decorate_response(headers, direction, decoration, self.info.span.borrow_mut().as_mut());
         }
         let last = close || self.asked.close || self.connection.is_last_response();
         if last && self.info.protocol != Version::HTTP_2 && !upgrade {

@@ -53,7 +53,7 @@ pub(crate) struct TracedRequest<'a> {
 
 /// Start the span of a request. `None` if what the previous hop said cannot be read: then, as in Envoy, there
 /// is no span and the header travels on as it is.
-pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Box<Span>> {
+pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Span> {
     let extras = &request.tracing.extras;
     let mut parent = match request.tracing.conformance.extract(request.headers) {
         Incoming::None => None,
@@ -70,7 +70,7 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Bo
         let PseudoHeaders { path, scheme, .. } = request.pseudo;
         Box::new(LateRequest::new(request.policy, request.method, path, scheme, request.headers))
     });
-    Some(Box::new(Span {
+    Some(Span {
         trace_id: parent.as_ref().map_or_else(propagation::new_trace_id, |parent| parent.trace_id),
         span_id: propagation::new_span_id(),
         parent: parent.as_ref().map(|parent| parent.span_id),
@@ -83,7 +83,7 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Bo
         late,
         events: (sampled && request.tracing.verbose).then(Box::default),
         link,
-    }))
+    })
 }
 
 fn record(request: &TracedRequest<'_>, info: &StreamInfo) -> SpanRecord {
@@ -144,7 +144,7 @@ pub(crate) fn inject(info: &StreamInfo, tracing: &Tracing, headers: &mut HeaderM
         return;
     }
     let span = info.span.borrow();
-    let Some(span) = span.as_deref() else { return };
+    let Some(span) = span.as_ref() else { return };
     let (span_id, sampled) = match &span.attempt {
         Some(attempt) => (attempt.span_id, attempt.sampled),
         None => (span.span_id, span.sampled()),
@@ -155,7 +155,7 @@ pub(crate) fn inject(info: &StreamInfo, tracing: &Tracing, headers: &mut HeaderM
 
 /// The request goes to a host, as the route has changed it: formats read what goes on.
 pub(crate) fn note_request(info: &StreamInfo, path: &str, headers: &HeaderMap, host: &Metadata) {
-    if let Some(late) = info.span.borrow_mut().as_deref_mut().and_then(|span| span.late.as_deref_mut()) {
+    if let Some(late) = info.span.borrow_mut().as_mut().and_then(|span| span.late.as_deref_mut()) {
         late.update_request(path, headers);
         late.set_host(host);
     }
@@ -164,7 +164,7 @@ pub(crate) fn note_request(info: &StreamInfo, path: &str, headers: &HeaderMap, h
 /// The response goes to the client now.
 pub(crate) fn note_response(info: &StreamInfo, headers: &HeaderMap) {
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_deref_mut() else { return };
+    let Some(span) = span.as_mut() else { return };
     if let Some(late) = &mut span.late {
         late.set_response(headers);
     }
@@ -198,7 +198,7 @@ fn redact<'a>(path: &'a str, names: &[Box<str>]) -> Cow<'a, str> {
 /// The value of `server-timing` that tells a client its trace.
 pub(crate) fn server_timing(info: &StreamInfo) -> Option<HeaderValue> {
     let span = info.span.borrow();
-    let span = span.as_deref()?;
+    let span = span.as_ref()?;
     let flags = u8::from(span.sampled());
     let text = format!("trace;desc=\"00-{}-{}-{flags:02x}\"", span.trace_id, span.span_id);
     HeaderValue::try_from(text).ok()
@@ -276,7 +276,7 @@ pub(crate) fn decorate_response(
 /// Note the outcome of a gRPC call, from a response's headers or trailers.
 pub(crate) fn note_grpc_status(info: &StreamInfo, headers: &HeaderMap) {
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_deref_mut().filter(|span| span.grpc) else { return };
+    let Some(span) = span.as_mut().filter(|span| span.grpc) else { return };
     let Some(status) = attempt::grpc_status(headers) else { return };
     attempt::note_grpc_status(span, &status);
     if let Some(record) = &mut span.record {
@@ -291,7 +291,7 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
     }
     attempt::end(info);
     // Formats may read the span, so that it stays until they have.
-    let late = info.span.borrow_mut().as_deref_mut().and_then(|span| span.late.take());
+    let late = info.span.borrow_mut().as_mut().and_then(|span| span.late.take());
     let operation = late.as_deref().and_then(|late| late.operation(info));
     let custom_tags = late.as_deref().map(|late| late.tags(info)).unwrap_or_default();
     let Some(span) = info.span.borrow_mut().take() else { return };
