@@ -3,12 +3,16 @@
 //! A worker starts and finishes spans alone; what it hands to the exporter is a [`FinishedSpan`], small and
 //! without formatting. The exporter, off the workers, turns it into OpenTelemetry's types.
 
+pub(crate) mod b3;
 pub(crate) mod buffer;
 pub(crate) mod exporter;
 pub(crate) mod propagation;
 pub(crate) mod sampler;
 mod span_data;
 pub(crate) mod stream;
+pub(crate) mod xray;
+pub(crate) mod xray_sampling;
+pub(crate) mod zipkin;
 
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
