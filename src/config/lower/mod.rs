@@ -15,6 +15,7 @@ mod metadata;
 mod route;
 mod runtime;
 mod tls;
+mod tracers;
 mod tracing;
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
