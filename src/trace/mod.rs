@@ -5,7 +5,9 @@
 
 pub(crate) mod buffer;
 pub(crate) mod exporter;
+pub(crate) mod otel_sampler;
 pub(crate) mod propagation;
+pub(crate) mod resource;
 pub(crate) mod sampler;
 mod span_data;
 pub(crate) mod stream;
