@@ -16,7 +16,6 @@ use opentelemetry::TraceId;
 
 pub(crate) use self::expression::CelError;
 use self::{expression::Expression, value::Value};
-use crate::stream_info::formatter::PseudoHeaders;
 
 /// Longest text of an expression: a chain of thousands of operators would exhaust the parser's stack. (It
 /// limits nesting itself.)
@@ -97,8 +96,14 @@ pub(crate) struct SamplingAttributes<'a> {
 /// A request, as far as samplers read it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestView<'a> {
-    /// `request.method`, `.path`, `.host` and `.scheme`.
-    pub(crate) pseudo: PseudoHeaders<'a>,
+    /// `request.method`
+    pub(crate) method: &'a str,
+    /// `request.path`, with its query.
+    pub(crate) path: &'a str,
+    /// `request.host`
+    pub(crate) authority: &'a str,
+    /// `request.scheme`
+    pub(crate) scheme: &'a str,
     /// `request.headers`
     pub(crate) headers: &'a HeaderMap,
 }

@@ -33,9 +33,10 @@ const NO_ATTRIBUTES: SamplingAttributes<'_> = SamplingAttributes {
 
 /// The request of the first table.
 fn get(headers: &HeaderMap) -> SamplingAttributes<'_> {
-    let pseudo = PseudoHeaders { method: "GET", path: "/p/x?q=1", authority: "H.example:1", scheme: "http" };
+    let request =
+        RequestView { method: "GET", path: "/p/x?q=1", authority: "H.example:1", scheme: "http", headers };
     SamplingAttributes {
-        request: Some(RequestView { pseudo, headers }),
+        request: Some(request),
         source: Some(([127, 0, 0, 1], 40_000).into()),
         destination: Some(([127, 0, 0, 1], 26_100).into()),
         node_id: "n1",
@@ -58,13 +59,8 @@ fn headers_of_get() -> HeaderMap {
 
 /// The request of the second table.
 fn post(headers: &HeaderMap) -> SamplingAttributes<'_> {
-    let pseudo = PseudoHeaders { method: "POST", path: "/a", authority: "h", scheme: "http" };
-    SamplingAttributes {
-        request: Some(RequestView { pseudo, headers }),
-        node_id: "",
-        node_cluster: "",
-        ..get(headers)
-    }
+    let request = RequestView { method: "POST", path: "/a", authority: "h", scheme: "http", headers };
+    SamplingAttributes { request: Some(request), node_id: "", node_cluster: "", ..get(headers) }
 }
 
 fn cel(text: &str) -> Sampler {

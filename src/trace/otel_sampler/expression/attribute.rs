@@ -5,7 +5,6 @@ use std::{borrow::Cow, net::SocketAddr};
 use http::{HeaderValue, Version, header};
 
 use super::super::{RequestView, SamplingAttributes, value::Value};
-use crate::http_headers::X_REQUEST_ID;
 
 /// One attribute. An absent one is an error where it is used, and `has()` tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,23 +66,24 @@ impl Attribute {
     /// Its value, if it has one.
     pub(super) fn value<'a>(self, from: &SamplingAttributes<'a>) -> Option<Value<'a>> {
         let text = |text: &'a str| Value::Text(Cow::Borrowed(text));
-        let pseudo = || from.request.map(|request| request.pseudo);
         let named = |name| header(from.request?, name).map(Value::Text);
         let address = |address: Option<SocketAddr>| Some(Value::Text(Cow::Owned(address?.to_string())));
         let port = |address: Option<SocketAddr>| Some(Value::Int(i64::from(address?.port())));
         match self {
-            Self::RequestPath => Some(text(pseudo()?.path)),
+            Self::RequestPath => Some(text(from.request?.path)),
             Self::RequestUrlPath => {
-                let path = pseudo()?.path;
+                let path = from.request?.path;
                 Some(text(path.split_once('?').map_or(path, |(path, _)| path)))
             }
-            Self::RequestQuery => Some(text(pseudo()?.path.split_once('?').map_or("", |(_, query)| query))),
-            Self::RequestHost => Some(text(pseudo()?.authority)),
-            Self::RequestMethod => Some(text(pseudo()?.method)),
-            Self::RequestScheme => Some(text(pseudo()?.scheme)),
+            Self::RequestQuery => {
+                Some(text(from.request?.path.split_once('?').map_or("", |(_, query)| query)))
+            }
+            Self::RequestHost => Some(text(from.request?.authority)),
+            Self::RequestMethod => Some(text(from.request?.method)),
+            Self::RequestScheme => Some(text(from.request?.scheme)),
             Self::RequestReferer => named(header::REFERER.as_str()),
             Self::RequestUserAgent => named(header::USER_AGENT.as_str()),
-            Self::RequestId => named(X_REQUEST_ID.as_str()),
+            Self::RequestId => named("x-request-id"),
             Self::RequestProtocol => protocol(from.protocol).map(text),
             Self::RequestSize => {
                 let length = from.request.and_then(|request| request.headers.get(header::CONTENT_LENGTH));
@@ -118,13 +118,12 @@ fn protocol(version: Version) -> Option<&'static str> {
 
 /// A header by its name in any case, pseudo-headers included; its lines joined by `,`.
 pub(super) fn header<'a>(request: RequestView<'a>, name: &str) -> Option<Cow<'a, str>> {
-    let pseudo = request.pseudo;
     for (known, value) in [
-        (":path", pseudo.path),
-        (":method", pseudo.method),
-        (":scheme", pseudo.scheme),
-        (":authority", pseudo.authority),
-        ("host", pseudo.authority),
+        (":path", request.path),
+        (":method", request.method),
+        (":scheme", request.scheme),
+        (":authority", request.authority),
+        ("host", request.authority),
     ] {
         if name.eq_ignore_ascii_case(known) {
             return Some(Cow::Borrowed(value));
