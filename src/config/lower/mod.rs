@@ -4,6 +4,7 @@
 //! It reads only fields that [`super::supported`] lists; the others were refused before.
 
 mod address;
+mod cel;
 mod cluster;
 mod extras;
 mod headers;
