@@ -8,6 +8,7 @@ pub(crate) mod format;
 pub(crate) mod listener;
 pub(crate) mod matcher;
 pub(crate) mod metadata;
+pub(crate) mod otel_sampler;
 pub(crate) mod route;
 pub(crate) mod tls;
 pub(crate) mod tracing;

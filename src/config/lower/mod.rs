@@ -13,6 +13,7 @@ mod listener;
 mod local_reply;
 mod matcher;
 mod metadata;
+mod resource;
 mod route;
 mod runtime;
 mod tls;

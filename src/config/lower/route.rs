@@ -127,6 +127,7 @@ impl Lowering<'_> {
     ) -> VirtualHost {
         let routes = path.field("routes");
         VirtualHost {
+            name: host.name.as_str().into(),
             routes: host
                 .routes
                 .iter()
