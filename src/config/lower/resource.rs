@@ -145,8 +145,6 @@ mod tests {
         let sdk = text("svc", ResourceParts { service_name: false, ..all }, &[]);
         assert_eq!(sdk, "telemetry.sdk.language=l|telemetry.sdk.name=n|telemetry.sdk.version=v");
         assert_eq!(detected(&[]), "");
-        assert_eq!(instrumentation_scope(SDK, all), Some(("n", "v")));
-        assert_eq!(instrumentation_scope(SDK, ResourceParts { scope: false, ..all }), None);
     }
 
     #[test]
