@@ -97,9 +97,7 @@ impl ActiveStream {
     fn accept_response(&self, response: &mut Response<UpstreamBody>, levels: Option<MutationLevels<'_>>) {
         self.info.status.set(response.status().as_u16());
         self.info.details.set("via_upstream");
-        if self.grpc {
-            note_grpc_status(&self.info, response.headers());
-        }
+        note_grpc_status(&self.info, response.headers());
         if let Some(levels) = levels {
             let before = response.headers().clone();
             let context = self.format_context(Some(&before));

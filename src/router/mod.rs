@@ -153,6 +153,15 @@ pub(crate) async fn forward(
         parts.headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.attempts.get()));
     }
     if let Some(tracing) = context.tracing {
+        if action.host_rewrite.is_some() || action.path_rewrite.is_some() {
+            let pseudo = PseudoHeaders {
+                method: parts.method.as_str(),
+                path: path_and_query(&parts.uri),
+                authority: parts.headers.get(HOST).map_or("", header_text),
+                scheme: context.scheme,
+            };
+            trace::stream::note_rewrite(info, tracing, pseudo, &parts.headers);
+        }
         trace::stream::note_request(info, path_and_query(&parts.uri), &parts.headers, &pool.host.metadata);
         attempt::start(info, tracing, &context.snapshot.node);
         attempt::chose_host(info, &pool.host.address_text);

@@ -138,7 +138,9 @@ pub(crate) fn completed(info: &StreamInfo) {
     {
         events.last_upstream_rx = Some(now);
     }
-    if let Some(attempt) = &mut span.attempt {
+    if let Some(attempt) = &mut span.attempt
+        && attempt.end.is_none()
+    {
         attempt.end = Some(now);
         attempt.events.last_upstream_rx = Some(now);
     }
@@ -155,6 +157,10 @@ pub(super) fn note_grpc_status(span: &mut Span, status: &GrpcStatus) {
 pub(crate) fn failed(info: &StreamInfo, reason: &'static str, flag: Option<ResponseFlag>) {
     with_open(info, |attempt| {
         attempt.facts.failure = Some(reason);
+        // Without room for it, it never got as far as a host.
+        if flag == Some(ResponseFlag::UpstreamOverflow) {
+            attempt.facts.host = None;
+        }
         attempt.flags = flag.map(|flag| ResponseFlags::default().with(flag)).unwrap_or_default();
     });
     end(info);
@@ -163,6 +169,12 @@ pub(crate) fn failed(info: &StreamInfo, reason: &'static str, flag: Option<Respo
 /// Nobody waits for it any more.
 pub(crate) fn canceled(info: &StreamInfo) {
     with_open(info, |attempt| attempt.facts.canceled = true);
+    end(info);
+}
+
+/// The stream ends: an attempt that has not ended by itself is canceled.
+pub(super) fn abandon(info: &StreamInfo) {
+    with_open(info, |attempt| attempt.facts.canceled = attempt.end.is_none());
     end(info);
 }
 

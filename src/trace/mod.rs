@@ -80,8 +80,6 @@ pub(crate) struct Span {
     pub(crate) carrier: Carrier,
     /// Its trace id is random, says the previous hop.
     pub(crate) random: bool,
-    /// The request is gRPC.
-    pub(crate) grpc: bool,
     /// The listener faces outwards.
     pub(crate) egress: bool,
     /// What is exported at its end; `None` if it is not sampled.

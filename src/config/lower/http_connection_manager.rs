@@ -1,6 +1,9 @@
 //! Lowers HTTP connection managers.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use envoy_types::pb::envoy::extensions::{
     filters::{
@@ -218,8 +221,13 @@ impl Lowering<'_> {
             }
             Some(Cidr { prefix, bits: u8::try_from(bits.min(most)).unwrap_or(u8::MAX) })
         });
+        let mut ranges: Vec<Cidr> = ranges.collect();
+        // Envoy: given without ranges, the private ones are meant; not given at all, none.
+        if manager.internal_address_config.is_some() && ranges.is_empty() {
+            ranges = private_ranges();
+        }
         ClientAddress {
-            internal: InternalAddresses { ranges: ranges.collect(), unix_sockets: internal.unix_sockets },
+            internal: InternalAddresses { ranges, unix_sockets: internal.unix_sockets },
             use_remote_address: manager.use_remote_address.as_ref().is_some_and(|remote| remote.value),
             trusted_hops: manager.xff_num_trusted_hops,
             skip_xff_append: manager.skip_xff_append,
@@ -245,6 +253,19 @@ impl Lowering<'_> {
             use_for_sampling: config.use_request_id_for_trace_sampling.as_ref().is_none_or(|used| used.value),
         }
     }
+}
+
+/// Addresses that are not reached from outside (RFC 1918, RFC 4193, loopback).
+fn private_ranges() -> Vec<Cidr> {
+    let v4 = |octets: [u8; 4], bits| Cidr { prefix: IpAddr::from(octets), bits };
+    vec![
+        v4([10, 0, 0, 0], 8),
+        v4([172, 16, 0, 0], 12),
+        v4([192, 168, 0, 0], 16),
+        v4([127, 0, 0, 0], 8),
+        Cidr { prefix: Ipv6Addr::LOCALHOST.into(), bits: 128 },
+        Cidr { prefix: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0).into(), bits: 8 },
+    ]
 }
 
 fn normalization(manager: &ProtoManager) -> Normalization {
