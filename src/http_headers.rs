@@ -34,6 +34,7 @@ headers! {
     X_ENVOY_ORIGINAL_PATH = "x-envoy-original-path";
     X_ENVOY_ORIGINAL_URL = "x-envoy-original-url";
     X_ENVOY_OVERLOADED = "x-envoy-overloaded";
+    X_ENVOY_RATELIMITED = "x-envoy-ratelimited";
     X_ENVOY_RETRIABLE_HEADER_NAMES = "x-envoy-retriable-header-names";
     X_ENVOY_RETRIABLE_STATUS_CODES = "x-envoy-retriable-status-codes";
     X_ENVOY_RETRY_GRPC_ON = "x-envoy-retry-grpc-on";

@@ -27,6 +27,7 @@ use crate::{
         header_transform::MutationLevels,
         path_and_query,
         route_matcher::{self, MatchContext},
+        timeouts::Timeouts,
     },
     snapshot::{
         listener::HttpConnectionManager,
@@ -53,6 +54,8 @@ pub(crate) struct ActiveStream {
     /// A random number that stays the same for the stream.
     random: u64,
     pub(super) grpc: bool,
+    /// Its client is internal.
+    internal: bool,
     /// What may be asked for once the request's own headers are gone upstream.
     pub(super) asked: Asked,
     pub(super) decoration: Decoration,
@@ -69,6 +72,8 @@ pub(super) struct Asked {
     pub(super) https: bool,
     /// The connection ends with the response.
     pub(super) close: bool,
+    /// The response tells how many attempts there were.
+    pub(super) attempt_count: bool,
 }
 
 /// A response before the connection manager's own headers.
@@ -98,6 +103,7 @@ impl ActiveStream {
             end: StreamEnd::new(Rc::clone(&connection), Rc::clone(&info), request.method() == Method::HEAD),
             random: fastrand::u64(..),
             grpc: is_grpc(request.headers()),
+            internal: false,
             asked: Asked::default(),
             decoration: Decoration::default(),
             connection,
@@ -175,6 +181,7 @@ impl ActiveStream {
         };
         let client = edge.mutate_request(&mut parts.headers);
         self.info.remote.set(client.address);
+        self.internal = client.internal;
         let forced = parts.headers.contains_key(X_ENVOY_FORCE_TRACE);
         if manager.request_id.always_set_in_response || forced {
             self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
@@ -282,6 +289,11 @@ impl ActiveStream {
     ) -> Outcome<'a> {
         let manager: &HttpConnectionManager = &connection.listener.manager;
         let info = &Rc::clone(&self.info);
+        let timeouts = if self.internal {
+            Timeouts::of_request(action, &mut parts.headers)
+        } else {
+            Timeouts::of_route(action)
+        };
         let context = RouterContext {
             info,
             clusters: &connection.services.clusters,
@@ -293,6 +305,9 @@ impl ActiveStream {
             scheme: if self.asked.https { "https" } else { "http" },
             downstream_trailers: self.trailers(manager),
             suppress_envoy_headers: manager.suppress_envoy_headers,
+            internal: self.internal,
+            timeouts,
+            buffer_limit_bytes: buffer_limit_bytes(connection),
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {
             Ok(target) => target,
@@ -307,7 +322,7 @@ impl ActiveStream {
         let deadlines = info.deadlines.get();
         info.deadlines.set(Deadlines {
             // A tunnel lives as long as it moves.
-            route: action.timeout.filter(|_| !upgrade),
+            route: timeouts.route.filter(|_| !upgrade),
             idle: match action.idle_timeout {
                 None => deadlines.idle,
                 Some(IdleTimeout::Disabled) => None,
@@ -335,12 +350,14 @@ impl ActiveStream {
         })
         .await;
         let levels = Some(levels).filter(MutationLevels::change_responses);
+        self.asked.attempt_count = virtual_host.include_attempt_count_in_response;
+        let retried = info.attempts.get() > 1;
         match outcome {
             Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 match client_upgrade {
                     Some(client) => Outcome::Tunnel(response, levels, client),
                     // A host that switches unasked has lost its mind; what follows is no HTTP.
-                    None => Outcome::Local(RouterFailure::Upstream(Failure::Protocol).into(), levels),
+                    None => Outcome::Local(LocalReply::of_failure(Failure::Protocol, retried), levels),
                 }
             }
             Ok(Ok(response)) if upgrade => {
@@ -354,12 +371,17 @@ impl ActiveStream {
             Ok(Err(failure)) => {
                 let reply = match failure {
                     RouterFailure::Upstream(Failure::RequestBroken) => LocalReply::broken_request(info),
+                    RouterFailure::Upstream(failure) => LocalReply::of_failure(failure, retried),
+                    RouterFailure::PerTryTimeout => LocalReply::per_try_timeout().or_no_content(timeouts),
                     failure => LocalReply::from(failure),
                 };
                 Outcome::Local(self.closing_if_unread(reply), levels)
             }
             Err(expired) => {
+                let by_router = expired == Expired::Route;
+                self.asked.attempt_count &= by_router;
                 let reply = LocalReply::expired(expired, info);
+                let reply = if by_router { reply.or_no_content(timeouts) } else { reply };
                 Outcome::Local(reply, levels.filter(|_| expired != Expired::Request))
             }
         }
@@ -436,4 +458,14 @@ fn is_allowed(upgrade: &str, action: Option<&Action>, manager: &HttpConnectionMa
         _ => None,
     };
     by_route.or_else(|| listed(&manager.upgrades)).unwrap_or(false)
+}
+
+/// Bytes of a request that may be kept to be sent again: what the listener's connections may buffer.
+fn buffer_limit_bytes(connection: &Connection) -> usize {
+    /// Where the listener says that there is no limit.
+    const MOST: usize = 1 << 20;
+    match connection.listener.buffer_limit_bytes {
+        0 => MOST,
+        limit => limit as usize,
+    }
 }

@@ -16,7 +16,7 @@ use super::{
     tunnel,
 };
 use crate::{
-    http_headers::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID},
+    http_headers::{KEEP_ALIVE, PROXY_CONNECTION, X_ENVOY_ATTEMPT_COUNT, X_REQUEST_ID},
     router::header_transform::MutationLevels,
     snapshot::listener::{HttpConnectionManager, ServerHeaderTransformation},
     stream_info::ResponseFlag,
@@ -41,6 +41,7 @@ impl ActiveStream {
                     }
                     response
                 };
+                self.count_attempts(response.headers_mut());
                 self.finish_headers(manager, response.headers_mut(), false);
                 if self.grpc {
                     note_grpc_status(&self.info, response.headers());
@@ -103,6 +104,15 @@ impl ActiveStream {
             let before = response.headers().clone();
             let context = self.format_context(Some(&before));
             levels.apply_to_response(response.headers_mut(), &context);
+        }
+        self.count_attempts(response.headers_mut());
+    }
+
+    /// Tell the client how many attempts there were, where that is asked for. As in Envoy that is so even where other
+    /// `x-envoy-*` headers are suppressed.
+    fn count_attempts(&self, headers: &mut HeaderMap) {
+        if self.asked.attempt_count {
+            headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(self.info.attempts.get()));
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod cluster;
 pub(crate) mod format;
 pub(crate) mod listener;
 pub(crate) mod matcher;
+pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod tls;
 

@@ -9,6 +9,7 @@ use super::{
     ClusterId,
     format::Format,
     matcher::{HeaderMatcher, QueryParameterMatcher},
+    retry::RetryPolicy,
 };
 
 /// All routes of an HTTP connection manager. `RouteConfiguration`.
@@ -149,7 +150,7 @@ pub(crate) struct RouteAction {
     pub(crate) append_x_forwarded_host: bool,
     /// From the end of the request to the end of the response; `None` for no limit. Default 15 s. `timeout`.
     pub(crate) timeout: Option<Duration>,
-    /// The same for the host, in `x-envoy-expected-rq-timeout-ms`.
+    /// The same for the host, or the time of one attempt where that is shorter, in `x-envoy-expected-rq-timeout-ms`.
     pub(crate) expected_timeout_ms: Option<HeaderValue>,
     /// Replaces the connection manager's stream idle timeout. `idle_timeout`.
     pub(crate) idle_timeout: Option<IdleTimeout>,
@@ -157,6 +158,8 @@ pub(crate) struct RouteAction {
     pub(crate) hash_policy: Vec<HashPolicy>,
     /// Replaces the connection manager's list, by name in lower case. `upgrade_configs`.
     pub(crate) upgrades: Vec<(Box<str>, bool)>,
+    /// When it is sent again: `retry_policy`, or where there is none that of the virtual host.
+    pub(crate) retry: Option<Arc<RetryPolicy>>,
 }
 
 /// A stream idle timeout that a route sets.

@@ -108,6 +108,7 @@ pub(crate) async fn exchange(
         let permit;
         let (outcome, mut lease) = if let Some(options) = http2 {
             let mut client = pool.http2(options).await?;
+            info.connected.set(true);
             permit = admit(pool)?;
             *request.version_mut() = Version::HTTP_2;
             let stream = client.stream();
@@ -115,6 +116,7 @@ pub(crate) async fn exchange(
             (client.send(request).await, Lease::Http2(stream))
         } else {
             let mut client = pool.http1().await?;
+            info.connected.set(true);
             permit = match admit(pool) {
                 Ok(permit) => permit,
                 Err(failure) => {

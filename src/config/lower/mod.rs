@@ -10,6 +10,7 @@ mod http_connection_manager;
 mod listener;
 mod local_reply;
 mod matcher;
+mod retry;
 mod route;
 mod tls;
 

@@ -27,10 +27,13 @@ use http::{HeaderValue, StatusCode};
 use super::{Lowering, headers::mutation_fields, number};
 use crate::{
     config::FieldPath,
-    snapshot::route::{
-        Action, ClusterChoice, Decorator, DirectResponse, Domains, Fraction, HashPolicy, HashSource,
-        HostRewrite, IdleTimeout, PathMatch, PathRewrite, Redirect, RedirectPath, Route, RouteAction,
-        RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
+    snapshot::{
+        retry::RetryPolicy,
+        route::{
+            Action, ClusterChoice, Decorator, DirectResponse, Domains, Fraction, HashPolicy, HashSource,
+            HostRewrite, IdleTimeout, PathMatch, PathRewrite, Redirect, RedirectPath, Route, RouteAction,
+            RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
+        },
     },
 };
 
@@ -50,6 +53,7 @@ impl Lowering<'_> {
                 config.max_direct_response_body_size_bytes.as_ref(),
                 MAX_DIRECT_RESPONSE_BYTES,
             ) as usize,
+            retry: None,
         };
         let mut domains = Domains::default();
         let hosts = path.field("virtual_hosts");
@@ -118,6 +122,11 @@ impl Lowering<'_> {
         context: &RouteContext,
     ) -> VirtualHost {
         let routes = path.field("routes");
+        let policy = host.retry_policy.as_ref();
+        let context = &RouteContext {
+            retry: policy.map(|policy| self.retry_policy(&path.field("retry_policy"), policy)),
+            ..*context
+        };
         VirtualHost {
             routes: host
                 .routes
@@ -206,6 +215,11 @@ impl Lowering<'_> {
         let upgrades = upgrades.map(|upgrade| (&upgrade.upgrade_type, upgrade.enabled.as_ref()));
         let upgrades = self.upgrades(&path.field("upgrade_configs"), upgrades);
         let timeout = self.timeout(&path.field("timeout"), action.timeout.as_ref(), Some(ROUTE_TIMEOUT));
+        let retry = match &action.retry_policy {
+            Some(policy) => Some(self.retry_policy(&path.field("retry_policy"), policy)),
+            None => context.retry.clone(),
+        };
+        let per_try = retry.as_ref().and_then(|retry| retry.per_try_timeout);
         RouteAction {
             cluster: self.cluster_choice(path, action, context),
             cluster_not_found: match action.cluster_not_found_response_code() {
@@ -216,7 +230,10 @@ impl Lowering<'_> {
             path_rewrite: self.path_rewrite(path, &action.prefix_rewrite, action.regex_rewrite.as_ref()),
             host_rewrite: self.host_rewrite(path, action),
             append_x_forwarded_host: action.append_x_forwarded_host,
-            expected_timeout_ms: timeout
+            expected_timeout_ms: per_try
+                .into_iter()
+                .chain(timeout)
+                .min()
                 .map(|timeout| HeaderValue::from(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))),
             timeout,
             idle_timeout: action.idle_timeout.as_ref().map(|idle| {
@@ -227,6 +244,7 @@ impl Lowering<'_> {
             }),
             hash_policy: self.hash_policy(path, action),
             upgrades,
+            retry,
         }
     }
 
@@ -429,6 +447,8 @@ impl Lowering<'_> {
 struct RouteContext {
     validate_clusters: bool,
     max_direct_bytes: usize,
+    /// The virtual host's.
+    retry: Option<Arc<RetryPolicy>>,
 }
 
 fn fraction(percent: &RuntimeFractionalPercent) -> Option<Fraction> {

@@ -1,9 +1,9 @@
 //! Routes: which request goes where, and what is changed on the way.
 
-use super::{MessageRow, guarded, honoured, message, no_effect, only, refused};
+use super::{MessageRow, guarded, holds, honoured, message, no_effect, only, refused};
 
 const PER_FILTER: &str = "no filter takes settings per route yet";
-const LATER_RETRIES: &str = "there are no retries yet";
+const HEDGING: &str = "an attempt begins when the one before has failed";
 const LATER_MIRRORS: &str = "requests are not mirrored yet";
 const UNREAD: &str = "nothing reads it";
 
@@ -37,7 +37,9 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["include_request_attempt_count", "include_attempt_count_in_response"]),
             no_effect(&["metadata"], UNREAD),
             no_effect(&["virtual_clusters"], "there are no statistics yet"),
-            refused(&["retry_policy", "retry_policy_typed_config", "hedge_policy"], LATER_RETRIES),
+            honoured(&["retry_policy"]),
+            refused(&["retry_policy_typed_config"], "use retry_policy"),
+            refused(&["hedge_policy"], HEDGING),
             refused(&["request_mirror_policies"], LATER_MIRRORS),
             only(&["require_tls"], &["NONE", "ALL"]),
             guarded(&["cors"], "the CORS filter is not there yet"),
@@ -91,7 +93,9 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["timeout", "idle_timeout", "hash_policy", "upgrade_configs"]),
             only(&["priority"], &["DEFAULT"]),
             guarded(&["metadata_match"], "subsets of a cluster are not there yet"),
-            refused(&["retry_policy", "retry_policy_typed_config", "hedge_policy"], LATER_RETRIES),
+            honoured(&["retry_policy"]),
+            refused(&["retry_policy_typed_config"], "use retry_policy"),
+            refused(&["hedge_policy"], HEDGING),
             refused(&["request_mirror_policies"], LATER_MIRRORS),
             refused(&["internal_redirect_policy"], "redirects are passed on to the client"),
             refused(&["max_stream_duration"], "use timeout"),
@@ -102,6 +106,32 @@ pub(super) const TABLE: &[MessageRow] = &[
             guarded(&["cors"], "the CORS filter is not there yet"),
             guarded(&["rate_limits", "include_vh_rate_limits"], "the rate limit filter is not there yet"),
         ],
+    ),
+    message(
+        "envoy.config.route.v3.RetryPolicy",
+        &[
+            honoured(&["retry_on", "num_retries", "per_try_timeout", "retriable_status_codes"]),
+            honoured(&["retriable_headers", "retriable_request_headers", "retry_back_off"]),
+            honoured(&["retry_host_predicate", "host_selection_retry_max_attempts"]),
+            refused(&["per_try_idle_timeout"], "use per_try_timeout"),
+            refused(&["retry_priority"], "all hosts of a cluster have the same priority"),
+            refused(&["retry_options_predicates"], "every attempt is made as the first was"),
+            refused(&["rate_limited_retry_back_off"], "use retry_back_off"),
+        ],
+    ),
+    message(
+        "envoy.config.route.v3.RetryPolicy.RetryHostPredicate",
+        &[
+            honoured(&["name"]),
+            holds(
+                &["typed_config"],
+                &["envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"],
+            ),
+        ],
+    ),
+    message(
+        "envoy.config.route.v3.RetryPolicy.RetryBackOff",
+        &[honoured(&["base_interval", "max_interval"])],
     ),
     message(
         "envoy.config.route.v3.RouteAction.HashPolicy",
