@@ -1,6 +1,7 @@
 //! The body of a request on its way to a host: streamed, counted, bounded by back-pressure. What has to be sent again,
 //! or to more than one host, is kept up to a limit.
 
+mod copy;
 mod replay;
 
 use std::{
@@ -13,8 +14,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use self::replay::Reader;
-pub(crate) use self::replay::Replay;
+pub(crate) use self::{copy::CopyReader, replay::Replay};
+use self::{copy::CopyWriter, replay::Reader};
 use crate::stream_info::{ResponseFlag, StreamInfo};
 
 /// A request's body as its host gets it.
@@ -31,6 +32,8 @@ enum Source {
     Client(ClientBody),
     /// What came already, then as it comes.
     Replay(Reader),
+    /// What another request's host gets, too.
+    Copy(CopyReader),
 }
 
 /// Why a body ends before its end.
@@ -42,6 +45,9 @@ pub(crate) enum RequestBodyError {
     /// Another attempt has taken the request over.
     #[error("the attempt was given up")]
     Superseded,
+    /// It is a copy that came too late, or one of a request that broke off.
+    #[error("the copy was cut off")]
+    CutOff,
 }
 
 impl RequestBody {
@@ -53,6 +59,11 @@ impl RequestBody {
     /// The body of one attempt of several.
     pub(crate) fn attempt(replay: &Replay, trailers: bool) -> Self {
         Self { source: Source::Replay(replay.reader()), trailers }
+    }
+
+    /// A copy of another request's body.
+    pub(crate) fn copy(copy: CopyReader, trailers: bool) -> Self {
+        Self { source: Source::Copy(copy), trailers }
     }
 }
 
@@ -68,6 +79,7 @@ impl Body for RequestBody {
         let frame = std::task::ready!(match &mut this.source {
             Source::Client(client) => client.poll_frame(cx).map_err(RequestBodyError::Client),
             Source::Replay(reader) => reader.poll_frame(cx),
+            Source::Copy(copy) => copy.poll_frame(cx),
         });
         match &frame {
             Some(Ok(frame)) if frame.is_trailers() && !this.trailers => Poll::Ready(None),
@@ -79,6 +91,7 @@ impl Body for RequestBody {
         match &self.source {
             Source::Client(client) => client.incoming.is_end_stream(),
             Source::Replay(reader) => reader.is_end_stream(),
+            Source::Copy(copy) => copy.is_end_stream(),
         }
     }
 
@@ -86,6 +99,7 @@ impl Body for RequestBody {
         match &self.source {
             Source::Client(client) => client.incoming.size_hint(),
             Source::Replay(reader) => reader.size_hint(),
+            Source::Copy(copy) => copy.size_hint(),
         }
     }
 }
@@ -95,6 +109,8 @@ impl Body for RequestBody {
 pub(crate) struct ClientBody {
     incoming: Incoming,
     info: Rc<StreamInfo>,
+    /// Who gets a copy of it.
+    copies: Vec<CopyWriter>,
 }
 
 impl ClientBody {
@@ -103,7 +119,7 @@ impl ClientBody {
         if incoming.is_end_stream() {
             info.end_request();
         }
-        Self { incoming, info }
+        Self { incoming, info, copies: Vec::new() }
     }
 
     /// Whether nothing comes any more.
@@ -111,11 +127,30 @@ impl ClientBody {
         self.incoming.is_end_stream()
     }
 
+    /// A copy for a request of its own, which `info` speaks of. About `limit` bytes may wait to be read.
+    pub(crate) fn copy(&mut self, limit: usize, info: Rc<StreamInfo>) -> CopyReader {
+        let ended = self.is_end_stream();
+        if ended {
+            info.end_request();
+        }
+        let (writer, reader) = copy::copy(self.incoming.size_hint(), limit, info);
+        if ended {
+            writer.end();
+        } else {
+            self.copies.push(writer);
+        }
+        reader
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
-            None => self.info.end_request(),
+            None => {
+                self.copies.iter().for_each(CopyWriter::end);
+                self.info.end_request();
+            }
             Some(Ok(frame)) => {
+                self.copies.iter().for_each(|copy| copy.push(frame));
                 if let Some(data) = frame.data_ref() {
                     let info = &self.info;
                     info.bytes_received.set(info.bytes_received.get() + data.len() as u64);
@@ -123,6 +158,7 @@ impl ClientBody {
                 }
                 // Nothing follows trailers, and a host that does not get them sees an end instead.
                 if frame.is_trailers() || self.incoming.is_end_stream() {
+                    self.copies.iter().for_each(CopyWriter::end);
                     self.info.end_request();
                 }
             }

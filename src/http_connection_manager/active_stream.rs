@@ -307,6 +307,7 @@ impl ActiveStream {
             suppress_envoy_headers: manager.suppress_envoy_headers,
             internal: self.internal,
             timeouts,
+            own_ip: connection.services.own_ip,
             buffer_limit_bytes: buffer_limit_bytes(connection),
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {
@@ -460,7 +461,7 @@ fn is_allowed(upgrade: &str, action: Option<&Action>, manager: &HttpConnectionMa
     by_route.or_else(|| listed(&manager.upgrades)).unwrap_or(false)
 }
 
-/// Bytes of a request that may be kept to be sent again: what the listener's connections may buffer.
+/// Bytes of a request that may be kept to be sent again, or for a copy: what the listener's connections may buffer.
 fn buffer_limit_bytes(connection: &Connection) -> usize {
     /// Where the listener says that there is no limit.
     const MOST: usize = 1 << 20;

@@ -6,9 +6,11 @@ mod hash;
 pub(crate) mod header_transform;
 pub(crate) mod retry;
 pub(crate) mod route_matcher;
+mod shadow;
 pub(crate) mod timeouts;
 
 use std::{
+    net::IpAddr,
     pin::{Pin, pin},
     rc::Rc,
     task::Poll,
@@ -16,13 +18,12 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header::HOST, request::Parts,
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header::HOST, request::Parts,
     uri::PathAndQuery,
 };
 use hyper::body::{Body, Incoming};
 
 use self::{
-    framing::{address_http2, frame_http1, join_cookies},
     hash::hash_request,
     header_transform::{MutationLevels, rewrite_path, split_path, substitute},
     timeouts::Timeouts,
@@ -36,7 +37,6 @@ use crate::{
     },
     snapshot::{
         ClusterId, Snapshot,
-        cluster::UpstreamProtocol,
         matcher::header_text,
         route::{
             ClusterChoice, HeaderMutations, HostRewrite, Route, RouteAction, RouteConfiguration, VirtualHost,
@@ -77,7 +77,9 @@ pub(crate) struct RouterContext<'a, 's> {
     pub(crate) internal: bool,
     /// How long it may take.
     pub(crate) timeouts: Timeouts,
-    /// Bytes of the request that may be kept to be sent again.
+    /// This machine's address towards others.
+    pub(crate) own_ip: IpAddr,
+    /// Bytes of the request that may be kept to be sent again, or until a copy is sent.
     pub(crate) buffer_limit_bytes: usize,
 }
 
@@ -144,7 +146,8 @@ pub(crate) async fn forward(
     let hash = hash_request(action, &parts, info);
     prepare_headers(action, target, &mut parts, context);
     let retries = attempts::retries(action, target, &mut parts, context);
-    let body = ClientBody::new(body, Rc::clone(info));
+    let mut body = ClientBody::new(body, Rc::clone(info));
+    shadow::send(action, &parts, &mut body, hash, context);
     let mut response = match retries {
         None => {
             let pool = choose_host(action, target, &mut parts, context, hash)?;
@@ -205,14 +208,7 @@ async fn attempt(
     context: &RouterContext<'_, '_>,
 ) -> Result<Response<UpstreamBody>, RouterFailure> {
     let info = context.info;
-    let (http2, trailers) = match &pool.cluster.config.protocol {
-        UpstreamProtocol::Http1 { enable_trailers } => (false, *enable_trailers),
-        UpstreamProtocol::Http2(_) => (true, true),
-        UpstreamProtocol::Downstream { enable_trailers, .. } => {
-            let http2 = info.protocol == Version::HTTP_2;
-            (http2, http2 || *enable_trailers)
-        }
-    };
+    let (http2, trailers) = framing::protocol(pool, info);
     if let Some(span) = info.span.borrow().as_ref() {
         propagation::inject(
             &mut parts.headers,
@@ -223,14 +219,7 @@ async fn attempt(
         );
     }
     let body = body(trailers && context.downstream_trailers);
-    if http2 {
-        address_http2(&mut parts, context.scheme);
-    } else {
-        if info.protocol == Version::HTTP_2 {
-            join_cookies(&mut parts.headers);
-        }
-        frame_http1(&parts.method, &mut parts.headers, body.is_end_stream());
-    }
+    framing::frame(&mut parts, http2, body.is_end_stream(), context.scheme, info);
     info.upstream_trailers.set(trailers);
     info.connected.set(false);
     let exchange = upstream::exchange(pool, Request::from_parts(parts, body), info);

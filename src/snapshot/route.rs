@@ -160,6 +160,33 @@ pub(crate) struct RouteAction {
     pub(crate) upgrades: Vec<(Box<str>, bool)>,
     /// When it is sent again: `retry_policy`, or where there is none that of the virtual host.
     pub(crate) retry: Option<Arc<RetryPolicy>>,
+    /// Where copies of it go: `request_mirror_policies`, or where there are none those of the virtual host, or of the
+    /// route configuration.
+    pub(crate) mirrors: Arc<[RequestMirror]>,
+}
+
+/// Where a copy of a request goes, whose response nobody sees. `RouteAction.RequestMirrorPolicy`.
+#[derive(Debug)]
+pub(crate) struct RequestMirror {
+    /// `cluster`
+    pub(crate) cluster: ClusterId,
+    /// Only of this share of requests; `None` for all. `runtime_fraction.default_value`.
+    pub(crate) fraction: Option<Fraction>,
+    /// Whether the copy is traced; `None` for as the request is, which is the default. `trace_sampled`.
+    pub(crate) trace_sampled: Option<bool>,
+    /// How its authority differs from the request's.
+    pub(crate) host: MirrorHost,
+}
+
+/// The authority of a mirrored request.
+#[derive(Debug)]
+pub(crate) enum MirrorHost {
+    /// With `-shadow` before the port, so that logs tell copies apart.
+    Suffixed,
+    /// The request's own. `disable_shadow_host_suffix_append`.
+    Same,
+    /// This one. `host_rewrite_literal`.
+    Literal(HeaderValue),
 }
 
 /// A stream idle timeout that a route sets.

@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::{
             redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier},
             route::Action as ProtoAction,
             route_action::{
-                ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier,
+                ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy,
                 hash_policy::PolicySpecifier,
             },
             route_match::PathSpecifier,
@@ -31,8 +31,8 @@ use crate::{
         retry::RetryPolicy,
         route::{
             Action, ClusterChoice, Decorator, DirectResponse, Domains, Fraction, HashPolicy, HashSource,
-            HostRewrite, IdleTimeout, PathMatch, PathRewrite, Redirect, RedirectPath, Route, RouteAction,
-            RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
+            HostRewrite, IdleTimeout, MirrorHost, PathMatch, PathRewrite, Redirect, RedirectPath,
+            RequestMirror, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
         },
     },
 };
@@ -54,7 +54,10 @@ impl Lowering<'_> {
                 MAX_DIRECT_RESPONSE_BYTES,
             ) as usize,
             retry: None,
+            mirrors: Arc::new([]),
         };
+        let mirrors = self.mirrors(path, &config.request_mirror_policies, &context);
+        let context = RouteContext { mirrors, ..context };
         let mut domains = Domains::default();
         let hosts = path.field("virtual_hosts");
         let virtual_hosts = config.virtual_hosts.iter().enumerate().map(|(index, host)| {
@@ -125,6 +128,7 @@ impl Lowering<'_> {
         let policy = host.retry_policy.as_ref();
         let context = &RouteContext {
             retry: policy.map(|policy| self.retry_policy(&path.field("retry_policy"), policy)),
+            mirrors: self.mirrors(path, &host.request_mirror_policies, context),
             ..*context
         };
         VirtualHost {
@@ -245,7 +249,43 @@ impl Lowering<'_> {
             hash_policy: self.hash_policy(path, action),
             upgrades,
             retry,
+            mirrors: self.mirrors(path, &action.request_mirror_policies, context),
         }
+    }
+
+    /// Where copies go: as `policies` of a message say, or else as the one around it does.
+    fn mirrors(
+        &mut self,
+        path: &FieldPath<'_>,
+        policies: &[RequestMirrorPolicy],
+        context: &RouteContext,
+    ) -> Arc<[RequestMirror]> {
+        if policies.is_empty() {
+            return Arc::clone(&context.mirrors);
+        }
+        let list = path.field("request_mirror_policies");
+        let mirrors = policies.iter().enumerate().filter_map(|(index, policy)| {
+            let path = list.index(index);
+            let known = self.cluster_index.get(policy.cluster.as_str()).copied();
+            Some(RequestMirror {
+                cluster: match known {
+                    None if context.validate_clusters => {
+                        self.cluster_id(&path.field("cluster"), &policy.cluster)?
+                    }
+                    known => known?,
+                },
+                fraction: policy.runtime_fraction.as_ref().and_then(fraction),
+                trace_sampled: policy.trace_sampled.map(|sampled| sampled.value),
+                host: match policy.host_rewrite_literal.as_str() {
+                    "" if policy.disable_shadow_host_suffix_append => MirrorHost::Same,
+                    "" => MirrorHost::Suffixed,
+                    host => {
+                        MirrorHost::Literal(self.header_value(&path.field("host_rewrite_literal"), host)?)
+                    }
+                },
+            })
+        });
+        mirrors.collect()
     }
 
     fn cluster_choice(
@@ -449,6 +489,8 @@ struct RouteContext {
     max_direct_bytes: usize,
     /// The virtual host's.
     retry: Option<Arc<RetryPolicy>>,
+    /// The virtual host's or, where it has none, the route configuration's.
+    mirrors: Arc<[RequestMirror]>,
 }
 
 fn fraction(percent: &RuntimeFractionalPercent) -> Option<Fraction> {

@@ -4,7 +4,6 @@ use super::{MessageRow, guarded, holds, honoured, message, no_effect, only, refu
 
 const PER_FILTER: &str = "no filter takes settings per route yet";
 const HEDGING: &str = "an attempt begins when the one before has failed";
-const LATER_MIRRORS: &str = "requests are not mirrored yet";
 const UNREAD: &str = "nothing reads it";
 
 const HEADERS: &[&str] = &[
@@ -25,7 +24,7 @@ pub(super) const TABLE: &[MessageRow] = &[
             guarded(&["ignore_path_parameters_in_path_matching"], "paths are compared whole"),
             no_effect(&["metadata"], UNREAD),
             refused(&["vhds"], "give the virtual hosts in virtual_hosts"),
-            refused(&["request_mirror_policies"], LATER_MIRRORS),
+            honoured(&["request_mirror_policies"]),
             guarded(&["typed_per_filter_config"], PER_FILTER),
         ],
     ),
@@ -40,7 +39,7 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["retry_policy"]),
             refused(&["retry_policy_typed_config"], "use retry_policy"),
             refused(&["hedge_policy"], HEDGING),
-            refused(&["request_mirror_policies"], LATER_MIRRORS),
+            honoured(&["request_mirror_policies"]),
             only(&["require_tls"], &["NONE", "ALL"]),
             guarded(&["cors"], "the CORS filter is not there yet"),
             guarded(&["rate_limits"], "the rate limit filter is not there yet"),
@@ -96,7 +95,7 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["retry_policy"]),
             refused(&["retry_policy_typed_config"], "use retry_policy"),
             refused(&["hedge_policy"], HEDGING),
-            refused(&["request_mirror_policies"], LATER_MIRRORS),
+            honoured(&["request_mirror_policies"]),
             refused(&["internal_redirect_policy"], "redirects are passed on to the client"),
             refused(&["max_stream_duration"], "use timeout"),
             refused(
@@ -105,6 +104,15 @@ pub(super) const TABLE: &[MessageRow] = &[
             ),
             guarded(&["cors"], "the CORS filter is not there yet"),
             guarded(&["rate_limits", "include_vh_rate_limits"], "the rate limit filter is not there yet"),
+        ],
+    ),
+    message(
+        "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
+        &[
+            honoured(&["cluster", "runtime_fraction", "trace_sampled", "disable_shadow_host_suffix_append"]),
+            honoured(&["host_rewrite_literal"]),
+            refused(&["cluster_header"], "give the cluster's name"),
+            refused(&["request_headers_mutations"], "a copy has the headers of its request"),
         ],
     ),
     message(
