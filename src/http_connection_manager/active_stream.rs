@@ -21,6 +21,7 @@ use super::{
     stream_end::StreamEnd,
 };
 use crate::{
+    filter,
     http_headers::{X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
     router::{
         self, RouterContext, RouterFailure,
@@ -218,6 +219,20 @@ impl ActiveStream {
             return Outcome::Local(LocalReply::upgrade_refused(), None);
         }
         self.start_span(connection, &mut parts, route);
+        if let Some(reply) = filter::decode_headers(&manager.filters, &self.view(&parts), &self.info) {
+            let levels = found.and_then(|(virtual_host, route)| {
+                Some(MutationLevels {
+                    weighted_cluster: None,
+                    route: &route?.headers,
+                    virtual_host: &virtual_host.headers,
+                    config: &manager.routes,
+                })
+            });
+            if let Some(levels) = &levels {
+                self.keep_request(levels, &parts);
+            }
+            return Outcome::Local(self.closing_if_unread(reply.into()), levels);
+        }
 
         let no_route = || Outcome::Local(self.closing_if_unread(LocalReply::no_route()), None);
         let Some((virtual_host, route)) = found else { return no_route() };

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header::LOCATION};
 
 use crate::{
+    filter,
     http_headers::X_ENVOY_OVERLOADED,
     router::{RouterFailure, timeouts::Timeouts},
     stream_info::{ResponseFlag, StreamInfo, deadline::Expired},
@@ -204,6 +205,14 @@ impl LocalReply {
             }
             Expired::Idle => Self::new(StatusCode::GATEWAY_TIMEOUT, "stream timeout", "stream_idle_timeout")
                 .flagged(ResponseFlag::StreamIdleTimeout),
+        }
+    }
+}
+
+impl From<filter::Reply> for LocalReply {
+    fn from(reply: filter::Reply) -> Self {
+        match reply {
+            filter::Reply::Healthy => Self::new(StatusCode::OK, "", "health_check_ok"),
         }
     }
 }

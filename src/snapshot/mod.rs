@@ -4,6 +4,7 @@
 //! each worker pins one for as long as a stream or connection needs it.
 
 pub(crate) mod cluster;
+pub(crate) mod filter;
 pub(crate) mod format;
 pub(crate) mod listener;
 pub(crate) mod matcher;

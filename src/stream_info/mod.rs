@@ -73,6 +73,8 @@ pub(crate) struct StreamInfo {
     pub(crate) attempts: Cell<u32>,
     /// The latest attempt has its connection.
     pub(crate) connected: Cell<bool>,
+    /// It is a health check, and not to be traced. `envoy.filters.http.health_check`.
+    pub(crate) health_check: Cell<bool>,
     /// The chosen route's name.
     pub(crate) route_name: RefCell<Arc<str>>,
     /// The chosen cluster.
@@ -106,6 +108,7 @@ impl StreamInfo {
             details: Cell::new(""),
             attempts: Cell::new(0),
             connected: Cell::new(false),
+            health_check: Cell::new(false),
             route_name: RefCell::default(),
             cluster: RefCell::new(None),
             upstream_host: RefCell::new(None),
