@@ -41,7 +41,7 @@ use crate::{
         formatter::{FormatContext, PseudoHeaders},
     },
     trace::{
-        sampler,
+        attempt, sampler,
         stream::{Decoration, TracedRequest, decorate_request},
     },
     upstream::{Failure, UpstreamBody},
@@ -71,6 +71,8 @@ pub(super) struct Asked {
     pub(super) request: Option<Box<Parts>>,
     /// `:scheme`
     pub(super) https: bool,
+    /// It comes from outside, over an edge listener.
+    external: bool,
     /// The connection ends with the response.
     pub(super) close: bool,
     /// The response tells how many attempts there were.
@@ -183,6 +185,7 @@ impl ActiveStream {
         let client = edge.mutate_request(&mut parts.headers);
         self.info.remote.set(client.address);
         self.internal = client.internal;
+        self.asked.external = client.edge;
         let forced = parts.headers.contains_key(X_ENVOY_FORCE_TRACE);
         if manager.request_id.always_set_in_response || forced {
             self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
@@ -271,8 +274,8 @@ impl ActiveStream {
         let Some(tracing) = &manager.tracing else { return };
         let direction = connection.listener.direction;
         let decorator = route.and_then(|route| route.decorator.as_ref());
-        let reason =
-            sampler::decide(&mut parts.headers, tracing, &manager.request_id, |below| fastrand::u32(..below));
+        let policy = route.and_then(|route| route.tracing.as_ref()).unwrap_or(&tracing.policy);
+        let reason = sampler::decide(&mut parts.headers, policy, &manager.request_id, || fastrand::u64(..));
         if let Some(id) = &mut self.asked.request_id
             && let Some(packed) = parts.headers.get(X_REQUEST_ID)
         {
@@ -280,6 +283,7 @@ impl ActiveStream {
         }
         let request = TracedRequest {
             tracing,
+            policy,
             direction,
             traced: reason.traced(),
             headers: &parts.headers,
@@ -287,9 +291,10 @@ impl ActiveStream {
             method: &parts.method,
             decorator,
             grpc: self.grpc,
+            external: self.asked.external,
         };
         let mut span = crate::trace::stream::start(&request, &self.info);
-        self.decoration = decorate_request(&mut parts.headers, direction, decorator, span.as_deref_mut());
+        self.decoration = decorate_request(&mut parts.headers, direction, decorator, policy, span.as_mut());
         self.info.span.replace(span);
     }
 
@@ -324,6 +329,7 @@ impl ActiveStream {
             timeouts,
             own_ip: connection.services.own_ip,
             buffer_limit_bytes: buffer_limit_bytes(connection),
+            tracing: manager.tracing.as_ref(),
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {
             Ok(target) => target,
@@ -394,6 +400,7 @@ impl ActiveStream {
                 Outcome::Local(self.closing_if_unread(reply), levels)
             }
             Err(expired) => {
+                attempt::canceled(info);
                 let by_router = expired == Expired::Route;
                 self.asked.attempt_count &= by_router;
                 let reply = LocalReply::expired(expired, info);

@@ -251,53 +251,44 @@ impl LocalReply {
 
     /// A host that gave no response, at first or when it was tried again.
     pub(crate) fn of_failure(failure: Failure, retried: bool) -> Self {
-        let (text, details, flag) = match failure {
+        let (text, details) = match failure {
             Failure::Connect(_) => (
                 upstream_error!("remote connection failure"),
                 "upstream_reset_before_response_started{remote_connection_failure}",
-                ResponseFlag::UpstreamConnectionFailure,
             ),
             Failure::ConnectTimeout => (
                 upstream_error!("connection timeout"),
                 "upstream_reset_before_response_started{connection_timeout}",
-                ResponseFlag::UpstreamConnectionFailure,
             ),
             Failure::Terminated => (
                 upstream_error!("connection termination"),
                 "upstream_reset_before_response_started{connection_termination}",
-                ResponseFlag::UpstreamConnectionTermination,
             ),
-            Failure::Reset => (
-                upstream_error!("remote reset"),
-                "upstream_reset_before_response_started{remote_reset}",
-                ResponseFlag::UpstreamRemoteReset,
-            ),
+            Failure::Reset => {
+                (upstream_error!("remote reset"), "upstream_reset_before_response_started{remote_reset}")
+            }
             Failure::Refused => (
                 upstream_error!("remote refused stream reset"),
                 "upstream_reset_before_response_started{remote_refused_stream_reset}",
-                ResponseFlag::UpstreamRemoteReset,
             ),
             // The request is at fault; see `broken_request` for what the client is told.
             Failure::RequestBroken => {
                 return Self::new(StatusCode::BAD_REQUEST, "", "downstream_remote_disconnect");
             }
-            Failure::Protocol => (
-                upstream_error!("protocol error"),
-                "upstream_reset_before_response_started{protocol_error}",
-                ResponseFlag::UpstreamProtocolError,
-            ),
-            Failure::Overflow => (
-                upstream_error!("overflow"),
-                "upstream_reset_before_response_started{overflow}",
-                ResponseFlag::UpstreamOverflow,
-            ),
+            Failure::Protocol => {
+                (upstream_error!("protocol error"), "upstream_reset_before_response_started{protocol_error}")
+            }
+            Failure::Overflow => {
+                (upstream_error!("overflow"), "upstream_reset_before_response_started{overflow}")
+            }
         };
         let [first, later] = text;
         let status = match failure {
             Failure::Protocol => StatusCode::BAD_GATEWAY,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let mut reply = Self::new(status, if retried { later } else { first }, details).flagged(flag);
+        let mut reply = Self::new(status, if retried { later } else { first }, details);
+        reply.flag = failure.flag();
         if failure == Failure::Overflow {
             reply.headers.push((X_ENVOY_OVERLOADED, HeaderValue::from_static("true")));
         }

@@ -16,6 +16,7 @@ use crate::{
         route::RouteAction,
     },
     stream_info::ResponseFlag,
+    trace,
     upstream::{Failure, UpstreamBody, conn_pool::HostPool},
 };
 
@@ -103,6 +104,7 @@ pub(super) async fn retried(
         }
         // A response that nobody will see ends with its connection.
         drop(outcome);
+        trace::attempt::end(info);
         replay.stop();
         tried.push(pool);
         tokio::time::sleep(retries.pause(|below| fastrand::u64(..below))).await;

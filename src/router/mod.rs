@@ -41,12 +41,13 @@ use crate::{
         route::{
             ClusterChoice, HeaderMutations, HostRewrite, Route, RouteAction, RouteConfiguration, VirtualHost,
         },
+        tracing::Tracing,
     },
     stream_info::{
         StreamInfo,
         formatter::{FormatContext, PseudoHeaders},
     },
-    trace::propagation,
+    trace::{self, attempt},
     upstream::{self, Failure, UpstreamBody, conn_pool::HostPool},
 };
 
@@ -81,6 +82,8 @@ pub(crate) struct RouterContext<'a, 's> {
     pub(crate) own_ip: IpAddr,
     /// Bytes of the request that may be kept to be sent again, or until a copy is sent.
     pub(crate) buffer_limit_bytes: usize,
+    /// How the listener traces, if it does.
+    pub(crate) tracing: Option<&'a Tracing>,
 }
 
 /// Why a request got no response from a host.
@@ -209,14 +212,11 @@ async fn attempt(
 ) -> Result<Response<UpstreamBody>, RouterFailure> {
     let info = context.info;
     let (http2, trailers) = framing::protocol(pool, info);
-    if let Some(span) = info.span.borrow().as_ref() {
-        propagation::inject(
-            &mut parts.headers,
-            span.trace_id,
-            span.span_id,
-            span.sampled(),
-            &span.trace_state,
-        );
+    if let Some(tracing) = context.tracing {
+        trace::stream::note_request(info, path_and_query(&parts.uri), &parts.headers, &pool.host.metadata);
+        attempt::start(info, tracing);
+        attempt::chose_host(info, &pool.host.address_text);
+        trace::stream::inject(info, tracing, &mut parts.headers);
     }
     let body = body(trailers && context.downstream_trailers);
     framing::frame(&mut parts, http2, body.is_end_stream(), context.scheme, info);
@@ -224,16 +224,20 @@ async fn attempt(
     info.connected.set(false);
     let exchange = upstream::exchange(pool, Request::from_parts(parts, body), info);
     let outcome = match context.timeouts.per_try {
-        None => exchange.await.map_err(RouterFailure::Upstream),
-        Some(limit) => {
-            let exchange = Box::pin(exchange);
-            in_time(limit, exchange, info)
-                .await
-                .map_or(Err(RouterFailure::PerTryTimeout), |outcome| outcome.map_err(RouterFailure::Upstream))
-        }
+        None => Some(exchange.await),
+        Some(limit) => in_time(limit, Box::pin(exchange), info).await,
     };
+    let Some(outcome) = outcome else {
+        attempt::canceled(info);
+        return Err(RouterFailure::PerTryTimeout);
+    };
+    let response = outcome.map_err(|failure| {
+        attempt::failed(info, failure.reason(), failure.flag());
+        RouterFailure::Upstream(failure)
+    })?;
     info.touch();
-    outcome
+    attempt::responded(info, response.status().as_u16());
+    Ok(response)
 }
 
 /// What `exchange` gives, unless it takes longer than `limit`. The time counts once there is a connection and the request

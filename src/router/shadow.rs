@@ -15,10 +15,10 @@ use crate::{
     http_headers::{X_ENVOY_INTERNAL, X_FORWARDED_FOR},
     snapshot::{
         matcher::header_text,
-        route::{MirrorHost, RequestMirror, RouteAction},
+        route::{MirrorHost, RouteAction},
     },
     stream_info::StreamInfo,
-    trace::propagation,
+    trace,
     upstream::{self, conn_pool::HostPool},
 };
 
@@ -44,7 +44,7 @@ pub(super) fn send(
         let mut parts = parts.clone();
         set_host(&mut parts.headers, &mirror.host);
         as_own_request(&mut parts.headers, context.own_ip);
-        trace_shadow(&mut parts.headers, mirror, context.info);
+        trace_shadow(&mut parts.headers, context);
         let info = Rc::new(StreamInfo::new(Rc::clone(&context.info.connection), context.info.protocol));
         let body = body.copy(context.buffer_limit_bytes, Rc::clone(&info));
         tokio::task::spawn_local(exchange(pool, parts, body, info, Limits::of(context)));
@@ -129,12 +129,11 @@ fn as_own_request(headers: &mut HeaderMap, own_ip: IpAddr) {
     }
 }
 
-/// The copy belongs to the request's trace. It tells the same parent as the request does; a span of its own would begin
-/// here.
-fn trace_shadow(headers: &mut HeaderMap, mirror: &RequestMirror, info: &StreamInfo) {
-    if let Some(span) = info.span.borrow().as_ref() {
-        let sampled = mirror.trace_sampled.unwrap_or_else(|| span.sampled());
-        propagation::inject(headers, span.trace_id, span.span_id, sampled, &span.trace_state);
+/// The copy belongs to the request's trace. It tells the same parent as the request does; a span of its own, sampled as
+/// `RequestMirror.trace_sampled` says, would begin here.
+fn trace_shadow(headers: &mut HeaderMap, context: &RouterContext<'_, '_>) {
+    if let Some(tracing) = context.tracing {
+        trace::stream::inject(context.info, tracing, headers);
     }
 }
 

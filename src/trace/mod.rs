@@ -1,21 +1,39 @@
-//! Tracing: what a stream's span is, from the decision to trace to the record that is exported.
+//! Tracing: what a stream's spans are, from the decision to trace to the record that is exported.
 //!
 //! A worker starts and finishes spans alone; what it hands to the exporter is a [`FinishedSpan`], small and
-//! without formatting. The exporter, off the workers, turns it into OpenTelemetry's types.
+//! without formatting. The exporter, off the workers, turns it into the types of its tracing system.
 
+pub(crate) mod attempt;
+mod attributes;
+mod b3;
 pub(crate) mod buffer;
+mod context;
+mod custom_tags;
+pub(crate) mod events;
 pub(crate) mod exporter;
+pub(crate) mod otel_sampler;
 pub(crate) mod propagation;
+pub(crate) mod resource;
 pub(crate) mod sampler;
+mod semantic_conventions;
+pub(crate) mod sender;
 mod span_data;
 pub(crate) mod stream;
+mod xray;
+mod xray_sender;
+mod zipkin;
+mod zipkin_sender;
 
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use http::{HeaderValue, Version};
 use opentelemetry::{SpanId, TraceId};
 
-use crate::snapshot::{cluster::Cluster, listener::Tracer};
+use self::{
+    attempt::OpenAttempt, context::Carrier, custom_tags::LateRequest, events::StreamEvents,
+    propagation::Parent,
+};
+use crate::{snapshot::cluster::Cluster, stream_info::flags::ResponseFlags};
 
 /// The side of a hop that a span shows. OpenTelemetry's SpanKind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +49,20 @@ pub(crate) enum SpanKind {
 pub(crate) enum SpanName {
     /// `ingress`
     Ingress,
+    /// The authority. Zipkin's.
+    Authority(Box<str>),
     /// `egress ` and the authority.
     Egress(Box<str>),
     /// The operation of a decorator.
     Operation(Arc<str>),
-    /// The operation that the previous hop named.
+    /// The operation that the neighbour named.
     Header(HeaderValue),
+    /// What a format string came to.
+    Formatted(Box<str>),
+    /// `router `, the cluster, ` egress`.
+    Router,
+    /// The method and the route's name.
+    Route,
 }
 
 /// The open span of a stream. It exists for each stream of a tracing listener, sampled or not, since ids
@@ -49,10 +75,28 @@ pub(crate) struct Span {
     pub(crate) span_id: SpanId,
     /// The span of the previous hop, if there was one.
     pub(crate) parent: Option<SpanId>,
-    /// `tracestate` as it came, lines joined by `,`; empty if none came.
+    /// `tracestate` as it goes on; empty if none came.
     pub(crate) trace_state: HeaderValue,
+    /// In whose words the next hop is told.
+    pub(crate) carrier: Carrier,
+    /// Its trace id is random, says the previous hop.
+    pub(crate) random: bool,
+    /// The request is gRPC.
+    pub(crate) grpc: bool,
+    /// The listener faces outwards.
+    pub(crate) egress: bool,
     /// What is exported at its end; `None` if it is not sampled.
     pub(crate) record: Option<Box<SpanRecord>>,
+    /// The request to a host that is open, where each has a span of its own.
+    pub(crate) attempt: Option<Box<OpenAttempt>>,
+    /// The spans of requests to hosts that have ended.
+    pub(crate) ended_attempts: Vec<FinishedSpan>,
+    /// What formats and custom tags read at the end, where there are any.
+    pub(crate) late: Option<Box<LateRequest>>,
+    /// When bytes moved, where spans tell it.
+    pub(crate) events: Option<Box<StreamEvents>>,
+    /// The span that an external client claims to continue, where that is not believed.
+    pub(crate) link: Option<Box<Parent>>,
 }
 
 impl Span {
@@ -65,12 +109,21 @@ impl Span {
 /// What is known of a sampled span at its start.
 #[derive(Debug)]
 pub(crate) struct SpanRecord {
-    /// Where it goes.
-    pub(crate) tracer: Arc<Tracer>,
+    /// The place of its tracer in the snapshot.
+    pub(crate) tracer: usize,
     /// Ingress or egress.
     pub(crate) kind: SpanKind,
     /// May be replaced until its end.
     pub(crate) name: SpanName,
+    /// What the request says of itself.
+    pub(crate) request: RequestFacts,
+    /// Its response's gRPC status, once there is one.
+    pub(crate) grpc_status: Option<GrpcStatus>,
+}
+
+/// What a span says of the request it was started for.
+#[derive(Debug)]
+pub(crate) struct RequestFacts {
     /// `x-request-id`
     pub(crate) request_id: Option<HeaderValue>,
     /// `x-client-trace-id`
@@ -87,10 +140,10 @@ pub(crate) struct SpanRecord {
     pub(crate) protocol: Version,
     /// `peer.address`
     pub(crate) peer: Option<IpAddr>,
-    /// Its request's gRPC facts, if it is gRPC.
+    /// `x-forwarded-for`, where the tracer wants it.
+    pub(crate) forwarded_for: Option<HeaderValue>,
+    /// Its gRPC facts, if it is gRPC.
     pub(crate) grpc: Option<Box<GrpcRequest>>,
-    /// Its response's gRPC status, once there is one.
-    pub(crate) grpc_status: Option<GrpcStatus>,
 }
 
 /// What a span says of a gRPC request.
@@ -115,31 +168,65 @@ pub(crate) struct GrpcStatus {
     pub(crate) message: Option<HeaderValue>,
 }
 
-/// A span whose stream has ended, as a worker hands it over.
+/// A span that has ended, as a worker hands it over.
 #[derive(Debug)]
 pub(crate) struct FinishedSpan {
-    /// What was known at its start.
-    pub(crate) record: Box<SpanRecord>,
-    /// As in [`Span`].
+    /// The place of its tracer in the snapshot.
+    pub(crate) tracer: usize,
+    /// The trace it belongs to.
     pub(crate) trace_id: TraceId,
-    /// As in [`Span`].
+    /// Its own id.
     pub(crate) span_id: SpanId,
-    /// As in [`Span`].
+    /// The span that it is part of.
     pub(crate) parent: Option<SpanId>,
-    /// As in [`Span`].
+    /// That span is another hop's.
+    pub(crate) remote_parent: bool,
+    /// In whose words its trace is told.
+    pub(crate) carrier: Carrier,
+    /// The listener faces outwards.
+    pub(crate) egress: bool,
+    /// `tracestate` of the trace.
     pub(crate) trace_state: HeaderValue,
-    /// When its stream began.
+    /// Ingress or egress.
+    pub(crate) kind: SpanKind,
+    /// What it is called.
+    pub(crate) name: SpanName,
+    /// When it began.
     pub(crate) start: SystemTime,
-    /// When its stream ended.
+    /// When it ended.
     pub(crate) end: SystemTime,
-    /// `request_size`
-    pub(crate) request_bytes: u64,
-    /// `response_size`
-    pub(crate) response_bytes: u64,
+    /// What it is the span of.
+    pub(crate) subject: Subject,
+    /// Name of the route; empty if it has none.
+    pub(crate) route: Arc<str>,
+    /// A span of another trace that caused it.
+    pub(crate) link: Option<Box<Parent>>,
     /// `http.status_code`; 0 for none.
     pub(crate) status: u16,
     /// `response_flags`
-    pub(crate) flags: crate::stream_info::flags::ResponseFlags,
+    pub(crate) flags: ResponseFlags,
     /// `upstream_cluster`
     pub(crate) cluster: Option<Arc<Cluster>>,
+    /// The outcome of a gRPC call.
+    pub(crate) grpc_status: Option<GrpcStatus>,
+    /// What the configuration adds.
+    pub(crate) custom_tags: Vec<(Arc<str>, Box<str>)>,
+    /// When bytes moved, in the order of Envoy.
+    pub(crate) events: Vec<(&'static str, SystemTime)>,
+}
+
+/// What a span is the span of.
+#[derive(Debug)]
+pub(crate) enum Subject {
+    /// A request of a client.
+    Stream {
+        /// What it says of itself.
+        request: RequestFacts,
+        /// `request_size`
+        request_bytes: u64,
+        /// `response_size`
+        response_bytes: u64,
+    },
+    /// One request to a host.
+    Attempt(attempt::AttemptFacts),
 }
