@@ -42,7 +42,7 @@ use crate::{
     },
     trace::{
         attempt, sampler,
-        stream::{Decoration, TracedRequest, decorate_request},
+        stream::{Decoration, RouteNames, TracedRequest, decorate_request},
     },
     upstream::{Failure, UpstreamBody},
 };
@@ -88,6 +88,9 @@ pub(super) enum Outcome<'a> {
     /// Ours.
     Local(LocalReply, Option<MutationLevels<'a>>),
 }
+
+/// The virtual host of a request, and its route.
+type Found<'a> = Option<(&'a VirtualHost, Option<&'a Route>)>;
 
 /// What hyper calls for each request.
 pub(crate) async fn serve(
@@ -221,7 +224,7 @@ impl ActiveStream {
         if upgrade.as_deref().is_some_and(|name| !is_allowed(name, action, manager)) {
             return Outcome::Local(LocalReply::upgrade_refused(), None);
         }
-        self.start_span(connection, &mut parts, route);
+        self.start_span(connection, &mut parts, found);
         if let Some(reply) = filter::decode_headers(&manager.filters, &self.view(&parts), &self.info) {
             let levels = found.and_then(|(virtual_host, route)| {
                 Some(MutationLevels {
@@ -269,7 +272,8 @@ impl ActiveStream {
     }
 
     /// Decide whether the request is traced, and start its span.
-    fn start_span(&mut self, connection: &Connection, parts: &mut Parts, route: Option<&Route>) {
+    fn start_span(&mut self, connection: &Connection, parts: &mut Parts, found: Found<'_>) {
+        let route = found.and_then(|(_, route)| route);
         let manager: &HttpConnectionManager = &connection.listener.manager;
         let Some(tracing) = &manager.tracing else { return };
         let direction = connection.listener.direction;
@@ -292,10 +296,34 @@ impl ActiveStream {
             decorator,
             grpc: self.grpc,
             external: self.asked.external,
+            names: if tracing.tracer.has_sampler() {
+                self.route_names(connection, found, parts)
+            } else {
+                RouteNames::default()
+            },
+            node: &connection.services.snapshot.node,
         };
         let mut span = crate::trace::stream::start(&request, &self.info);
         self.decoration = decorate_request(&mut parts.headers, direction, decorator, policy, span.as_mut());
         self.info.span.replace(span);
+    }
+
+    /// Whom the request was found to be for.
+    fn route_names<'a>(&self, connection: &'a Connection, found: Found<'a>, parts: &Parts) -> RouteNames<'a> {
+        let snapshot = &connection.services.snapshot;
+        let route = found.and_then(|(_, route)| route);
+        let cluster = match route.map(|route| &route.action) {
+            Some(Action::Forward(action)) => {
+                router::draw_cluster(action, &parts.headers, self.random, snapshot).0
+            }
+            _ => None,
+        };
+        let cluster = cluster.and_then(|id| snapshot.clusters.get(id.0));
+        RouteNames {
+            virtual_host: found.map(|(virtual_host, _)| &*virtual_host.name),
+            route: route.map(|route| &*route.name),
+            cluster: cluster.map(|cluster| &*cluster.name),
+        }
     }
 
     /// Send the request on and wait for its response's headers, under the stream's deadlines.

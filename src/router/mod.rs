@@ -112,10 +112,24 @@ pub(crate) fn choose_cluster<'a>(
     headers: &HeaderMap,
     context: &RouterContext<'a, '_>,
 ) -> Result<Target<'a>, RouterFailure> {
-    let (id, mutations) = match &action.cluster {
+    let (id, mutations) = draw_cluster(action, headers, context.random, context.snapshot);
+    let find = |id: ClusterId| context.clusters.cluster(id);
+    let cluster = id.and_then(find).ok_or(RouterFailure::NoCluster(action.cluster_not_found))?;
+    *context.info.cluster.borrow_mut() = Some(std::sync::Arc::clone(&cluster.state.config));
+    Ok(Target { cluster, mutations })
+}
+
+/// The cluster that a route leads to for a request, and the mutations of a weighted one.
+pub(crate) fn draw_cluster<'a>(
+    action: &'a RouteAction,
+    headers: &HeaderMap,
+    random: u64,
+    snapshot: &Snapshot,
+) -> (Option<ClusterId>, Option<&'a HeaderMutations>) {
+    match &action.cluster {
         ClusterChoice::One(cluster) => (cluster.as_ref().ok().copied(), None),
         ClusterChoice::Weighted { clusters, total } => {
-            let mut place = context.random % (*total).max(1);
+            let mut place = random % (*total).max(1);
             let drawn = clusters.iter().find(|cluster| {
                 let weight = u64::from(cluster.weight);
                 let here = place < weight;
@@ -126,13 +140,9 @@ pub(crate) fn choose_cluster<'a>(
         }
         ClusterChoice::Header(name) => {
             let named = headers.get(name).map(header_text);
-            (named.and_then(|name| context.snapshot.cluster_index.get(name).copied()), None)
+            (named.and_then(|name| snapshot.cluster_index.get(name).copied()), None)
         }
-    };
-    let find = |id: ClusterId| context.clusters.cluster(id);
-    let cluster = id.and_then(find).ok_or(RouterFailure::NoCluster(action.cluster_not_found))?;
-    *context.info.cluster.borrow_mut() = Some(std::sync::Arc::clone(&cluster.state.config));
-    Ok(Target { cluster, mutations })
+    }
 }
 
 /// Send a request to a host of its cluster and wait for the headers of the response: once, or again where an attempt
@@ -214,7 +224,7 @@ async fn attempt(
     let (http2, trailers) = framing::protocol(pool, info);
     if let Some(tracing) = context.tracing {
         trace::stream::note_request(info, path_and_query(&parts.uri), &parts.headers, &pool.host.metadata);
-        attempt::start(info, tracing);
+        attempt::start(info, tracing, &context.snapshot.node);
         attempt::chose_host(info, &pool.host.address_text);
         trace::stream::inject(info, tracing, &mut parts.headers);
     }

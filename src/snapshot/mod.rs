@@ -9,6 +9,7 @@ pub(crate) mod format;
 pub(crate) mod listener;
 pub(crate) mod matcher;
 pub(crate) mod metadata;
+pub(crate) mod otel_sampler;
 pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod tls;

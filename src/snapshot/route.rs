@@ -48,6 +48,8 @@ pub(crate) struct Domains {
 /// Routes of some domains. `VirtualHost`.
 #[derive(Debug)]
 pub(crate) struct VirtualHost {
+    /// `VirtualHost.name`
+    pub(crate) name: Box<str>,
     /// Tried in this order; the first that matches is taken.
     pub(crate) routes: Vec<Route>,
     /// Plain requests are redirected to https. `require_tls`.

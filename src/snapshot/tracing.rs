@@ -5,8 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    ClusterId, format::Format, matcher::StringMatcher, metadata::MetadataKey, route::Fraction,
-    xray_sampling::SamplingStrategy,
+    ClusterId, format::Format, matcher::StringMatcher, metadata::MetadataKey,
+    otel_sampler::ConfiguredSampler, route::Fraction, xray_sampling::SamplingStrategy,
 };
 
 /// Tracing of a connection manager. `HttpConnectionManager.Tracing`.
@@ -126,6 +126,11 @@ pub(crate) enum Provider {
 }
 
 impl Tracer {
+    /// Whether a sampler decides which spans are exported.
+    pub(crate) fn has_sampler(&self) -> bool {
+        matches!(&self.provider, Provider::OpenTelemetry(otel) if otel.sampler.is_some())
+    }
+
     /// What it is called where somebody reads about it.
     pub(crate) fn name(&self) -> &str {
         match &self.provider {
@@ -155,6 +160,8 @@ pub(crate) struct OpenTelemetry {
     pub(crate) service_name: Arc<str>,
     /// What the spans are of, in order: who they are, and what detectors found.
     pub(crate) resource: Vec<(String, String)>,
+    /// Which spans are exported; `None` leaves it to the hop before, or else to Envoy's decision. `sampler`.
+    pub(crate) sampler: Option<Arc<ConfiguredSampler>>,
     /// Spans name the instrumentation. Default true. `set_instrumentation_scope`.
     pub(crate) scope: bool,
     /// How they are sent.

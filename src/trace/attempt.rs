@@ -14,7 +14,7 @@ use super::{
     propagation,
 };
 use crate::{
-    snapshot::tracing::Tracing,
+    snapshot::{Node, tracing::Tracing},
     stream_info::{
         StreamInfo,
         flags::{ResponseFlag, ResponseFlags},
@@ -53,15 +53,20 @@ pub(crate) struct AttemptFacts {
 }
 
 /// Start the span of an attempt, if the listener wants one. Headers for the host are to name it afterwards.
-pub(crate) fn start(info: &StreamInfo, tracing: &Tracing) {
+pub(crate) fn start(info: &StreamInfo, tracing: &Tracing, node: &Node) {
     if !tracing.spawn_upstream_span {
         return;
     }
     let mut span = info.span.borrow_mut();
     let Some(span) = span.as_mut() else { return };
+    // A sampler decides anew, and nothing overrules it; what was decided above is the parent's decision now.
+    let sampled = match &span.sampling {
+        Some(sampling) => sampling.decide_attempt(span.sampled(), span.trace_id, node, info),
+        None => span.sampled(),
+    };
     span.attempt = Some(Box::new(OpenAttempt {
         span_id: propagation::new_span_id(),
-        sampled: span.sampled(),
+        sampled,
         tracer: tracing.tracer.id,
         start: Instant::now(),
         start_time: SystemTime::now(),

@@ -10,6 +10,7 @@ use super::{
     context,
     custom_tags::LateRequest,
     events::{self, StreamEvents},
+    sampling,
 };
 use crate::{
     http_headers::{
@@ -17,6 +18,7 @@ use crate::{
         X_ENVOY_ORIGINAL_PATH, X_FORWARDED_FOR, X_REQUEST_ID,
     },
     snapshot::{
+        Node,
         listener::TrafficDirection,
         matcher::header_text,
         metadata::Metadata,
@@ -49,6 +51,10 @@ pub(crate) struct TracedRequest<'a> {
     pub(crate) grpc: bool,
     /// It comes from outside, over an edge listener.
     pub(crate) external: bool,
+    /// What samplers may look at besides.
+    pub(crate) names: RouteNames<'a>,
+    /// Who this proxy is.
+    pub(crate) node: &'a Node,
 }
 
 impl TracedRequest<'_> {
@@ -56,6 +62,17 @@ impl TracedRequest<'_> {
     pub(super) fn is_server(&self) -> bool {
         self.direction != TrafficDirection::Outbound || self.tracing.independent_hop
     }
+}
+
+/// Whom a request was found to be for, where a sampler is configured that may ask.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RouteNames<'a> {
+    /// The virtual host.
+    pub(crate) virtual_host: Option<&'a str>,
+    /// The route; empty if it has no name.
+    pub(crate) route: Option<&'a str>,
+    /// The cluster.
+    pub(crate) cluster: Option<&'a str>,
 }
 
 /// All lines of a header as one.
@@ -78,6 +95,14 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Sp
         link = context.restart().map(Box::new);
     }
     let traced = request.traced && !is_excluded(request);
+    let sampling = sampling::of(request);
+    if let Some(sampling) = &sampling {
+        let decision = sampling.decide(context.parent.and(context.decided), context.trace_id, request, info);
+        context.decided = Some(decision.sampled);
+        if !decision.keep_state {
+            context.state = HeaderValue::from_static("");
+        }
+    }
     let sampled = match &request.tracing.tracer.provider {
         // Envoy may say no to what a parent sampled, never yes to what it did not.
         Provider::OpenTelemetry(_) => traced && context.decided.unwrap_or(true),
@@ -85,7 +110,7 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Sp
         Provider::Zipkin(_) => context.decided.unwrap_or(request.traced) && !is_excluded(request),
         Provider::XRay(_) => context.decided.unwrap_or(false) && !is_excluded(request),
     };
-    let late = sampled && request.policy.reads_headers();
+    let late = (sampled || sampling.is_some()) && request.policy.reads_headers();
     let late = late.then(|| {
         let PseudoHeaders { path, scheme, .. } = request.pseudo;
         Box::new(LateRequest::new(request.policy, request.method, path, scheme, request.headers))
@@ -101,6 +126,7 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Sp
         grpc: request.grpc,
         record: sampled.then(|| Box::new(record(request, info))),
         attempt: None,
+        sampling: sampling.filter(|_| request.tracing.spawn_upstream_span).map(Box::new),
         ended_attempts: Vec::new(),
         late,
         events: (sampled && request.tracing.verbose).then(Box::default),

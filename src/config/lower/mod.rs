@@ -14,6 +14,7 @@ mod listener;
 mod local_reply;
 mod matcher;
 mod metadata;
+mod resource;
 mod retry;
 mod route;
 mod runtime;

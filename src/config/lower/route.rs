@@ -138,6 +138,7 @@ impl Lowering<'_> {
             ..*context
         };
         VirtualHost {
+            name: host.name.as_str().into(),
             routes: host
                 .routes
                 .iter()
