@@ -62,6 +62,8 @@ pub(crate) enum SpanName {
     Router,
     /// The method and the route's name.
     Route,
+    /// `mirror`
+    Mirror,
 }
 
 /// The open span of a stream. It exists for each stream of a tracing listener, sampled or not, since ids
@@ -216,6 +218,10 @@ pub(crate) struct FinishedSpan {
 
 /// What a span is the span of.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are streams; a box would be one more allocation for each"
+)]
 pub(crate) enum Subject {
     /// A request of a client.
     Stream {

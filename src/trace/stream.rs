@@ -192,6 +192,16 @@ fn facts(request: &TracedRequest<'_>, info: &StreamInfo) -> RequestFacts {
     }
 }
 
+/// The request is not to be traced after all: its spans are not exported, and hosts are told so.
+pub(crate) fn forget(info: &StreamInfo) {
+    if let Some(span) = info.span.borrow_mut().as_mut() {
+        span.record = None;
+        span.sampling = None;
+        span.late = None;
+        span.events = None;
+    }
+}
+
 /// Tell the host of the trace: of the attempt's span where it has one, else of the stream's.
 pub(crate) fn inject(info: &StreamInfo, tracing: &Tracing, headers: &mut HeaderMap) {
     if !tracing.propagate {

@@ -143,6 +143,7 @@ pub(crate) async fn exchange(
         let permit;
         let (outcome, mut lease) = if let Some(options) = http2 {
             let mut client = pool.http2(options).await?;
+            info.connected.set(true);
             permit = admit(pool)?;
             *request.version_mut() = Version::HTTP_2;
             attempt::connected(info, Version::HTTP_2);
@@ -151,6 +152,7 @@ pub(crate) async fn exchange(
             (client.send(request).await, Lease::Http2(stream))
         } else {
             let mut client = pool.http1().await?;
+            info.connected.set(true);
             permit = match admit(pool) {
                 Ok(permit) => permit,
                 Err(failure) => {

@@ -6,15 +6,11 @@ use std::{
 };
 
 use envoy_types::pb::envoy::extensions::{
-    filters::{
-        http::router::v3::Router,
-        network::http_connection_manager::v3::{
-            HttpConnectionManager as ProtoManager,
-            http_connection_manager::{
-                CodecType as ProtoCodec, PathWithEscapedSlashesAction, RouteSpecifier,
-                ServerHeaderTransformation as ProtoServerHeader, StripPortMode,
-            },
-            http_filter::ConfigType as FilterConfig,
+    filters::network::http_connection_manager::v3::{
+        HttpConnectionManager as ProtoManager,
+        http_connection_manager::{
+            CodecType as ProtoCodec, PathWithEscapedSlashesAction, RouteSpecifier,
+            ServerHeaderTransformation as ProtoServerHeader, StripPortMode,
         },
     },
     request_id::uuid::v3::UuidRequestIdConfig,
@@ -48,7 +44,7 @@ impl Lowering<'_> {
             self.problems.push_with_hint(path, "no routes", "give them in route_config");
             return None;
         };
-        let router = self.router(path, manager);
+        let (filters, router) = self.http_filters(path, manager);
         #[expect(deprecated, reason = "Envoy still reads the field that spawn_upstream_span replaced")]
         let child_spans = router.start_child_span;
         let tracing = manager.tracing.as_ref();
@@ -86,48 +82,9 @@ impl Lowering<'_> {
                 .local_reply(&path.field("local_reply_config"), manager.local_reply_config.as_ref()),
             upgrades,
             tracing,
+            filters,
             suppress_envoy_headers: router.suppress_envoy_headers,
         })
-    }
-
-    /// The router, which must be the last filter and, until there are others, the only one.
-    fn router(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> Router {
-        let filters = path.field("http_filters");
-        let routers =
-            manager.http_filters.iter().enumerate().filter_map(|(index, filter)| match &filter.config_type {
-                Some(FilterConfig::TypedConfig(any)) => unpack::<Router>(any).map(|router| (index, router)),
-                _ => None,
-            });
-        let routers = routers.collect::<Vec<_>>();
-        if manager.http_filters.is_empty() {
-            self.problems.push_with_hint(
-                path,
-                "no HTTP filter, so that no request would be answered",
-                "give an envoy.filters.http.router",
-            );
-        }
-        for (index, filter) in manager.http_filters.iter().enumerate() {
-            let path = filters.index(index);
-            let is_router = routers.iter().any(|(place, _)| *place == index);
-            let last = index + 1 == manager.http_filters.len();
-            if filter.config_type.is_none() {
-                self.problems.push_with_hint(
-                    &path,
-                    "no configuration of the filter",
-                    "give its typed_config",
-                );
-            } else if is_router && !last {
-                self.problems
-                    .push(&path, format!("the router \"{}\" must be the last HTTP filter", filter.name));
-            } else if last && !is_router {
-                self.problems.push_with_hint(
-                    &path,
-                    format!("the last HTTP filter is \"{}\"", filter.name),
-                    "it must be an envoy.filters.http.router",
-                );
-            }
-        }
-        routers.into_iter().next_back().map(|(_, router)| router).unwrap_or_default()
     }
 
     /// Which upgrades are allowed, by name in lower case.

@@ -247,9 +247,24 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
         &[
             honoured(&["name"]),
-            holds_filters(&["typed_config"], &["envoy.extensions.filters.http.router.v3.Router"]),
+            holds_filters(
+                &["typed_config"],
+                &[
+                    "envoy.extensions.filters.http.health_check.v3.HealthCheck",
+                    "envoy.extensions.filters.http.router.v3.Router",
+                ],
+            ),
             guarded(&["config_discovery"], "give the filter's typed_config"),
             guarded(&["is_optional", "disabled"], "list the filters that shall run, and no others"),
+        ],
+    ),
+    message(
+        "envoy.extensions.filters.http.health_check.v3.HealthCheck",
+        &[
+            honoured(&["pass_through_mode", "headers"]),
+            refused(&["cache_time"], "every check is passed on"),
+            // Without it a check is answered well whatever the clusters are.
+            guarded(&["cluster_min_healthy_percentages"], "a check is answered well while the proxy serves"),
         ],
     ),
     message(
