@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("router", &["cluster", "upstream", "body", "snapshot", "stream_info", "trace", "http_headers"]),
     // These two are one layer: a cluster holds its hosts' pools, and they count against its limits.
     ("cluster", &["upstream", "snapshot", "socket"]),
-    ("upstream", &["cluster", "body", "snapshot", "socket", "stream_info"]),
+    ("upstream", &["cluster", "body", "snapshot", "socket", "stream_info", "trace"]),
     ("body", &["snapshot", "stream_info"]),
     ("stream_info", &["snapshot", "trace"]),
     ("trace", &["snapshot", "stream_info", "http_headers"]),

@@ -98,7 +98,12 @@ fn publish(
         let taken = if first_only { addresses.len().min(1) } else { addresses.len() };
         addresses.iter().take(taken).map(move |ip| {
             let address = Address::Socket((*ip, endpoint.address.port).into());
-            Arc::new(Host::new(address, Arc::clone(&endpoint.hostname), endpoint.weight))
+            Arc::new(Host::new(
+                address,
+                Arc::clone(&endpoint.hostname),
+                endpoint.weight,
+                endpoint.metadata.clone(),
+            ))
         })
     });
     let set = HostSet { hosts: hosts.collect() };

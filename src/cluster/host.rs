@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::snapshot::{
     Address,
     cluster::{Cluster, Discovery, Endpoint},
+    metadata::Metadata,
 };
 
 /// One host of a cluster.
@@ -18,12 +19,14 @@ pub(crate) struct Host {
     pub(crate) hostname: Arc<str>,
     /// Its share, relative to the others; at least 1.
     pub(crate) weight: u32,
+    /// What is noted of it.
+    pub(crate) metadata: Metadata,
 }
 
 impl Host {
     /// A host at `address`.
-    pub(crate) fn new(address: Address, hostname: Arc<str>, weight: u32) -> Self {
-        Self { address_text: address.to_string().into(), address, hostname, weight: weight.max(1) }
+    pub(crate) fn new(address: Address, hostname: Arc<str>, weight: u32, metadata: Metadata) -> Self {
+        Self { address_text: address.to_string().into(), address, hostname, weight: weight.max(1), metadata }
     }
 }
 
@@ -40,8 +43,8 @@ impl HostSet {
         let hosts = match &cluster.discovery {
             Discovery::Static(endpoints) => endpoints
                 .iter()
-                .map(|Endpoint { address, hostname, weight }| {
-                    Arc::new(Host::new(address.clone(), Arc::clone(hostname), *weight))
+                .map(|Endpoint { address, hostname, weight, metadata }| {
+                    Arc::new(Host::new(address.clone(), Arc::clone(hostname), *weight, metadata.clone()))
                 })
                 .collect(),
             Discovery::StrictDns(..) | Discovery::LogicalDns(..) => Vec::new(),

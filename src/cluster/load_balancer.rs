@@ -136,7 +136,7 @@ mod tests {
 
     fn set(weights: &[u32]) -> HostSet {
         let hosts = (1..).zip(weights).map(|(port, weight)| {
-            Arc::new(Host::new(Address::Socket(([127, 0, 0, 1], port).into()), "".into(), *weight))
+            Arc::new(Host::new(Address::Socket(([127, 0, 0, 1], port).into()), "".into(), *weight, None))
         });
         HostSet { hosts: hosts.collect() }
     }
@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn hosts_on_unix_sockets_are_told_apart() {
-        let hosts = ["/a", "/b"].map(|path| Arc::new(Host::new(Address::Pipe(path.into()), "".into(), 1)));
+        let hosts =
+            ["/a", "/b"].map(|path| Arc::new(Host::new(Address::Pipe(path.into()), "".into(), 1, None)));
         let balancer = LoadBalancer::new(
             LoadBalancingPolicy::RoundRobin,
             &HostSet { hosts: hosts.into_iter().collect() },

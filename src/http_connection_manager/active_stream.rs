@@ -39,7 +39,7 @@ use crate::{
         formatter::{FormatContext, PseudoHeaders},
     },
     trace::{
-        sampler,
+        attempt, sampler,
         stream::{Decoration, TracedRequest, decorate_request},
     },
     upstream::{Failure, UpstreamBody},
@@ -249,8 +249,8 @@ impl ActiveStream {
         let Some(tracing) = &manager.tracing else { return };
         let direction = connection.listener.direction;
         let decorator = route.and_then(|route| route.decorator.as_ref());
-        let reason =
-            sampler::decide(&mut parts.headers, tracing, &manager.request_id, |below| fastrand::u32(..below));
+        let policy = route.and_then(|route| route.tracing.as_ref()).unwrap_or(&tracing.policy);
+        let reason = sampler::decide(&mut parts.headers, policy, &manager.request_id, || fastrand::u64(..));
         if let Some(id) = &mut self.asked.request_id
             && let Some(packed) = parts.headers.get(X_REQUEST_ID)
         {
@@ -258,6 +258,7 @@ impl ActiveStream {
         }
         let request = TracedRequest {
             tracing,
+            policy,
             direction,
             traced: reason.traced(),
             headers: &parts.headers,
@@ -267,7 +268,8 @@ impl ActiveStream {
             grpc: self.grpc,
         };
         let mut span = crate::trace::stream::start(&request, &self.info);
-        self.decoration = decorate_request(&mut parts.headers, direction, decorator, span.as_deref_mut());
+        self.decoration =
+            decorate_request(&mut parts.headers, direction, decorator, policy, span.as_deref_mut());
         self.info.span.replace(span);
     }
 
@@ -293,6 +295,7 @@ impl ActiveStream {
             scheme: if self.asked.https { "https" } else { "http" },
             downstream_trailers: self.trailers(manager),
             suppress_envoy_headers: manager.suppress_envoy_headers,
+            tracing: manager.tracing.as_ref(),
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {
             Ok(target) => target,
@@ -359,6 +362,7 @@ impl ActiveStream {
                 Outcome::Local(self.closing_if_unread(reply), levels)
             }
             Err(expired) => {
+                attempt::canceled(info);
                 let reply = LocalReply::expired(expired, info);
                 Outcome::Local(reply, levels.filter(|_| expired != Expired::Request))
             }

@@ -20,7 +20,7 @@ use crate::{
     router::header_transform::MutationLevels,
     snapshot::listener::{HttpConnectionManager, ServerHeaderTransformation},
     stream_info::ResponseFlag,
-    trace::stream::{decorate_response, note_grpc_status},
+    trace::stream::{decorate_response, note_grpc_status, note_response},
     upstream::UpstreamBody,
 };
 
@@ -86,6 +86,7 @@ impl ActiveStream {
         // To a client that is gone there is no status.
         let gone = self.info.flags.get().contains(ResponseFlag::DownstreamConnectionTermination);
         self.info.status.set(if gone { 0 } else { response.status().as_u16() });
+        note_response(&self.info, response.headers());
         if response.status().canonical_reason().is_none() {
             response.extensions_mut().insert(ReasonPhrase::from_static(b"Unknown"));
         }

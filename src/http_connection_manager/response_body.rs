@@ -104,7 +104,7 @@ impl Body for ResponseBody {
         };
         match frame {
             None => {
-                info.response_complete.set(true);
+                complete(info);
                 Poll::Ready(None)
             }
             Some(Ok(frame)) => {
@@ -114,12 +114,12 @@ impl Body for ResponseBody {
                 } else if let Some(trailers) = frame.trailers_ref() {
                     trace::stream::note_grpc_status(info, trailers);
                     if !this.trailers {
-                        info.response_complete.set(true);
+                        complete(info);
                         return Poll::Ready(None);
                     }
                 }
                 if body.is_end_stream() {
-                    info.response_complete.set(true);
+                    complete(info);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -149,6 +149,12 @@ impl Body for ResponseBody {
             Source::Upstream(body, _) => body.size_hint(),
         }
     }
+}
+
+/// The host's response was read whole.
+fn complete(info: &StreamInfo) {
+    info.response_complete.set(true);
+    trace::attempt::completed(info);
 }
 
 impl Drop for ResponseBody {

@@ -32,12 +32,13 @@ use crate::{
             ClusterChoice, HashSource, HeaderMutations, HostRewrite, Route, RouteAction, RouteConfiguration,
             VirtualHost,
         },
+        tracing::Tracing,
     },
     stream_info::{
         StreamInfo,
         formatter::{FormatContext, PseudoHeaders},
     },
-    trace::propagation,
+    trace::{self, attempt},
     upstream::{self, Failure, UpstreamBody},
 };
 
@@ -64,6 +65,8 @@ pub(crate) struct RouterContext<'a, 's> {
     pub(crate) downstream_trailers: bool,
     /// Do not make `x-envoy-*` headers.
     pub(crate) suppress_envoy_headers: bool,
+    /// How the listener traces, if it does.
+    pub(crate) tracing: Option<&'a Tracing>,
 }
 
 /// Why a request got no response from a host.
@@ -139,14 +142,11 @@ pub(crate) async fn forward(
     if context.virtual_host.include_request_attempt_count && !context.suppress_envoy_headers {
         parts.headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.attempts.get()));
     }
-    if let Some(span) = info.span.borrow().as_ref() {
-        propagation::inject(
-            &mut parts.headers,
-            span.trace_id,
-            span.span_id,
-            span.sampled(),
-            &span.trace_state,
-        );
+    if let Some(tracing) = context.tracing {
+        trace::stream::note_request(info, path_and_query(&parts.uri), &parts.headers, &pool.host.metadata);
+        attempt::start(info, tracing);
+        attempt::chose_host(info, &pool.host.address_text);
+        trace::stream::inject(info, tracing, &mut parts.headers);
     }
     if http2 {
         address_http2(&mut parts, context.scheme);
@@ -160,8 +160,12 @@ pub(crate) async fn forward(
     info.upstream_trailers.set(trailers);
     let body = RequestBody::new(body, Rc::clone(info), trailers && context.downstream_trailers);
     let request = Request::from_parts(parts, body);
-    let mut response = upstream::exchange(&pool, request, info).await.map_err(RouterFailure::Upstream)?;
+    let mut response = upstream::exchange(&pool, request, info).await.map_err(|failure| {
+        attempt::failed(info, failure.reason(), failure.flag());
+        RouterFailure::Upstream(failure)
+    })?;
     info.touch();
+    attempt::responded(info, response.status().as_u16());
     // The time counts from the end of the request; a response that comes earlier has none.
     if !context.suppress_envoy_headers
         && response.status() != StatusCode::SWITCHING_PROTOCOLS

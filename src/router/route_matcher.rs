@@ -168,6 +168,7 @@ mod tests {
             }),
             headers: HeaderMutations::default(),
             decorator: None,
+            tracing: None,
         };
         RouteConfiguration {
             virtual_hosts: vec![VirtualHost {

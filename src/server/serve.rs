@@ -18,10 +18,15 @@ use crate::{
     cluster::{ClusterState, async_client, discovery},
     config::{self, Problems, lower::AddressMapError},
     listener::{self, BindError},
-    snapshot::{Snapshot, cluster::Discovery},
+    snapshot::{
+        ClusterId, Snapshot,
+        cluster::Discovery,
+        tracing::{OtlpExporter, Provider},
+    },
     trace::{
         buffer::{self, SpanQueue},
         exporter::Exporter,
+        sender::Sender,
     },
 };
 
@@ -256,15 +261,34 @@ fn export(
     let mut queues = Vec::new();
     let mut exporters = Vec::new();
     for tracer in &snapshot.tracers {
-        let failed = |error: String| ServeError::Tracer { service: Arc::clone(&tracer.service_name), error };
-        let Some(cluster) = clusters.get(tracer.cluster.0) else { continue };
-        let channel = async_client::grpc_channel(Arc::clone(cluster), &tracer.authority)
-            .map_err(|error| failed(error.to_string()))?;
-        let (queue, spans, counters) = buffer::queue();
-        let exporter = Exporter::new(Arc::clone(tracer), &snapshot.node, channel, spans, counters)
-            .map_err(|error| failed(error.to_string()))?;
+        let sender = sender(snapshot, clusters, &tracer.provider)
+            .map_err(|error| ServeError::Tracer { service: tracer.name().into(), error })?;
+        let (queue, spans, counters) = buffer::queue(tracer.flush);
         queues.push(queue);
-        exporters.push(tokio::spawn(exporter.run()));
+        exporters.push(tokio::spawn(Exporter::new(Arc::clone(tracer), sender, spans, counters).run()));
     }
     Ok((queues, exporters))
+}
+
+/// What sends the spans of a tracer.
+fn sender(
+    snapshot: &Snapshot,
+    clusters: &[Arc<ClusterState>],
+    provider: &Provider,
+) -> Result<Sender, String> {
+    let cluster = |id: ClusterId| clusters.get(id.0).cloned().ok_or("its cluster is gone");
+    match provider {
+        Provider::OpenTelemetry(otel) => match &otel.exporter {
+            OtlpExporter::Grpc(service) => {
+                let channel = async_client::grpc_channel(cluster(service.cluster)?, &service.authority)
+                    .map_err(|error| error.to_string())?;
+                Sender::otlp_grpc(&snapshot.node, otel, service, channel)
+            }
+            OtlpExporter::Http(service) => {
+                let client = async_client::HttpChannel::new(cluster(service.cluster)?);
+                Sender::otlp_http(&snapshot.node, otel, service, client)
+            }
+        }
+        .map_err(|error| error.to_string()),
+    }
 }

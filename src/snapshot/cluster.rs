@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Address, tls::UpstreamTls};
+use super::{Address, metadata::Metadata, tls::UpstreamTls};
 
 /// A named set of hosts and how they are reached.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Cluster {
     pub(crate) name: Arc<str>,
     /// Name in stats and spans. Default: the name. `Cluster.alt_stat_name`.
     pub(crate) observability_name: Arc<str>,
+    /// What is noted of it. `Cluster.metadata`.
+    pub(crate) metadata: Metadata,
     /// Where hosts come from. `Cluster.type`, `Cluster.load_assignment`.
     pub(crate) discovery: Discovery,
     /// How a host is chosen. `Cluster.lb_policy`.
@@ -56,6 +58,8 @@ pub(crate) struct Endpoint<A> {
     pub(crate) hostname: Arc<str>,
     /// Share of the traffic, relative to the other endpoints. Default 1. `LbEndpoint.load_balancing_weight`.
     pub(crate) weight: u32,
+    /// What is noted of it. `LbEndpoint.metadata`.
+    pub(crate) metadata: Metadata,
 }
 
 /// A host name and port to resolve.

@@ -5,11 +5,12 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::{HeaderValue, StatusCode};
 
 use super::{
-    Address, ClusterId,
+    Address,
     cluster::Http2Options,
     format::Format,
     route::{HeaderAddition, RouteConfiguration},
     tls::DownstreamTls,
+    tracing::Tracing,
 };
 
 /// One listener. `config.listener.v3.Listener`.
@@ -332,36 +333,4 @@ pub(crate) enum JsonTemplate {
         /// It is one command whose value is a number.
         number: bool,
     },
-}
-
-/// Tracing of a connection manager. `HttpConnectionManager.Tracing`.
-#[derive(Debug)]
-pub(crate) struct Tracing {
-    /// Where spans go.
-    pub(crate) tracer: Arc<Tracer>,
-    /// Share of requests with `x-client-trace-id` that are traced, whole percent. Default 100. `client_sampling`.
-    pub(crate) client_sampling: u32,
-    /// Share of the others, of 10,000. Default 10,000. `random_sampling`.
-    pub(crate) random_sampling: u32,
-    /// Upper limit of both, of 10,000. Default 10,000. `overall_sampling`.
-    pub(crate) overall_sampling: u32,
-    /// Bytes of the path in `http.url`. Default 256. `max_path_tag_length`.
-    pub(crate) max_path_length: usize,
-}
-
-/// Where spans go, and as whose. `config.trace.v3.OpenTelemetryConfig`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Tracer {
-    /// Its place in the snapshot's list.
-    pub(crate) id: usize,
-    /// `service_name`; default `unknown_service:envoy`.
-    pub(crate) service_name: Arc<str>,
-    /// `grpc_service.envoy_grpc.cluster_name`
-    pub(crate) cluster: ClusterId,
-    /// `grpc_service.envoy_grpc.authority`; default: the cluster's name.
-    pub(crate) authority: Arc<str>,
-    /// How long an export may take. Default none in Envoy, 10 s here. `grpc_service.timeout`.
-    pub(crate) timeout: Duration,
-    /// `grpc_service.initial_metadata`
-    pub(crate) metadata: Vec<(String, String)>,
 }

@@ -7,8 +7,10 @@ pub(crate) mod cluster;
 pub(crate) mod format;
 pub(crate) mod listener;
 pub(crate) mod matcher;
+pub(crate) mod metadata;
 pub(crate) mod route;
 pub(crate) mod tls;
+pub(crate) mod tracing;
 
 use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -24,7 +26,7 @@ pub(crate) struct Snapshot {
     /// The place of each cluster in `clusters`, by name.
     pub(crate) cluster_index: HashMap<Arc<str>, ClusterId>,
     /// The tracers, one for each different configuration of one.
-    pub(crate) tracers: Vec<Arc<listener::Tracer>>,
+    pub(crate) tracers: Vec<Arc<tracing::Tracer>>,
 }
 
 /// The place of a cluster in [`Snapshot::clusters`], so that the path of a request compares no names.

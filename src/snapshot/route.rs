@@ -9,6 +9,7 @@ use super::{
     ClusterId,
     format::Format,
     matcher::{HeaderMatcher, QueryParameterMatcher},
+    tracing::TracePolicy,
 };
 
 /// All routes of an HTTP connection manager. `RouteConfiguration`.
@@ -71,6 +72,8 @@ pub(crate) struct Route {
     pub(crate) headers: HeaderMutations,
     /// Names the operation in spans. `Route.decorator`.
     pub(crate) decorator: Option<Decorator>,
+    /// Its own tracing, merged over that of the connection manager. `Route.tracing`.
+    pub(crate) tracing: Option<Arc<TracePolicy>>,
 }
 
 /// Names the operation in spans. `Decorator`.

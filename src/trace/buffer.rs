@@ -10,25 +10,19 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use tokio::sync::{Notify, mpsc};
 
 use super::FinishedSpan;
-
-/// Spans that a worker gathers before it hands them over.
-const BATCH_SPANS: usize = 256;
-/// How long a span waits for others.
-const BATCH_AGE: Duration = Duration::from_millis(200);
-/// Spans of all workers that may wait for the exporter of one tracer.
-pub(crate) const QUEUE_SPANS: usize = 32_768;
+use crate::snapshot::tracing::Flush;
 
 /// The sending half of a tracer's queue; each worker has a clone.
 #[derive(Debug, Clone)]
 pub(crate) struct SpanQueue {
     sender: mpsc::UnboundedSender<Vec<FinishedSpan>>,
     counters: Arc<QueueCounters>,
+    flush: Flush,
 }
 
 /// What is known of a queue.
@@ -41,21 +35,26 @@ pub(crate) struct QueueCounters {
 }
 
 /// A queue for one tracer: what workers get, what the exporter reads, and what both count.
-pub(crate) fn queue() -> (SpanQueue, mpsc::UnboundedReceiver<Vec<FinishedSpan>>, Arc<QueueCounters>) {
+pub(crate) fn queue(
+    flush: Flush,
+) -> (SpanQueue, mpsc::UnboundedReceiver<Vec<FinishedSpan>>, Arc<QueueCounters>) {
     // The channel itself has no bound: `waiting` bounds it by spans, whatever the size of batches.
     let (sender, receiver) = mpsc::unbounded_channel();
     let counters = Arc::<QueueCounters>::default();
-    (SpanQueue { sender, counters: Arc::clone(&counters) }, receiver, counters)
+    (SpanQueue { sender, counters: Arc::clone(&counters), flush }, receiver, counters)
 }
 
 impl SpanQueue {
-    fn hand_over(&self, batch: Vec<FinishedSpan>) {
-        let count = batch.len();
-        if self.counters.waiting.fetch_add(count, Ordering::Relaxed) + count > QUEUE_SPANS {
-            self.counters.waiting.fetch_sub(count, Ordering::Relaxed);
-            self.counters.dropped.fetch_add(count as u64, Ordering::Relaxed);
-            return;
+    fn hand_over(&self, mut batch: Vec<FinishedSpan>) {
+        let waiting = self.counters.waiting.fetch_add(batch.len(), Ordering::Relaxed);
+        let room = self.flush.waiting.saturating_sub(waiting);
+        let excess = batch.len().saturating_sub(room);
+        if excess > 0 {
+            batch.truncate(room);
+            self.counters.waiting.fetch_sub(excess, Ordering::Relaxed);
+            self.counters.dropped.fetch_add(excess as u64, Ordering::Relaxed);
         }
+        let count = batch.len();
         // It fails only when the exporter is gone, which is after the last request at shutdown.
         if self.sender.send(batch).is_err() {
             self.counters.dropped.fetch_add(count as u64, Ordering::Relaxed);
@@ -72,7 +71,7 @@ impl Drop for SpanBuffer {
 /// A worker's spans of all tracers.
 #[derive(Debug)]
 pub(crate) struct SpanBuffer {
-    /// By [`crate::snapshot::listener::Tracer::id`].
+    /// By [`crate::snapshot::tracing::Tracer::id`].
     tracers: Vec<(SpanQueue, RefCell<Vec<FinishedSpan>>)>,
     waiting: Notify,
 }
@@ -86,13 +85,13 @@ impl SpanBuffer {
 
     /// Keep `span` until the next hand-over.
     pub(crate) fn push(&self, span: FinishedSpan) {
-        let Some((queue, spans)) = self.tracers.get(span.record.tracer.id) else { return };
+        let Some((queue, spans)) = self.tracers.get(span.tracer) else { return };
         let mut spans = spans.borrow_mut();
         if spans.is_empty() {
             self.waiting.notify_one();
         }
         spans.push(span);
-        if spans.len() >= BATCH_SPANS {
+        if spans.len() >= queue.flush.spans {
             queue.hand_over(std::mem::take(&mut *spans));
         }
     }
@@ -109,9 +108,10 @@ impl SpanBuffer {
 
     /// Hand over what has waited long enough, for ever. A worker without spans is not woken.
     pub(crate) async fn flush_by_age(self: Rc<Self>) {
+        let interval = self.tracers.iter().map(|(queue, _)| queue.flush.interval).min().unwrap_or_default();
         loop {
             self.waiting.notified().await;
-            tokio::time::sleep(BATCH_AGE).await;
+            tokio::time::sleep(interval).await;
             self.flush();
         }
     }

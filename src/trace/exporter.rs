@@ -8,14 +8,10 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::KeyValue;
-use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig, WithTonicConfig};
-use opentelemetry_sdk::{Resource, error::OTelSdkResult, trace::SpanExporter};
 use tokio::{sync::mpsc, time::Instant};
-use tonic::{metadata::MetadataMap, transport::Channel};
 
-use super::{FinishedSpan, buffer::QueueCounters, span_data::Template};
-use crate::snapshot::{Node, listener::Tracer};
+use super::{FinishedSpan, buffer::QueueCounters, sender::Sender};
+use crate::snapshot::tracing::Tracer;
 
 /// Spans of one export call.
 const EXPORT_SPANS: usize = 512;
@@ -26,8 +22,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Exporter {
     tracer: Arc<Tracer>,
-    template: Template,
-    otlp: OtlpExporter,
+    sender: Sender,
     spans: mpsc::UnboundedReceiver<Vec<FinishedSpan>>,
     counters: Arc<QueueCounters>,
     health: Health,
@@ -47,30 +42,14 @@ struct Health {
 }
 
 impl Exporter {
-    /// An exporter that calls its collector over `channel`.
+    /// An exporter of what arrives in `spans`.
     pub(crate) fn new(
         tracer: Arc<Tracer>,
-        node: &Node,
-        channel: Channel,
+        sender: Sender,
         spans: mpsc::UnboundedReceiver<Vec<FinishedSpan>>,
         counters: Arc<QueueCounters>,
-    ) -> Result<Self, opentelemetry_otlp::ExporterBuildError> {
-        let mut metadata = MetadataMap::new();
-        for (key, value) in &tracer.metadata {
-            if let (Ok(key), Ok(value)) =
-                (key.parse::<tonic::metadata::MetadataKey<tonic::metadata::Ascii>>(), value.parse())
-            {
-                metadata.append(key, value);
-            }
-        }
-        let mut otlp = OtlpExporter::builder()
-            .with_tonic()
-            .with_channel(channel)
-            .with_timeout(tracer.timeout)
-            .with_metadata(metadata)
-            .build()?;
-        otlp.set_resource(&resource(&tracer));
-        Ok(Self { template: Template::new(node), tracer, otlp, spans, counters, health: Health::default() })
+    ) -> Self {
+        Self { tracer, sender, spans, counters, health: Health::default() }
     }
 
     /// Export until all workers are gone and the queue is empty.
@@ -95,20 +74,15 @@ impl Exporter {
             let rest = batch.split_off(batch.len().min(EXPORT_SPANS));
             let spans = std::mem::replace(batch, rest);
             let count = spans.len();
-            let data = spans.into_iter().map(|span| self.template.span_data(span)).collect();
-            let outcome = tokio::time::timeout(self.tracer.timeout, self.otlp.export(data)).await;
+            let outcome = self.sender.send(spans).await;
             self.counters.waiting.fetch_sub(count, Ordering::Relaxed);
             self.report(count, outcome);
         }
     }
 
     /// One line when spans begin to be lost, at most one in ten seconds while they are, one when exports work again.
-    fn report(&mut self, count: usize, outcome: Result<OTelSdkResult, tokio::time::error::Elapsed>) {
-        let cause = match outcome {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no answer within {:?}", self.tracer.timeout)),
-        };
+    fn report(&mut self, count: usize, outcome: Result<(), String>) {
+        let cause = outcome.err();
         match &cause {
             Some(_) => {
                 self.health.lost += count as u64;
@@ -116,7 +90,7 @@ impl Exporter {
             }
             None if std::mem::take(&mut self.health.failing) => {
                 self.say_lost(None);
-                tracing::info!("tracer \"{}\": spans are exported again", self.tracer.service_name);
+                tracing::info!("tracer \"{}\": spans are exported again", self.tracer.name());
                 self.health.said = None;
             }
             None => {}
@@ -139,24 +113,13 @@ impl Exporter {
         self.health.said = Some(Instant::now());
         tracing::warn!(
             "tracer \"{}\": {lost} spans lost since the last report, {overflowed} of them because the queue was full; \
-             the collector of cluster \"{}\" {}; requests are not affected",
-            self.tracer.service_name,
-            self.tracer.authority,
+             {} {}; requests are not affected",
+            self.tracer.name(),
+            self.sender.destination(),
             cause.map_or_else(
                 || "is slower than spans come".to_owned(),
                 |cause| format!("did not take them: {cause}")
             ),
         );
     }
-}
-
-fn resource(tracer: &Tracer) -> Resource {
-    Resource::builder_empty()
-        .with_attributes([
-            KeyValue::new("service.name", Arc::clone(&tracer.service_name)),
-            KeyValue::new("telemetry.sdk.language", "rust"),
-            KeyValue::new("telemetry.sdk.name", "spanway"),
-            KeyValue::new("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
-        ])
-        .build()
 }

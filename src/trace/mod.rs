@@ -1,12 +1,17 @@
-//! Tracing: what a stream's span is, from the decision to trace to the record that is exported.
+//! Tracing: what a stream's spans are, from the decision to trace to the record that is exported.
 //!
 //! A worker starts and finishes spans alone; what it hands to the exporter is a [`FinishedSpan`], small and
-//! without formatting. The exporter, off the workers, turns it into OpenTelemetry's types.
+//! without formatting. The exporter, off the workers, turns it into the types of its tracing system.
 
+pub(crate) mod attempt;
+mod attributes;
 pub(crate) mod buffer;
+mod custom_tags;
+pub(crate) mod events;
 pub(crate) mod exporter;
 pub(crate) mod propagation;
 pub(crate) mod sampler;
+pub(crate) mod sender;
 mod span_data;
 pub(crate) mod stream;
 
@@ -15,7 +20,8 @@ use std::{net::IpAddr, sync::Arc, time::SystemTime};
 use http::{HeaderValue, Version};
 use opentelemetry::{SpanId, TraceId};
 
-use crate::snapshot::{cluster::Cluster, listener::Tracer};
+use self::{attempt::OpenAttempt, custom_tags::LateRequest, events::StreamEvents};
+use crate::{snapshot::cluster::Cluster, stream_info::flags::ResponseFlags};
 
 /// The side of a hop that a span shows. OpenTelemetry's SpanKind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +41,12 @@ pub(crate) enum SpanName {
     Egress(Box<str>),
     /// The operation of a decorator.
     Operation(Arc<str>),
-    /// The operation that the previous hop named.
+    /// The operation that the neighbour named.
     Header(HeaderValue),
+    /// What a format string came to.
+    Formatted(Box<str>),
+    /// `router `, the cluster, ` egress`.
+    Router,
 }
 
 /// The open span of a stream. It exists for each stream of a tracing listener, sampled or not, since ids
@@ -49,10 +59,22 @@ pub(crate) struct Span {
     pub(crate) span_id: SpanId,
     /// The span of the previous hop, if there was one.
     pub(crate) parent: Option<SpanId>,
-    /// `tracestate` as it came, lines joined by `,`; empty if none came.
+    /// `tracestate` as it goes on; empty if none came.
     pub(crate) trace_state: HeaderValue,
+    /// Its trace id is random, says the previous hop.
+    pub(crate) random: bool,
+    /// The request is gRPC.
+    pub(crate) grpc: bool,
     /// What is exported at its end; `None` if it is not sampled.
     pub(crate) record: Option<Box<SpanRecord>>,
+    /// The request to a host that is open, where each has a span of its own.
+    pub(crate) attempt: Option<Box<OpenAttempt>>,
+    /// The spans of requests to hosts that have ended.
+    pub(crate) ended_attempts: Vec<FinishedSpan>,
+    /// What formats and custom tags read at the end, where there are any.
+    pub(crate) late: Option<Box<LateRequest>>,
+    /// When bytes moved, where spans tell it.
+    pub(crate) events: Option<Box<StreamEvents>>,
 }
 
 impl Span {
@@ -65,12 +87,21 @@ impl Span {
 /// What is known of a sampled span at its start.
 #[derive(Debug)]
 pub(crate) struct SpanRecord {
-    /// Where it goes.
-    pub(crate) tracer: Arc<Tracer>,
+    /// The place of its tracer in the snapshot.
+    pub(crate) tracer: usize,
     /// Ingress or egress.
     pub(crate) kind: SpanKind,
     /// May be replaced until its end.
     pub(crate) name: SpanName,
+    /// What the request says of itself.
+    pub(crate) request: RequestFacts,
+    /// Its response's gRPC status, once there is one.
+    pub(crate) grpc_status: Option<GrpcStatus>,
+}
+
+/// What a span says of the request it was started for.
+#[derive(Debug)]
+pub(crate) struct RequestFacts {
     /// `x-request-id`
     pub(crate) request_id: Option<HeaderValue>,
     /// `x-client-trace-id`
@@ -87,10 +118,8 @@ pub(crate) struct SpanRecord {
     pub(crate) protocol: Version,
     /// `peer.address`
     pub(crate) peer: Option<IpAddr>,
-    /// Its request's gRPC facts, if it is gRPC.
+    /// Its gRPC facts, if it is gRPC.
     pub(crate) grpc: Option<Box<GrpcRequest>>,
-    /// Its response's gRPC status, once there is one.
-    pub(crate) grpc_status: Option<GrpcStatus>,
 }
 
 /// What a span says of a gRPC request.
@@ -115,31 +144,57 @@ pub(crate) struct GrpcStatus {
     pub(crate) message: Option<HeaderValue>,
 }
 
-/// A span whose stream has ended, as a worker hands it over.
+/// A span that has ended, as a worker hands it over.
 #[derive(Debug)]
 pub(crate) struct FinishedSpan {
-    /// What was known at its start.
-    pub(crate) record: Box<SpanRecord>,
-    /// As in [`Span`].
+    /// The place of its tracer in the snapshot.
+    pub(crate) tracer: usize,
+    /// The trace it belongs to.
     pub(crate) trace_id: TraceId,
-    /// As in [`Span`].
+    /// Its own id.
     pub(crate) span_id: SpanId,
-    /// As in [`Span`].
+    /// The span that it is part of.
     pub(crate) parent: Option<SpanId>,
-    /// As in [`Span`].
+    /// That span is another hop's.
+    pub(crate) remote_parent: bool,
+    /// `tracestate` of the trace.
     pub(crate) trace_state: HeaderValue,
-    /// When its stream began.
+    /// Ingress or egress.
+    pub(crate) kind: SpanKind,
+    /// What it is called.
+    pub(crate) name: SpanName,
+    /// When it began.
     pub(crate) start: SystemTime,
-    /// When its stream ended.
+    /// When it ended.
     pub(crate) end: SystemTime,
-    /// `request_size`
-    pub(crate) request_bytes: u64,
-    /// `response_size`
-    pub(crate) response_bytes: u64,
+    /// What it is the span of.
+    pub(crate) subject: Subject,
     /// `http.status_code`; 0 for none.
     pub(crate) status: u16,
     /// `response_flags`
-    pub(crate) flags: crate::stream_info::flags::ResponseFlags,
+    pub(crate) flags: ResponseFlags,
     /// `upstream_cluster`
     pub(crate) cluster: Option<Arc<Cluster>>,
+    /// The outcome of a gRPC call.
+    pub(crate) grpc_status: Option<GrpcStatus>,
+    /// What the configuration adds.
+    pub(crate) custom_tags: Vec<(Arc<str>, Box<str>)>,
+    /// When bytes moved, in the order of Envoy.
+    pub(crate) events: Vec<(&'static str, SystemTime)>,
+}
+
+/// What a span is the span of.
+#[derive(Debug)]
+pub(crate) enum Subject {
+    /// A request of a client.
+    Stream {
+        /// What it says of itself.
+        request: RequestFacts,
+        /// `request_size`
+        request_bytes: u64,
+        /// `response_size`
+        response_bytes: u64,
+    },
+    /// One request to a host.
+    Attempt(attempt::AttemptFacts),
 }

@@ -1,7 +1,14 @@
-//! Trace context between hops: W3C `traceparent` and `tracestate`, read and written as Envoy does.
+//! Trace context between hops: W3C `traceparent` and `tracestate`.
+//!
+//! Two readings of the same headers: the W3C recommendation's (Trace Context level 1 with the random flag of
+//! level 2), and Envoy's, which reads more loosely and restarts nothing.
+
+mod trace_state;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{SpanId, TraceId};
+
+use crate::snapshot::tracing::Conformance;
 
 /// `traceparent`
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -11,11 +18,11 @@ pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// What the previous hop said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Incoming {
-    /// Nothing: a trace begins here.
+    /// Nothing that counts: a trace begins here, and what came is replaced.
     None,
     /// This trace goes on.
     Parent(Parent),
-    /// Something unreadable: as in Envoy the header travels on as it is, and there is no span.
+    /// Something unreadable, in Envoy's reading only: the headers travel on as they are, and there is no span.
     Invalid,
 }
 
@@ -26,49 +33,117 @@ pub(crate) struct Parent {
     pub(crate) trace_id: TraceId,
     /// Its id.
     pub(crate) span_id: SpanId,
+    /// Whether it may have been recorded (W3C, sampled flag: the lowest bit).
+    pub(crate) sampled: bool,
+    /// Whether its trace id is random (W3C level 2, random trace id flag: the second bit). Never in Envoy's reading.
+    pub(crate) random: bool,
+    /// `tracestate`, lines joined, fit to be sent on; empty if none came or, in the W3C reading, if it was
+    /// malformed.
+    pub(crate) state: HeaderValue,
+}
+
+/// What the next hop is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outgoing<'a> {
+    /// The trace.
+    pub(crate) trace_id: TraceId,
+    /// The span that sends the request.
+    pub(crate) span_id: SpanId,
     /// Whether it is recorded.
     pub(crate) sampled: bool,
+    /// Whether the trace id is random: true for one of [`new_trace_id`], the parent's word for any other. Not
+    /// sent in Envoy's writing.
+    pub(crate) random: bool,
+    /// The parent's [`Parent::state`]; empty for a trace that begins here.
+    pub(crate) state: &'a HeaderValue,
 }
 
-/// Read `traceparent`. Only the first line counts (W3C Trace Context, 3.2; accepted as Envoy accepts: any
-/// version, hex in either case, only the lowest flag bit used).
-pub(crate) fn extract(headers: &HeaderMap) -> Incoming {
-    let Some(value) = headers.get(TRACEPARENT) else {
-        return Incoming::None;
-    };
-    parse(value.as_bytes()).map_or(Incoming::Invalid, Incoming::Parent)
-}
+impl Conformance {
+    /// Read what the previous hop said.
+    ///
+    /// In the W3C reading a `traceparent` that is malformed or repeated counts as none (W3C, processing
+    /// model: restart the trace), and a malformed `tracestate` is dropped whole while the trace goes on. In Envoy's, only the
+    /// first `traceparent` line counts, in any version and hex in either case, and `tracestate` is not looked
+    /// into.
+    pub(crate) fn extract(self, headers: &HeaderMap) -> Incoming {
+        let mut lines = headers.get_all(TRACEPARENT).iter();
+        let Some(line) = lines.next() else {
+            return Incoming::None;
+        };
+        match self {
+            Self::W3c if lines.next().is_some() => Incoming::None,
+            Self::W3c => match parse_w3c(line.as_bytes()) {
+                Some(parent) => parent.with(trace_state::read(headers)),
+                None => Incoming::None,
+            },
+            Self::Envoy => match parse_envoy(line.as_bytes()) {
+                Some(parent) => parent.with(trace_state::join(headers)),
+                None => Incoming::Invalid,
+            },
+        }
+    }
 
-/// All `tracestate` lines, joined by `,`; empty if there is none.
-pub(crate) fn trace_state(headers: &HeaderMap) -> HeaderValue {
-    let mut values = headers.get_all(TRACESTATE).iter();
-    match (values.next(), values.next()) {
-        (None, _) => HeaderValue::from_static(""),
-        (Some(only), None) => only.clone(),
-        (Some(first), Some(second)) => {
-            let parts =
-                [first, second].into_iter().chain(values).map(HeaderValue::as_bytes).collect::<Vec<_>>();
-            HeaderValue::from_bytes(&parts.join(&b',')).unwrap_or_else(|_| HeaderValue::from_static(""))
+    /// Write both headers for the next hop, replacing all that came. An empty `tracestate` is left out, but in
+    /// Envoy's writing it is sent.
+    pub(crate) fn inject(self, headers: &mut HeaderMap, outgoing: &Outgoing<'_>) {
+        let random = outgoing.random && self == Self::W3c;
+        let flags = (u8::from(random) << 1) | u8::from(outgoing.sampled);
+        headers.insert(TRACEPARENT, encode(outgoing.trace_id, outgoing.span_id, flags));
+        if outgoing.state.is_empty() && self == Self::W3c {
+            headers.remove(TRACESTATE);
+        } else {
+            headers.insert(TRACESTATE, outgoing.state.clone());
         }
     }
 }
 
-/// Write both headers for the next hop, replacing what came.
-pub(crate) fn inject(
-    headers: &mut HeaderMap,
-    trace_id: TraceId,
-    span_id: SpanId,
-    sampled: bool,
-    state: &HeaderValue,
-) {
-    headers.insert(TRACEPARENT, encode(trace_id, span_id, sampled));
-    headers.insert(TRACESTATE, state.clone());
+/// What a `traceparent` holds.
+struct TraceParent {
+    trace_id: u128,
+    span_id: u64,
+    flags: u8,
+}
+
+impl TraceParent {
+    fn with(self, state: HeaderValue) -> Incoming {
+        Incoming::Parent(Parent {
+            trace_id: TraceId::from(self.trace_id),
+            span_id: SpanId::from(self.span_id),
+            sampled: self.flags & 1 != 0,
+            random: self.flags & 2 != 0,
+            state,
+        })
+    }
 }
 
 /// 55 bytes: version, 32 digits, 16 digits, flags.
 const LENGTH: usize = 55;
 
-fn parse(value: &[u8]) -> Option<Parent> {
+/// W3C 3.2 and, for versions to come, its rules of versioning: what follows the flags of such a one is theirs, behind a dash.
+fn parse_w3c(value: &[u8]) -> Option<TraceParent> {
+    // HTTP/1 has trimmed its values, HTTP/2 has not.
+    let value = trace_state::trim(value);
+    let (known, rest) = value.split_at_checked(LENGTH)?;
+    if known.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let (version, parent) = fields(known)?;
+    let extent = match version {
+        0 => rest.is_empty(),
+        0xff => false,
+        _ => rest.first().is_none_or(|byte| *byte == b'-'),
+    };
+    extent.then_some(parent)
+}
+
+/// 55 bytes exactly, any version, only the sampled flag.
+fn parse_envoy(value: &[u8]) -> Option<TraceParent> {
+    let (_, parent) = fields(value)?;
+    Some(TraceParent { flags: parent.flags & 1, ..parent })
+}
+
+/// The version and the rest of a `traceparent` of exactly four fields of their right lengths.
+fn fields(value: &[u8]) -> Option<(u8, TraceParent)> {
     if value.len() != LENGTH {
         return None;
     }
@@ -82,16 +157,12 @@ fn parse(value: &[u8]) -> Option<Parent> {
     {
         return None;
     }
-    hex(version)?;
     let (trace_id, span_id) = (hex(trace)?, u64::try_from(hex(span)?).ok()?);
     if trace_id == 0 || span_id == 0 {
         return None;
     }
-    Some(Parent {
-        trace_id: TraceId::from(trace_id),
-        span_id: SpanId::from(span_id),
-        sampled: hex(flags)? & 1 == 1,
-    })
+    let byte = |digits| u8::try_from(hex(digits)?).ok();
+    Some((byte(version)?, TraceParent { trace_id, span_id, flags: byte(flags)? }))
 }
 
 /// The number that up to 32 hex digits stand for.
@@ -102,7 +173,7 @@ fn hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
-fn encode(trace_id: TraceId, span_id: SpanId, sampled: bool) -> HeaderValue {
+fn encode(trace_id: TraceId, span_id: SpanId, flags: u8) -> HeaderValue {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [b'-'; LENGTH];
     let mut cells = text.iter_mut();
@@ -119,12 +190,12 @@ fn encode(trace_id: TraceId, span_id: SpanId, sampled: bool) -> HeaderValue {
     put(&[0]);
     put(&trace_id.to_bytes());
     put(&span_id.to_bytes());
-    put(&[u8::from(sampled)]);
+    put(&[flags]);
     // Digits and dashes are always a header value.
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// A new trace: 128 random bits, never all zero.
+/// A new trace: 128 random bits, never all zero. Random enough for W3C's random flag.
 pub(crate) fn new_trace_id() -> TraceId {
     TraceId::from(fastrand::u128(1..))
 }
@@ -135,68 +206,4 @@ pub(crate) fn new_span_id() -> SpanId {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn extracted(value: &str) -> Incoming {
-        let mut headers = HeaderMap::new();
-        headers.insert(TRACEPARENT, HeaderValue::from_str(value).expect("a header value"));
-        extract(&headers)
-    }
-
-    const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-    #[test]
-    fn what_envoy_accepts_is_accepted() {
-        for (value, sampled) in [
-            (VALID.to_owned(), true),
-            (VALID.replace("-01", "-00"), false),
-            (VALID.to_uppercase().replacen("00", "ff", 1), true),
-        ] {
-            let Incoming::Parent(parent) = extracted(&value) else { panic!("{value} was refused") };
-            assert_eq!(parent.trace_id.to_string(), "0af7651916cd43dd8448eb211c80319c");
-            assert_eq!(parent.span_id.to_string(), "b7ad6b7169203331");
-            assert_eq!(parent.sampled, sampled);
-        }
-    }
-
-    #[test]
-    fn what_envoy_calls_invalid_is_invalid() {
-        for value in [
-            format!("{VALID}-x"),
-            VALID.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),
-            VALID.replace("b7ad6b7169203331", &"0".repeat(16)),
-            VALID.replace('a', "g"),
-            "00".into(),
-            String::new(),
-        ] {
-            assert_eq!(extracted(&value), Incoming::Invalid, "{value}");
-        }
-        assert_eq!(extract(&HeaderMap::new()), Incoming::None);
-    }
-
-    #[test]
-    fn trace_state_lines_are_joined_in_order() {
-        let mut headers = HeaderMap::new();
-        headers.append(TRACESTATE, HeaderValue::from_static("a=1"));
-        headers.append(TRACESTATE, HeaderValue::from_static("b=2"));
-        assert_eq!(trace_state(&headers), "a=1,b=2");
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_injected_is_extracted(trace in 1_u128.., span in 1_u64.., sampled: bool) {
-            let mut headers = HeaderMap::new();
-            let (trace_id, span_id) = (TraceId::from(trace), SpanId::from(span));
-            inject(&mut headers, trace_id, span_id, sampled, &HeaderValue::from_static(""));
-            prop_assert_eq!(extract(&headers), Incoming::Parent(Parent { trace_id, span_id, sampled }));
-        }
-
-        #[test]
-        fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = parse(&bytes);
-        }
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 use crate::{
     http_headers::{X_CLIENT_TRACE_ID, X_ENVOY_FORCE_TRACE, X_REQUEST_ID},
-    snapshot::listener::{RequestIdOptions, Tracing},
+    snapshot::{listener::RequestIdOptions, tracing::TracePolicy},
 };
 
 /// Why a request is traced, or that it is not.
@@ -76,12 +76,12 @@ pub(crate) fn pack_reason(headers: &mut HeaderMap, reason: TraceReason) {
     }
 }
 
-/// Decide, and write the reason into the request id. `draw` gives a random number below its argument.
+/// Decide, and write the reason into the request id. `draw` gives a random number.
 pub(crate) fn decide(
     headers: &mut HeaderMap,
-    tracing: &Tracing,
+    policy: &TracePolicy,
     options: &RequestIdOptions,
-    draw: impl FnOnce(u32) -> u32,
+    draw: impl FnOnce() -> u64,
 ) -> TraceReason {
     if !options.use_for_sampling {
         return TraceReason::Sampling;
@@ -92,19 +92,19 @@ pub(crate) fn decide(
     let Some(number) = id.get(..8).and_then(hex) else {
         return TraceReason::NotTraceable;
     };
-    let place = number % 10_000;
+    let place = u64::from(number % 10_000);
 
     let mut reason = if options.pack_trace_reason { packed_reason(id) } else { TraceReason::NotTraceable };
     if !reason.traced() {
-        if headers.contains_key(X_CLIENT_TRACE_ID) && draw(100) < tracing.client_sampling {
+        if headers.contains_key(X_CLIENT_TRACE_ID) && policy.client.holds(draw()) {
             reason = TraceReason::ClientForced;
         } else if headers.contains_key(X_ENVOY_FORCE_TRACE) {
             reason = TraceReason::ServiceForced;
-        } else if place < tracing.random_sampling {
+        } else if policy.random.holds(place) {
             reason = TraceReason::Sampling;
         }
     }
-    if reason.traced() && place >= tracing.overall_sampling {
+    if reason.traced() && !policy.overall.holds(place) {
         reason = TraceReason::NotTraceable;
     }
     if options.pack_trace_reason {
@@ -119,12 +119,10 @@ fn hex(digits: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::{HeaderName, HeaderValue};
 
     use super::*;
-    use crate::snapshot::{ClusterId, listener::Tracer};
+    use crate::snapshot::route::Fraction;
 
     const R9: &str = "12345678-1234-9234-8234-123456789abc";
     const R4: &str = "12345678-1234-4234-8234-123456789abc";
@@ -163,19 +161,14 @@ mod tests {
             if let Some(name) = self.header {
                 headers.insert(name, HeaderValue::from_static("1"));
             }
-            let tracing = Tracing {
-                tracer: Arc::new(Tracer {
-                    id: 0,
-                    service_name: "s".into(),
-                    cluster: ClusterId(0),
-                    authority: "c".into(),
-                    timeout: std::time::Duration::ZERO,
-                    metadata: Vec::new(),
-                }),
-                client_sampling: self.client,
-                random_sampling: self.random,
-                overall_sampling: self.overall,
-                max_path_length: 256,
+            let of = |denominator| move |numerator| Fraction { numerator, denominator };
+            let policy = TracePolicy {
+                client: of(100)(self.client),
+                random: of(10_000)(self.random),
+                overall: of(10_000)(self.overall),
+                custom_tags: Vec::new(),
+                operation: None,
+                upstream_operation: None,
             };
             let options = RequestIdOptions {
                 generate: true,
@@ -184,7 +177,7 @@ mod tests {
                 pack_trace_reason: self.pack,
                 use_for_sampling: self.use_id,
             };
-            let reason = decide(&mut headers, &tracing, &options, |_| 0);
+            let reason = decide(&mut headers, &policy, &options, || 0);
             let id = headers.get(X_REQUEST_ID).map(|id| id.to_str().expect("text").to_owned());
             (reason.traced(), id)
         }

@@ -1,23 +1,27 @@
 //! The span of a downstream stream: how it starts, what its response adds, how it ends.
 
-use std::{net::IpAddr, time::SystemTime};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::{
-    FinishedSpan, GrpcRequest, GrpcStatus, Span, SpanKind, SpanName, SpanRecord,
+    FinishedSpan, GrpcRequest, RequestFacts, Span, SpanKind, SpanName, SpanRecord, Subject, attempt,
     buffer::SpanBuffer,
-    propagation::{self, Incoming},
+    custom_tags::LateRequest,
+    events::{self, StreamEvents},
+    propagation::{self, Incoming, Outgoing},
 };
 use crate::{
     http_headers::{
-        GRPC_MESSAGE, GRPC_STATUS, GRPC_TIMEOUT, X_CLIENT_TRACE_ID, X_ENVOY_DECORATOR_OPERATION,
-        X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, X_ENVOY_ORIGINAL_PATH, X_REQUEST_ID,
+        GRPC_TIMEOUT, X_CLIENT_TRACE_ID, X_ENVOY_DECORATOR_OPERATION, X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
+        X_ENVOY_ORIGINAL_PATH, X_REQUEST_ID,
     },
     snapshot::{
-        listener::{Tracing, TrafficDirection},
+        listener::TrafficDirection,
         matcher::header_text,
+        metadata::Metadata,
         route::Decorator,
+        tracing::{TracePolicy, Tracing},
     },
     stream_info::{StreamInfo, formatter::PseudoHeaders},
 };
@@ -27,6 +31,8 @@ use crate::{
 pub(crate) struct TracedRequest<'a> {
     /// How its listener traces.
     pub(crate) tracing: &'a Tracing,
+    /// What its route makes of that.
+    pub(crate) policy: &'a Arc<TracePolicy>,
     /// Which way its listener faces.
     pub(crate) direction: TrafficDirection,
     /// Envoy's decision ([`super::sampler::decide`]).
@@ -46,38 +52,53 @@ pub(crate) struct TracedRequest<'a> {
 /// Start the span of a request. `None` if what the previous hop said cannot be read: then, as in Envoy, there
 /// is no span and the header travels on as it is.
 pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Box<Span>> {
-    let parent = match propagation::extract(request.headers) {
+    let parent = match request.tracing.conformance.extract(request.headers) {
         Incoming::None => None,
         Incoming::Parent(parent) => Some(parent),
         Incoming::Invalid => return None,
     };
     // Envoy may say no to what a parent sampled, never yes to what it did not.
     let sampled = request.traced && parent.as_ref().is_none_or(|parent| parent.sampled);
+    let late = sampled && request.policy.reads_headers();
+    let late = late.then(|| {
+        let PseudoHeaders { path, scheme, .. } = request.pseudo;
+        Box::new(LateRequest::new(request.policy, request.method, path, scheme, request.headers))
+    });
     Some(Box::new(Span {
         trace_id: parent.as_ref().map_or_else(propagation::new_trace_id, |parent| parent.trace_id),
         span_id: propagation::new_span_id(),
-        trace_state: match parent {
-            Some(_) => propagation::trace_state(request.headers),
-            None => HeaderValue::from_static(""),
-        },
-        parent: parent.map(|parent| parent.span_id),
+        parent: parent.as_ref().map(|parent| parent.span_id),
+        random: parent.as_ref().is_some_and(|parent| parent.random),
+        trace_state: parent.map_or_else(|| HeaderValue::from_static(""), |parent| parent.state),
+        grpc: request.grpc,
         record: sampled.then(|| Box::new(record(request, info))),
+        attempt: None,
+        ended_attempts: Vec::new(),
+        late,
+        events: (sampled && request.tracing.verbose).then(Box::default),
     }))
 }
 
 fn record(request: &TracedRequest<'_>, info: &StreamInfo) -> SpanRecord {
-    let header = |name| request.headers.get(name).cloned();
     let outbound = request.direction == TrafficDirection::Outbound;
     SpanRecord {
-        tracer: std::sync::Arc::clone(&request.tracing.tracer),
-        kind: if outbound { SpanKind::Client } else { SpanKind::Server },
+        tracer: request.tracing.tracer.id,
+        kind: if outbound && !request.tracing.independent_hop { SpanKind::Client } else { SpanKind::Server },
         name: match (request.decorator, outbound) {
-            (Some(decorator), _) if !decorator.operation.is_empty() => {
-                SpanName::Operation(std::sync::Arc::clone(&decorator.operation))
+            (Some(decorator), _) if !decorator.operation.is_empty() && request.policy.operation.is_none() => {
+                SpanName::Operation(Arc::clone(&decorator.operation))
             }
             (_, true) => SpanName::Egress(request.pseudo.authority.into()),
             (_, false) => SpanName::Ingress,
         },
+        request: facts(request, info),
+        grpc_status: None,
+    }
+}
+
+fn facts(request: &TracedRequest<'_>, info: &StreamInfo) -> RequestFacts {
+    let header = |name| request.headers.get(name).cloned();
+    RequestFacts {
         request_id: header(X_REQUEST_ID),
         client_trace_id: header(X_CLIENT_TRACE_ID),
         url: url(request).into(),
@@ -94,7 +115,41 @@ fn record(request: &TracedRequest<'_>, info: &StreamInfo) -> SpanRecord {
                 timeout: header(GRPC_TIMEOUT),
             })
         }),
-        grpc_status: None,
+    }
+}
+
+/// Tell the host of the trace: of the attempt's span where it has one, else of the stream's.
+pub(crate) fn inject(info: &StreamInfo, tracing: &Tracing, headers: &mut HeaderMap) {
+    if !tracing.propagate {
+        return;
+    }
+    let span = info.span.borrow();
+    let Some(span) = span.as_deref() else { return };
+    let (span_id, sampled) = match &span.attempt {
+        Some(attempt) => (attempt.span_id, attempt.sampled),
+        None => (span.span_id, span.sampled()),
+    };
+    let Span { trace_id, random, trace_state: ref state, .. } = *span;
+    tracing.conformance.inject(headers, &Outgoing { trace_id, span_id, sampled, random, state });
+}
+
+/// The request goes to a host, as the route has changed it: formats read what goes on.
+pub(crate) fn note_request(info: &StreamInfo, path: &str, headers: &HeaderMap, host: &Metadata) {
+    if let Some(late) = info.span.borrow_mut().as_deref_mut().and_then(|span| span.late.as_deref_mut()) {
+        late.update_request(path, headers);
+        late.set_host(host);
+    }
+}
+
+/// The response goes to the client now.
+pub(crate) fn note_response(info: &StreamInfo, headers: &HeaderMap) {
+    let mut span = info.span.borrow_mut();
+    let Some(span) = span.as_deref_mut() else { return };
+    if let Some(late) = &mut span.late {
+        late.set_response(headers);
+    }
+    if let Some(events) = &mut span.events {
+        events.first_downstream_tx = Some(tokio::time::Instant::now());
     }
 }
 
@@ -111,6 +166,8 @@ fn url(request: &TracedRequest<'_>) -> String {
 pub(crate) struct Decoration {
     /// Value of the response header, on an ingress listener whose client named no operation.
     pub(crate) response: Option<HeaderValue>,
+    /// There is none: spans are named by a format.
+    none: bool,
 }
 
 /// Exchange operation names with the neighbours: an egress listener tells the next hop its route's operation,
@@ -119,8 +176,13 @@ pub(crate) fn decorate_request(
     headers: &mut HeaderMap,
     direction: TrafficDirection,
     decorator: Option<&Decorator>,
+    policy: &TracePolicy,
     span: Option<&mut Span>,
 ) -> Decoration {
+    // A format that names spans makes Envoy leave the headers alone, whoever sent them.
+    if policy.operation.is_some() {
+        return Decoration { none: true, ..Decoration::default() };
+    }
     let offered = decorator
         .filter(|decorator| decorator.propagate && !decorator.operation.is_empty())
         .map(|decorator| decorator.header.clone());
@@ -137,7 +199,7 @@ pub(crate) fn decorate_request(
             }
             Decoration::default()
         }
-        None => Decoration { response: offered },
+        None => Decoration { response: offered, none: false },
     }
 }
 
@@ -148,6 +210,9 @@ pub(crate) fn decorate_response(
     decoration: Decoration,
     span: Option<&mut Span>,
 ) {
+    if decoration.none {
+        return;
+    }
     if direction == TrafficDirection::Outbound {
         let name = headers.remove(X_ENVOY_DECORATOR_OPERATION).filter(|name| !name.is_empty());
         if let (Some(name), Some(record)) = (name, span.and_then(|span| span.record.as_mut())) {
@@ -161,32 +226,66 @@ pub(crate) fn decorate_response(
 /// Note the outcome of a gRPC call, from a response's headers or trailers.
 pub(crate) fn note_grpc_status(info: &StreamInfo, headers: &HeaderMap) {
     let mut span = info.span.borrow_mut();
-    let Some(record) = span.as_mut().and_then(|span| span.record.as_mut()) else { return };
-    if record.grpc.is_some()
-        && let Some(code) = headers.get(GRPC_STATUS)
-    {
-        record.grpc_status =
-            Some(GrpcStatus { code: code.clone(), message: headers.get(GRPC_MESSAGE).cloned() });
+    let Some(span) = span.as_deref_mut().filter(|span| span.grpc) else { return };
+    let Some(status) = attempt::grpc_status(headers) else { return };
+    attempt::note_grpc_status(span, &status);
+    if let Some(record) = &mut span.record {
+        record.grpc_status = Some(status);
     }
 }
 
-/// End the span of a stream, if it has one, and keep it for export.
+/// End the spans of a stream, if it has any, and keep them for export.
 pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
+    if info.span.borrow().is_none() {
+        return;
+    }
+    attempt::end(info);
+    // Formats may read the span, so that it stays until they have.
+    let late = info.span.borrow_mut().as_deref_mut().and_then(|span| span.late.take());
+    let operation = late.as_deref().and_then(|late| late.operation(info));
+    let custom_tags = late.as_deref().map(|late| late.tags(info)).unwrap_or_default();
     let Some(span) = info.span.borrow_mut().take() else { return };
+    for attempt in span.ended_attempts {
+        spans.push(attempt);
+    }
     let Some(record) = span.record else { return };
+    // The steady clock gives the length: the wall clock may have been set meanwhile.
+    let end = info.start_time.checked_add(info.duration()).unwrap_or_else(SystemTime::now);
     spans.push(FinishedSpan {
-        record,
+        tracer: record.tracer,
         trace_id: span.trace_id,
         span_id: span.span_id,
         parent: span.parent,
+        remote_parent: true,
         trace_state: span.trace_state,
+        kind: record.kind,
+        name: operation.map_or(record.name, SpanName::Formatted),
         start: info.start_time,
-        // The steady clock gives the length: the wall clock may have been set meanwhile.
-        end: info.start_time.checked_add(info.duration()).unwrap_or_else(SystemTime::now),
-        request_bytes: info.bytes_received.get(),
-        response_bytes: info.bytes_sent.get(),
+        end,
+        subject: Subject::Stream {
+            request: record.request,
+            request_bytes: info.bytes_received.get(),
+            response_bytes: info.bytes_sent.get(),
+        },
         status: info.status.get(),
         flags: info.flags.get(),
         cluster: info.cluster.borrow_mut().take(),
+        grpc_status: record.grpc_status,
+        custom_tags,
+        events: span.events.map(|events| moments(info, *events, end)).unwrap_or_default(),
     });
+}
+
+/// The moments of a stream in Envoy's order.
+fn moments(info: &StreamInfo, mut events: StreamEvents, end: SystemTime) -> Vec<(&'static str, SystemTime)> {
+    let at = |moment| events::at(moment, info.start, info.start_time);
+    events.last_upstream_tx = attempt::last_sent(info, events.first_upstream_tx);
+    let mut list = Vec::with_capacity(7);
+    list.extend(info.request_end.get().map(|moment| ("last_downstream_rx_byte_received", at(moment))));
+    list.extend(events.upstream().map(|(name, moment)| (name, at(moment))));
+    if let Some(moment) = events.first_downstream_tx {
+        list.push(("first_downstream_tx_byte_sent", at(moment)));
+        list.push(("last_downstream_tx_byte_sent", end));
+    }
+    list
 }

@@ -29,6 +29,7 @@ use crate::{
     cluster::circuit_breaker::Permit,
     snapshot::cluster::UpstreamProtocol,
     stream_info::{StreamInfo, flags::ResponseFlag},
+    trace::attempt,
 };
 
 /// Connections that a request over HTTP/2 is tried on, if each is closed before anything of it is sent.
@@ -70,6 +71,32 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The reason in Envoy's words, as spans have it (`error.reason`).
+    pub(crate) const fn reason(self) -> &'static str {
+        match self {
+            Self::Connect(_) => "remote connection failure",
+            Self::ConnectTimeout => "connection timeout",
+            Self::Terminated => "connection termination",
+            Self::Reset => "remote reset",
+            Self::Refused => "remote refused stream reset",
+            Self::Protocol => "protocol error",
+            Self::RequestBroken => "local reset",
+            Self::Overflow => "overflow",
+        }
+    }
+
+    /// The flag that it sets; none for what is the client's fault.
+    pub(crate) const fn flag(self) -> Option<ResponseFlag> {
+        Some(match self {
+            Self::Connect(_) | Self::ConnectTimeout => ResponseFlag::UpstreamConnectionFailure,
+            Self::Terminated => ResponseFlag::UpstreamConnectionTermination,
+            Self::Reset | Self::Refused => ResponseFlag::UpstreamRemoteReset,
+            Self::Protocol => ResponseFlag::UpstreamProtocolError,
+            Self::Overflow => ResponseFlag::UpstreamOverflow,
+            Self::RequestBroken => return None,
+        })
+    }
+
     /// What an error of hyper's client means.
     pub(crate) fn of_exchange(error: &hyper::Error) -> Self {
         // The "user" of hyper's client is us: the body that we gave it has failed.
@@ -102,7 +129,7 @@ pub(crate) async fn exchange(
         UpstreamProtocol::Downstream { http2, .. } => (info.protocol == Version::HTTP_2).then_some(http2),
     };
     let upgrade = request.headers().contains_key(UPGRADE);
-    for attempt in 1.. {
+    for connections in 1.. {
         // A host that closes every new connection is not asked for ever.
         let last;
         let permit;
@@ -110,8 +137,9 @@ pub(crate) async fn exchange(
             let mut client = pool.http2(options).await?;
             permit = admit(pool)?;
             *request.version_mut() = Version::HTTP_2;
+            attempt::connected(info, Version::HTTP_2);
             let stream = client.stream();
-            last = attempt == MAX_HTTP2_CONNECTIONS;
+            last = connections == MAX_HTTP2_CONNECTIONS;
             (client.send(request).await, Lease::Http2(stream))
         } else {
             let mut client = pool.http1().await?;
@@ -123,6 +151,7 @@ pub(crate) async fn exchange(
                 }
             };
             *request.version_mut() = Version::HTTP_11;
+            attempt::connected(info, Version::HTTP_11);
             last = client.served == 0;
             let slot = if upgrade { client.slot() } else { None };
             let sent = client.send(request);

@@ -21,7 +21,7 @@ use envoy_types::pb::envoy::{
     },
 };
 
-use super::{Lowering, number, unpack};
+use super::{Lowering, lower_metadata, number, unpack};
 use crate::{
     config::FieldPath,
     snapshot::{
@@ -54,6 +54,7 @@ impl Lowering<'_> {
                 "" => Arc::clone(&name),
                 other => other.into(),
             },
+            metadata: lower_metadata(cluster.metadata.as_ref()),
             discovery: self.discovery(path, cluster),
             policy: match cluster.lb_policy() {
                 LbPolicy::Random => LoadBalancingPolicy::Random,
@@ -150,7 +151,12 @@ impl Lowering<'_> {
                 let path = path.index(index);
                 let path = path.field("endpoint.address");
                 if let Some(address) = address(self, &path, endpoint.address.as_ref()) {
-                    endpoints.push(Endpoint { address, hostname: endpoint.hostname.as_str().into(), weight });
+                    endpoints.push(Endpoint {
+                        address,
+                        hostname: endpoint.hostname.as_str().into(),
+                        weight,
+                        metadata: lower_metadata(host.metadata.as_ref()),
+                    });
                 }
             }
         }

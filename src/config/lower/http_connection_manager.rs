@@ -1,27 +1,20 @@
 //! Lowers HTTP connection managers.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use envoy_types::pb::envoy::{
-    config::{
-        core::v3::grpc_service::TargetSpecifier,
-        trace::v3::{OpenTelemetryConfig, tracing::http::ConfigType as TracerConfig},
-    },
-    extensions::{
-        filters::{
-            http::router::v3::Router,
-            network::http_connection_manager::v3::{
-                HttpConnectionManager as ProtoManager,
-                http_connection_manager::{
-                    CodecType as ProtoCodec, PathWithEscapedSlashesAction, RouteSpecifier,
-                    ServerHeaderTransformation as ProtoServerHeader, StripPortMode, Tracing as ProtoTracing,
-                },
-                http_filter::ConfigType as FilterConfig,
+use envoy_types::pb::envoy::extensions::{
+    filters::{
+        http::router::v3::Router,
+        network::http_connection_manager::v3::{
+            HttpConnectionManager as ProtoManager,
+            http_connection_manager::{
+                CodecType as ProtoCodec, PathWithEscapedSlashesAction, RouteSpecifier,
+                ServerHeaderTransformation as ProtoServerHeader, StripPortMode,
             },
+            http_filter::ConfigType as FilterConfig,
         },
-        request_id::uuid::v3::UuidRequestIdConfig,
     },
-    r#type::v3::Percent,
+    request_id::uuid::v3::UuidRequestIdConfig,
 };
 use envoy_types::pb::google::protobuf::BoolValue;
 use http::HeaderValue;
@@ -29,13 +22,9 @@ use http::HeaderValue;
 use super::{Lowering, cluster::http2_options, number, unpack};
 use crate::{
     config::FieldPath,
-    snapshot::{
-        cluster::UpstreamProtocol,
-        listener::{
-            Cidr, ClientAddress, CodecType, EscapedSlashes, Http1Options, HttpConnectionManager,
-            InternalAddresses, Limits, Normalization, RequestIdOptions, ServerHeaderTransformation,
-            StripPort, Tracer, Tracing,
-        },
+    snapshot::listener::{
+        Cidr, ClientAddress, CodecType, EscapedSlashes, Http1Options, HttpConnectionManager,
+        InternalAddresses, Limits, Normalization, RequestIdOptions, ServerHeaderTransformation, StripPort,
     },
 };
 
@@ -44,9 +33,6 @@ const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEADERS: u32 = 100;
 const MAX_HEADERS_KB: u32 = 60;
-const MAX_PATH_TAG: u32 = 256;
-/// Envoy waits for ever; a hanging collector would hold one batch for as long.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Lowering<'_> {
     /// One connection manager; `None` if it has no routes to lower.
@@ -60,6 +46,11 @@ impl Lowering<'_> {
             return None;
         };
         let router = self.router(path, manager);
+        #[expect(deprecated, reason = "Envoy still reads the field that spawn_upstream_span replaced")]
+        let child_spans = router.start_child_span;
+        let tracing = manager.tracing.as_ref();
+        let tracing = tracing.and_then(|it| self.tracing(&path.field("tracing"), it, child_spans));
+        let policy = tracing.as_ref().map(|tracing| &*tracing.policy);
         let upgrades = manager.upgrade_configs.iter();
         let upgrades = upgrades.map(|upgrade| (&upgrade.upgrade_type, upgrade.enabled.as_ref()));
         let upgrades = self.upgrades(&path.field("upgrade_configs"), upgrades);
@@ -72,7 +63,7 @@ impl Lowering<'_> {
                 ProtoCodec::Http2 => CodecType::Http2,
                 ProtoCodec::Auto | ProtoCodec::Http3 => CodecType::Auto,
             },
-            routes: self.route_configuration(&path.field("route_config"), routes),
+            routes: self.route_configuration(&path.field("route_config"), routes, policy),
             http1: self.http1(path, manager),
             http2: http2_options(manager.http2_protocol_options.as_ref()),
             server_name: text(self, "server_name", &manager.server_name)
@@ -91,10 +82,7 @@ impl Lowering<'_> {
             local_reply: self
                 .local_reply(&path.field("local_reply_config"), manager.local_reply_config.as_ref()),
             upgrades,
-            tracing: manager
-                .tracing
-                .as_ref()
-                .and_then(|tracing| self.tracing(&path.field("tracing"), tracing)),
+            tracing,
             suppress_envoy_headers: router.suppress_envoy_headers,
         })
     }
@@ -257,83 +245,6 @@ impl Lowering<'_> {
             use_for_sampling: config.use_request_id_for_trace_sampling.as_ref().is_none_or(|used| used.value),
         }
     }
-
-    fn tracing(&mut self, path: &FieldPath<'_>, tracing: &ProtoTracing) -> Option<Tracing> {
-        let Some(provider) = &tracing.provider else {
-            self.problems.push_with_hint(
-                path,
-                "no tracer",
-                "give a provider, such as envoy.tracers.opentelemetry with a grpc_service",
-            );
-            return None;
-        };
-        let path = path.field("provider.typed_config");
-        let config = match &provider.config_type {
-            Some(TracerConfig::TypedConfig(any)) => unpack::<OpenTelemetryConfig>(any),
-            None => None,
-        };
-        let Some(config) = config else {
-            self.problems.push_with_hint(&path, "no configuration of the tracer", "give its typed_config");
-            return None;
-        };
-        Some(Tracing {
-            tracer: self.tracer(&path, &config)?,
-            // Envoy takes whole percents here.
-            client_sampling: percent(tracing.client_sampling.as_ref(), 100.0) / 100,
-            random_sampling: percent(tracing.random_sampling.as_ref(), 100.0),
-            overall_sampling: percent(tracing.overall_sampling.as_ref(), 100.0),
-            max_path_length: number(tracing.max_path_tag_length.as_ref(), MAX_PATH_TAG) as usize,
-        })
-    }
-
-    /// The tracer of that configuration; listeners that say the same share one.
-    fn tracer(&mut self, path: &FieldPath<'_>, config: &OpenTelemetryConfig) -> Option<Arc<Tracer>> {
-        let Some(service) = &config.grpc_service else {
-            self.problems.push_with_hint(path, "nowhere to send spans", "give a grpc_service");
-            return None;
-        };
-        let path = path.field("grpc_service");
-        let Some(TargetSpecifier::EnvoyGrpc(target)) = &service.target_specifier else { return None };
-        let name_path = path.field("envoy_grpc.cluster_name");
-        let cluster = self.cluster_id(&name_path, &target.cluster_name)?;
-        let speaks_http2 = self
-            .clusters
-            .get(cluster.0)
-            .is_some_and(|cluster| !matches!(cluster.protocol, UpstreamProtocol::Http1 { .. }));
-        if !speaks_http2 {
-            self.problems.push_with_hint(
-                &name_path,
-                format!("the cluster \"{}\" speaks HTTP/1.1, and gRPC needs HTTP/2", target.cluster_name),
-                "give the cluster http2_protocol_options in typed_extension_protocol_options",
-            );
-        }
-        let metadata = service
-            .initial_metadata
-            .iter()
-            .map(|header| (header.key.to_ascii_lowercase(), header.value.clone()));
-        let timeout = self.timeout(&path.field("timeout"), service.timeout.as_ref(), None);
-        let tracer = Tracer {
-            id: self.tracers.len(),
-            service_name: match config.service_name.as_str() {
-                "" => "unknown_service:envoy".into(),
-                name => name.into(),
-            },
-            cluster,
-            authority: match target.authority.as_str() {
-                "" => target.cluster_name.as_str().into(),
-                authority => authority.into(),
-            },
-            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
-            metadata: metadata.collect(),
-        };
-        let same =
-            self.tracers.iter().find(|known| Tracer { id: known.id, ..tracer.clone() } == ***known).cloned();
-        Some(same.unwrap_or_else(|| {
-            let tracer = Arc::new(tracer);
-            self.tracers.push(Arc::clone(&tracer));
-            tracer
-        }))
-    }
 }
 
 fn normalization(manager: &ProtoManager) -> Normalization {
@@ -353,13 +264,4 @@ fn normalization(manager: &ProtoManager) -> Normalization {
             _ => StripPort::Keep,
         },
     }
-}
-
-/// A percentage in hundredths of a percent.
-fn percent(percent: Option<&Percent>, default: f64) -> u32 {
-    let value = percent.map_or(default, |percent| percent.value).clamp(0.0, 100.0);
-    // In range by the clamp above.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10,000")]
-    let hundredths = (value * 100.0).round() as u32;
-    hundredths
 }

@@ -10,19 +10,27 @@ mod http_connection_manager;
 mod listener;
 mod local_reply;
 mod matcher;
+mod metadata;
 mod route;
+mod runtime;
 mod tls;
+mod tracing;
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use envoy_types::pb::{
-    envoy::config::core::v3::{DataSource, data_source::Specifier},
+    envoy::config::{
+        bootstrap::v3::LayeredRuntime,
+        core::v3::{DataSource, data_source::Specifier},
+    },
     google::protobuf::{Any, Duration as ProtoDuration, UInt32Value},
 };
 
 pub use self::address::{AddressMap, AddressMapError};
+use self::metadata::lower_metadata;
+use self::runtime::Runtime;
 use super::{FieldPath, Loaded, Problems};
-use crate::snapshot::{ClusterId, Node, Snapshot, cluster::Cluster, listener::Tracer};
+use crate::snapshot::{ClusterId, Node, Snapshot, cluster::Cluster, tracing::Tracer};
 
 /// What the command line says over the file.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +54,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         clusters: Vec::new(),
         cluster_index: HashMap::new(),
         tracers: Vec::new(),
+        runtime: Runtime::of(bootstrap.layered_runtime.as_ref()),
     };
     let resources = bootstrap.static_resources.clone().unwrap_or_default();
     let path = FieldPath::ROOT.field("static_resources");
@@ -73,6 +82,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
             lowered.push((index, Arc::new(listener)));
         }
     }
+    lowering.refuse_unread_runtime(bootstrap.layered_runtime.as_ref());
     let node = bootstrap.node.clone().unwrap_or_default();
     let zone = node.locality.map(|locality| locality.zone).unwrap_or_default();
     Snapshot {
@@ -95,9 +105,27 @@ struct Lowering<'a> {
     clusters: Vec<Arc<Cluster>>,
     cluster_index: HashMap<Arc<str>, ClusterId>,
     tracers: Vec<Arc<Tracer>>,
+    runtime: Runtime,
 }
 
 impl Lowering<'_> {
+    /// Runtime keys that nothing here reads would be ignored.
+    fn refuse_unread_runtime(&mut self, runtime: Option<&LayeredRuntime>) {
+        let tracing = runtime.filter(|_| self.tracers.is_empty());
+        let path = FieldPath::ROOT.field("layered_runtime");
+        for key in self.runtime.unread() {
+            // Without a tracer its settings have nothing to say, in Envoy neither.
+            if tracing.is_some() && key.starts_with("tracing.") {
+                continue;
+            }
+            self.problems.push_with_hint(
+                &path,
+                format!("spanway has no runtime key \"{key}\""),
+                "leave it out; docs/supported.md lists the keys that are read",
+            );
+        }
+    }
+
     /// The cluster of that name, or a problem of `path`.
     fn cluster_id(&mut self, path: &FieldPath<'_>, name: &str) -> Option<ClusterId> {
         let found = self.cluster_index.get(name).copied();

@@ -20,17 +20,23 @@ use envoy_types::pb::envoy::{
             virtual_host::TlsRequirementType,
         },
     },
-    r#type::{matcher::v3::RegexMatchAndSubstitute, v3::fractional_percent::DenominatorType},
+    r#type::{
+        matcher::v3::RegexMatchAndSubstitute,
+        v3::{FractionalPercent, fractional_percent::DenominatorType},
+    },
 };
 use http::{HeaderValue, StatusCode};
 
 use super::{Lowering, headers::mutation_fields, number};
 use crate::{
     config::FieldPath,
-    snapshot::route::{
-        Action, ClusterChoice, Decorator, DirectResponse, Domains, Fraction, HashPolicy, HashSource,
-        HostRewrite, IdleTimeout, PathMatch, PathRewrite, Redirect, RedirectPath, Route, RouteAction,
-        RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
+    snapshot::{
+        route::{
+            Action, ClusterChoice, Decorator, DirectResponse, Domains, Fraction, HashPolicy, HashSource,
+            HostRewrite, IdleTimeout, PathMatch, PathRewrite, Redirect, RedirectPath, Route, RouteAction,
+            RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
+        },
+        tracing::TracePolicy,
     },
 };
 
@@ -43,8 +49,10 @@ impl Lowering<'_> {
         &mut self,
         path: &FieldPath<'_>,
         config: &ProtoRouteConfiguration,
+        tracing: Option<&TracePolicy>,
     ) -> RouteConfiguration {
         let context = RouteContext {
+            tracing,
             validate_clusters: config.validate_clusters.as_ref().is_none_or(|validate| validate.value),
             max_direct_bytes: number(
                 config.max_direct_response_body_size_bytes.as_ref(),
@@ -115,7 +123,7 @@ impl Lowering<'_> {
         &mut self,
         path: &FieldPath<'_>,
         host: &ProtoVirtualHost,
-        context: &RouteContext,
+        context: &RouteContext<'_>,
     ) -> VirtualHost {
         let routes = path.field("routes");
         VirtualHost {
@@ -132,7 +140,12 @@ impl Lowering<'_> {
         }
     }
 
-    fn route(&mut self, path: &FieldPath<'_>, route: &ProtoRoute, context: &RouteContext) -> Option<Route> {
+    fn route(
+        &mut self,
+        path: &FieldPath<'_>,
+        route: &ProtoRoute,
+        context: &RouteContext<'_>,
+    ) -> Option<Route> {
         let matcher = self.route_match(&path.field("match"), route.r#match.as_ref()?);
         let action = match route.action.as_ref()? {
             ProtoAction::Route(action) => {
@@ -155,12 +168,15 @@ impl Lowering<'_> {
                 propagate: decorator.propagate.as_ref().is_none_or(|propagate| propagate.value),
             })
         });
+        let whole = context.tracing;
+        let tracing = whole.and_then(|whole| self.route_policy(path, route, whole));
         Some(Route {
             name: route.name.as_str().into(),
             matcher: matcher?,
             action: action?,
             headers: self.mutations(path, &mutation_fields!(route)),
             decorator,
+            tracing,
         })
     }
 
@@ -192,7 +208,7 @@ impl Lowering<'_> {
                 .filter_map(|(index, query)| self.query_matcher(&queries.index(index), query))
                 .collect(),
             grpc: matcher.grpc.is_some(),
-            fraction: matcher.runtime_fraction.as_ref().and_then(fraction),
+            fraction: matcher.runtime_fraction.as_ref().and_then(|share| self.fraction(share)),
         })
     }
 
@@ -200,7 +216,7 @@ impl Lowering<'_> {
         &mut self,
         path: &FieldPath<'_>,
         action: &ProtoRouteAction,
-        context: &RouteContext,
+        context: &RouteContext<'_>,
     ) -> RouteAction {
         let upgrades = action.upgrade_configs.iter();
         let upgrades = upgrades.map(|upgrade| (&upgrade.upgrade_type, upgrade.enabled.as_ref()));
@@ -234,7 +250,7 @@ impl Lowering<'_> {
         &mut self,
         path: &FieldPath<'_>,
         action: &ProtoRouteAction,
-        context: &RouteContext,
+        context: &RouteContext<'_>,
     ) -> ClusterChoice {
         let nothing = || ClusterChoice::One(Err("".into()));
         match &action.cluster_specifier {
@@ -258,7 +274,7 @@ impl Lowering<'_> {
         &mut self,
         path: &FieldPath<'_>,
         weighted: &ProtoWeightedCluster,
-        context: &RouteContext,
+        context: &RouteContext<'_>,
     ) -> ClusterChoice {
         let list = path.field("clusters");
         let mut clusters = Vec::new();
@@ -402,7 +418,7 @@ impl Lowering<'_> {
         &mut self,
         path: &FieldPath<'_>,
         action: &DirectResponseAction,
-        context: &RouteContext,
+        context: &RouteContext<'_>,
     ) -> Option<DirectResponse> {
         let body_path = path.field("body");
         let body = action.body.as_ref().map(|body| self.data_source(&body_path, body)).unwrap_or_default();
@@ -425,18 +441,32 @@ impl Lowering<'_> {
     }
 }
 
+impl Lowering<'_> {
+    /// A share of requests, as the runtime or else the file says.
+    pub(super) fn fraction(&self, share: &RuntimeFractionalPercent) -> Option<Fraction> {
+        let by_runtime = self.runtime.fraction(&share.runtime_key);
+        by_runtime.or_else(|| share.default_value.as_ref().map(fractional_percent))
+    }
+}
+
 /// What a route configuration says to all its routes.
-struct RouteContext {
+struct RouteContext<'a> {
+    /// The tracing of the connection manager, if it traces.
+    tracing: Option<&'a TracePolicy>,
     validate_clusters: bool,
     max_direct_bytes: usize,
 }
 
-fn fraction(percent: &RuntimeFractionalPercent) -> Option<Fraction> {
-    let percent = percent.default_value.as_ref()?;
-    let denominator = match percent.denominator() {
+/// A share of requests.
+pub(super) fn fractional_percent(percent: &FractionalPercent) -> Fraction {
+    Fraction { numerator: percent.numerator, denominator: denominator(percent.denominator()) }
+}
+
+/// Of how many a share is.
+pub(super) fn denominator(denominator: DenominatorType) -> u32 {
+    match denominator {
         DenominatorType::Hundred => 100,
         DenominatorType::TenThousand => 10_000,
         DenominatorType::Million => 1_000_000,
-    };
-    Some(Fraction { numerator: percent.numerator, denominator })
+    }
 }

@@ -26,7 +26,7 @@ pub(super) const TABLE: &[MessageRow] = &[
                 &["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"],
             ),
             no_effect(&["track_cluster_stats", "track_timeout_budgets"], "there are no statistics yet"),
-            no_effect(&["metadata"], "nothing reads it"),
+            honoured(&["metadata"]),
             no_effect(&["cleanup_interval"], "it concerns clusters of type ORIGINAL_DST, and there are none"),
             no_effect(
                 &["wait_for_warm_on_init"],
@@ -89,7 +89,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         &[
             honoured(&["endpoint", "load_balancing_weight"]),
             only(&["health_status"], &["UNKNOWN", "HEALTHY", "UNHEALTHY", "DRAINING", "TIMEOUT"]),
-            no_effect(&["metadata"], "nothing reads it"),
+            honoured(&["metadata"]),
         ],
     ),
     message(

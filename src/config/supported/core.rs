@@ -66,4 +66,8 @@ pub(super) const TABLE: &[MessageRow] = &[
         ],
     ),
     message("envoy.type.v3.Percent", &[honoured(&["value"])]),
+    message(
+        "envoy.config.core.v3.Metadata",
+        &[honoured(&["filter_metadata"]), refused(&["typed_filter_metadata"], "give it as filter_metadata")],
+    ),
 ];

@@ -61,9 +61,8 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing",
         &[
             honoured(&["provider", "client_sampling", "random_sampling", "overall_sampling"]),
-            honoured(&["max_path_tag_length"]),
-            refused(&["spawn_upstream_span"], "there is one span for each request on a listener"),
-            refused(&["custom_tags", "verbose"], "leave it out"),
+            honoured(&["max_path_tag_length", "verbose", "custom_tags", "spawn_upstream_span"]),
+            honoured(&["operation", "upstream_operation", "no_context_propagation"]),
         ],
     ),
     message(
@@ -73,12 +72,39 @@ pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.config.trace.v3.OpenTelemetryConfig",
         &[
-            honoured(&["grpc_service", "service_name"]),
-            refused(&["http_service"], "send the spans by grpc_service"),
+            honoured(&["grpc_service", "http_service", "service_name", "max_cache_size"]),
+            honoured(&["set_telemetry_sdk_resource_attributes", "set_service_name_resource_attribute"]),
+            honoured(&["set_instrumentation_scope"]),
             refused(&["sampler"], "use tracing.random_sampling of the HTTP connection manager"),
             refused(&["resource_detectors"], "service_name is the only attribute of the resource"),
+            refused(&["exporter"], "use grpc_service or http_service"),
         ],
     ),
+    message(
+        "envoy.type.tracing.v3.CustomTag",
+        &[honoured(&["tag", "literal", "environment", "request_header", "metadata", "value"])],
+    ),
+    message("envoy.type.tracing.v3.CustomTag.Literal", &[honoured(&["value"])]),
+    message("envoy.type.tracing.v3.CustomTag.Environment", &[honoured(&["name", "default_value"])]),
+    message("envoy.type.tracing.v3.CustomTag.Header", &[honoured(&["name", "default_value"])]),
+    message(
+        "envoy.type.tracing.v3.CustomTag.Metadata",
+        &[honoured(&["kind", "metadata_key", "default_value"])],
+    ),
+    message(
+        "envoy.type.metadata.v3.MetadataKind",
+        &[
+            no_effect(&["request"], "no filter sets metadata of requests: the default value counts"),
+            honoured(&["route", "cluster", "host"]),
+        ],
+    ),
+    message("envoy.type.metadata.v3.MetadataKey", &[honoured(&["key", "path"])]),
+    message("envoy.type.metadata.v3.MetadataKey.PathSegment", &[honoured(&["key", "index"])]),
+    message(
+        "envoy.config.core.v3.HttpService",
+        &[honoured(&["http_uri", "request_headers_to_add"]), refused(&["formatters"], "leave it out")],
+    ),
+    message("envoy.config.core.v3.HttpUri", &[honoured(&["uri", "cluster", "timeout"])]),
     message(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig",
         &[
@@ -133,9 +159,8 @@ pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.extensions.filters.http.router.v3.Router",
         &[
-            honoured(&["suppress_envoy_headers"]),
+            honoured(&["suppress_envoy_headers", "start_child_span"]),
             no_effect(&["dynamic_stats", "suppress_grpc_request_failure_code_stats"], LATER_STATISTICS),
-            refused(&["start_child_span"], "there is one span for each request on a listener"),
             refused(&["upstream_log", "upstream_log_options"], LATER_ACCESS_LOG),
             guarded(&["upstream_http_filters", "strict_check_headers"], "leave it out"),
         ],

@@ -6,7 +6,7 @@ pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.config.bootstrap.v3.Bootstrap",
         &[
-            honoured(&["node", "static_resources"]),
+            honoured(&["node", "static_resources", "layered_runtime"]),
             no_effect(&["admin"], "the admin interface is not there yet"),
             no_effect(
                 &["stats_config", "stats_flush_interval", "stats_flush_on_admin", "deferred_stat_options"],
@@ -15,10 +15,6 @@ pub(super) const TABLE: &[MessageRow] = &[
             no_effect(
                 &["enable_dispatcher_stats", "stats_server_version_override", "stats_eviction_interval"],
                 "there are no statistics yet",
-            ),
-            no_effect(
-                &["layered_runtime"],
-                "there is no runtime: every runtime key has the default that stands beside it",
             ),
             no_effect(&["watchdog", "watchdogs"], "workers are not watched"),
             no_effect(&["cluster_manager"], "its settings concern xDS and statistics"),
@@ -34,6 +30,15 @@ pub(super) const TABLE: &[MessageRow] = &[
         &[
             honoured(&["listeners", "clusters"]),
             guarded(&["secrets"], "give certificates where they are used"),
+        ],
+    ),
+    message("envoy.config.bootstrap.v3.LayeredRuntime", &[honoured(&["layers"])]),
+    message(
+        "envoy.config.bootstrap.v3.RuntimeLayer",
+        &[
+            honoured(&["name", "static_layer"]),
+            no_effect(&["admin_layer"], "the admin interface is not there yet"),
+            refused(&["disk_layer", "rtds_layer"], "give the keys in a static_layer"),
         ],
     ),
     message(

@@ -49,10 +49,9 @@ pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.config.route.v3.Route",
         &[
-            honoured(&["name", "match", "route", "redirect", "direct_response", "decorator"]),
-            refused(&["tracing"], "give the sampling in tracing of the HTTP connection manager"),
+            honoured(&["name", "match", "route", "redirect", "direct_response", "decorator", "tracing"]),
             honoured(HEADERS),
-            no_effect(&["metadata"], UNREAD),
+            honoured(&["metadata"]),
             no_effect(&["stat_prefix"], "there are no statistics yet"),
             refused(&["non_forwarding_action", "filter_action"], "use route, redirect or direct_response"),
             guarded(&["typed_per_filter_config"], PER_FILTER),
@@ -164,18 +163,13 @@ pub(super) const TABLE: &[MessageRow] = &[
         ],
     ),
     message("envoy.type.v3.Int64Range", &[honoured(&["start", "end"])]),
+    message("envoy.config.core.v3.RuntimeFractionalPercent", &[honoured(&["default_value", "runtime_key"])]),
+    message("envoy.config.core.v3.RuntimeUInt32", &[honoured(&["default_value", "runtime_key"])]),
     message(
-        "envoy.config.core.v3.RuntimeFractionalPercent",
+        "envoy.config.route.v3.Tracing",
         &[
-            honoured(&["default_value"]),
-            no_effect(&["runtime_key"], "there is no runtime: the default value counts"),
-        ],
-    ),
-    message(
-        "envoy.config.core.v3.RuntimeUInt32",
-        &[
-            honoured(&["default_value"]),
-            no_effect(&["runtime_key"], "there is no runtime: the default value counts"),
+            honoured(&["client_sampling", "random_sampling", "overall_sampling", "custom_tags"]),
+            honoured(&["operation", "upstream_operation"]),
         ],
     ),
     message(

@@ -1,0 +1,416 @@
+//! Lowers tracing: of connection managers, of routes, and the tracers themselves.
+
+use std::{sync::Arc, time::Duration};
+
+use envoy_types::pb::{
+    envoy::{
+        config::{
+            core::v3::{
+                GrpcService as ProtoGrpcService, HttpService as ProtoHttpService,
+                grpc_service::TargetSpecifier, http_uri::HttpUpstreamType,
+            },
+            route::v3::{Route as ProtoRoute, Tracing as ProtoRouteTracing},
+            trace::v3::{OpenTelemetryConfig, tracing::http::ConfigType as TracerConfig},
+        },
+        extensions::filters::network::http_connection_manager::v3::http_connection_manager::Tracing as ProtoTracing,
+        r#type::{
+            metadata::v3::{
+                MetadataKey as ProtoMetadataKey,
+                metadata_key::{PathSegment as ProtoPathSegment, path_segment::Segment},
+                metadata_kind::Kind as MetadataKind,
+            },
+            tracing::v3::{CustomTag as ProtoTag, custom_tag::Type as TagType},
+            v3::Percent,
+        },
+    },
+    google::protobuf::{Any, BoolValue},
+};
+use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
+
+use super::{Lowering, lower_metadata, number, route::fractional_percent, unpack};
+use crate::{
+    config::FieldPath,
+    snapshot::{
+        ClusterId,
+        cluster::UpstreamProtocol,
+        format::Format,
+        metadata::{MetadataKey, PathSegment},
+        route::Fraction,
+        tracing::{
+            Conformance, CustomTag, Extras, Flush, GrpcService, HttpService, OpenTelemetry, OtlpExporter,
+            Provider, TagValue, TracePolicy, Tracer, Tracing,
+        },
+    },
+};
+
+const MAX_PATH_TAG: u32 = 256;
+/// Envoy waits for ever; a hanging collector would hold one batch for as long.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+const FLUSH: Flush = Flush { spans: 256, interval: Duration::from_millis(200), waiting: 32_768 };
+
+impl Lowering<'_> {
+    /// The tracing of a connection manager.
+    pub(super) fn tracing(
+        &mut self,
+        path: &FieldPath<'_>,
+        tracing: &ProtoTracing,
+        start_child_span: bool,
+    ) -> Option<Tracing> {
+        let Some(provider) = &tracing.provider else {
+            self.problems.push_with_hint(
+                path,
+                "no tracer",
+                "give a provider, such as envoy.tracers.opentelemetry with a grpc_service",
+            );
+            return None;
+        };
+        let config_path = path.field("provider.typed_config");
+        let Some(TracerConfig::TypedConfig(config)) = &provider.config_type else {
+            self.problems.push_with_hint(
+                &config_path,
+                "no configuration of the tracer",
+                "give its typed_config",
+            );
+            return None;
+        };
+        let tracer = self.tracer(&config_path, config)?;
+        let independent_hop = is_true(tracing.spawn_upstream_span.as_ref());
+        let policy = TracePolicy {
+            client: self.share("tracing.client_enabled", whole_percent(tracing.client_sampling.as_ref())),
+            random: self.share("tracing.random_sampling", percent(tracing.random_sampling.as_ref())),
+            overall: self.share("tracing.global_enabled", percent(tracing.overall_sampling.as_ref())),
+            custom_tags: self.custom_tags(&path.field("custom_tags"), &tracing.custom_tags),
+            operation: self.operation(&path.field("operation"), &tracing.operation),
+            upstream_operation: self
+                .operation(&path.field("upstream_operation"), &tracing.upstream_operation),
+        };
+        Some(Tracing {
+            tracer,
+            policy: Arc::new(policy),
+            max_path_length: number(tracing.max_path_tag_length.as_ref(), MAX_PATH_TAG) as usize,
+            spawn_upstream_span: independent_hop || start_child_span,
+            independent_hop,
+            verbose: tracing.verbose,
+            propagate: !tracing.no_context_propagation,
+            conformance: self.conformance(),
+            extras: Extras::default(),
+        })
+    }
+
+    /// The switch between the W3C recommendation and what Envoy does.
+    fn conformance(&mut self) -> Conformance {
+        match std::env::var("SPANWAY_TRACE_CONTEXT").as_deref() {
+            Err(_) | Ok("" | "w3c") => Conformance::W3c,
+            Ok("envoy") => Conformance::Envoy,
+            Ok(other) => {
+                self.problems.push_with_hint(
+                    &FieldPath::ROOT,
+                    format!("SPANWAY_TRACE_CONTEXT is \"{other}\""),
+                    "it is w3c, which is the default, or envoy",
+                );
+                Conformance::W3c
+            }
+        }
+    }
+
+    /// What a route makes of the tracing of its connection manager, if anything.
+    pub(super) fn route_policy(
+        &mut self,
+        path: &FieldPath<'_>,
+        route: &ProtoRoute,
+        whole: &TracePolicy,
+    ) -> Option<Arc<TracePolicy>> {
+        let own = route.tracing.as_ref().map(|own| self.route_tracing(&path.field("tracing"), own, whole));
+        let metadata = lower_metadata(route.metadata.as_ref());
+        let policy = own.as_ref().unwrap_or(whole);
+        match metadata.filter(|_| policy.reads_route_metadata()) {
+            Some(metadata) => Some(Arc::new(policy.clone().with_route_metadata(&metadata))),
+            None => own.map(Arc::new),
+        }
+    }
+
+    /// What a route's own tracing makes of that of its connection manager.
+    fn route_tracing(
+        &mut self,
+        path: &FieldPath<'_>,
+        route: &ProtoRouteTracing,
+        whole: &TracePolicy,
+    ) -> TracePolicy {
+        let mut custom_tags = self.custom_tags(&path.field("custom_tags"), &route.custom_tags);
+        let of_manager =
+            whole.custom_tags.iter().filter(|tag| route.custom_tags.iter().all(|own| *own.tag != *tag.key));
+        custom_tags.extend(of_manager.cloned());
+        let own = |share: Option<&_>| share.map_or(ALL, fractional_percent);
+        let operation = self.operation(&path.field("operation"), &route.operation);
+        let upstream_operation = self.operation(&path.field("upstream_operation"), &route.upstream_operation);
+        TracePolicy {
+            client: self.share("tracing.client_enabled", own(route.client_sampling.as_ref())),
+            random: self.share("tracing.random_sampling", own(route.random_sampling.as_ref())),
+            overall: self.share("tracing.global_enabled", own(route.overall_sampling.as_ref())),
+            custom_tags,
+            operation: operation.or_else(|| whole.operation.clone()),
+            upstream_operation: upstream_operation.or_else(|| whole.upstream_operation.clone()),
+        }
+    }
+
+    /// The runtime's word comes before the file's.
+    fn share(&self, key: &str, configured: Fraction) -> Fraction {
+        self.runtime.fraction(key).unwrap_or(configured)
+    }
+
+    fn operation(&mut self, path: &FieldPath<'_>, text: &str) -> Option<Format> {
+        if text.is_empty() { None } else { self.format(path, text) }
+    }
+
+    fn custom_tags(&mut self, path: &FieldPath<'_>, tags: &[ProtoTag]) -> Vec<CustomTag> {
+        let mut lowered: Vec<CustomTag> = Vec::with_capacity(tags.len());
+        for (index, tag) in tags.iter().enumerate() {
+            let Some(value) = self.tag_value(&path.index(index), tag) else { continue };
+            // Of several with one key the first counts.
+            if lowered.iter().all(|known| *known.key != *tag.tag) {
+                lowered.push(CustomTag { key: tag.tag.as_str().into(), value });
+            }
+        }
+        lowered
+    }
+
+    fn tag_value(&mut self, path: &FieldPath<'_>, tag: &ProtoTag) -> Option<TagValue> {
+        Some(match tag.r#type.as_ref()? {
+            TagType::Literal(literal) => TagValue::Literal(literal.value.as_str().into()),
+            TagType::Environment(variable) => {
+                let value = std::env::var(&variable.name).unwrap_or_else(|_| variable.default_value.clone());
+                TagValue::Literal(value.into())
+            }
+            TagType::RequestHeader(header) => TagValue::RequestHeader(
+                self.header_name(&path.field("request_header.name"), &header.name)?,
+                header.default_value.as_str().into(),
+            ),
+            TagType::Metadata(metadata) => {
+                let default: Arc<str> = metadata.default_value.as_str().into();
+                let kind = metadata.kind.as_ref().and_then(|kind| kind.kind.as_ref());
+                match (kind, metadata.metadata_key.as_ref().map(metadata_key)) {
+                    (Some(MetadataKind::Route(_)), Some(key)) => TagValue::RouteMetadata(key, default),
+                    (Some(MetadataKind::Cluster(_)), Some(key)) => TagValue::ClusterMetadata(key, default),
+                    (Some(MetadataKind::Host(_)), Some(key)) => TagValue::HostMetadata(key, default),
+                    // No filter sets metadata of requests, so that it is always absent.
+                    _ => TagValue::Literal(default),
+                }
+            }
+            TagType::Value(text) => TagValue::Format(self.format(&path.field("value"), text)?),
+        })
+    }
+
+    /// The tracer of that configuration; listeners that say the same share one.
+    fn tracer(&mut self, path: &FieldPath<'_>, config: &Any) -> Option<Arc<Tracer>> {
+        let (provider, flush) = match unpack::<OpenTelemetryConfig>(config) {
+            Some(config) => self.opentelemetry(path, &config)?,
+            None => return None,
+        };
+        let same = self.tracers.iter().find(|known| known.provider == provider && known.flush == flush);
+        if let Some(same) = same {
+            return Some(Arc::clone(same));
+        }
+        let tracer = Arc::new(Tracer { id: self.tracers.len(), provider, flush });
+        self.tracers.push(Arc::clone(&tracer));
+        Some(tracer)
+    }
+
+    fn opentelemetry(
+        &mut self,
+        path: &FieldPath<'_>,
+        config: &OpenTelemetryConfig,
+    ) -> Option<(Provider, Flush)> {
+        let exporter = match (&config.grpc_service, &config.http_service) {
+            (Some(service), None) => {
+                OtlpExporter::Grpc(self.grpc_service(&path.field("grpc_service"), service)?)
+            }
+            (None, Some(service)) => {
+                OtlpExporter::Http(self.http_service(&path.field("http_service"), service)?)
+            }
+            (None, None) => {
+                self.problems.push_with_hint(
+                    path,
+                    "nowhere to send spans",
+                    "give a grpc_service or an http_service",
+                );
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                self.problems.push_with_hint(
+                    path,
+                    "both grpc_service and http_service",
+                    "spans go to one collector: leave one of them out",
+                );
+                return None;
+            }
+        };
+        let service_name = match config.service_name.as_str() {
+            "" => "unknown_service:envoy",
+            name => name,
+        };
+        let provider = OpenTelemetry {
+            service_name: service_name.into(),
+            resource: vec![
+                ("service.name".to_owned(), service_name.to_owned()),
+                ("telemetry.sdk.language".to_owned(), "rust".to_owned()),
+                ("telemetry.sdk.name".to_owned(), "spanway".to_owned()),
+                ("telemetry.sdk.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ],
+            scope: is_default_true(config.set_instrumentation_scope.as_ref()),
+            exporter,
+        };
+        let waiting =
+            number(config.max_cache_size.as_ref(), u32::try_from(FLUSH.waiting).unwrap_or(u32::MAX));
+        let flush = self.flush("tracing.opentelemetry", waiting as usize);
+        Some((Provider::OpenTelemetry(Box::new(provider)), flush))
+    }
+
+    /// When spans are sent, as runtime keys below `prefix` say.
+    fn flush(&self, prefix: &str, waiting: usize) -> Flush {
+        let spans = self.runtime.integer(&format!("{prefix}.min_flush_spans"));
+        let interval = self.runtime.integer(&format!("{prefix}.flush_interval_ms"));
+        let spans = spans.map_or(FLUSH.spans, |spans| usize::try_from(spans).unwrap_or(usize::MAX));
+        Flush {
+            // A worker holds no more than may wait in all.
+            spans: spans.clamp(1, FLUSH.spans.min(waiting.max(1))),
+            interval: interval.map_or(FLUSH.interval, |interval| Duration::from_millis(interval.max(1))),
+            waiting,
+        }
+    }
+
+    fn grpc_service(&mut self, path: &FieldPath<'_>, service: &ProtoGrpcService) -> Option<GrpcService> {
+        let Some(TargetSpecifier::EnvoyGrpc(target)) = &service.target_specifier else { return None };
+        let name_path = path.field("envoy_grpc.cluster_name");
+        let cluster = self.cluster_id(&name_path, &target.cluster_name)?;
+        if !self.speaks_http2(cluster) {
+            self.problems.push_with_hint(
+                &name_path,
+                format!("the cluster \"{}\" speaks HTTP/1.1, and gRPC needs HTTP/2", target.cluster_name),
+                "give the cluster http2_protocol_options in typed_extension_protocol_options",
+            );
+        }
+        let metadata = service
+            .initial_metadata
+            .iter()
+            .map(|header| (header.key.to_ascii_lowercase(), header.value.clone()));
+        let timeout = self.timeout(&path.field("timeout"), service.timeout.as_ref(), None);
+        Some(GrpcService {
+            cluster,
+            authority: match target.authority.as_str() {
+                "" => target.cluster_name.as_str().into(),
+                authority => authority.into(),
+            },
+            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
+            metadata: metadata.collect(),
+        })
+    }
+
+    fn speaks_http2(&self, cluster: ClusterId) -> bool {
+        let cluster = self.clusters.get(cluster.0);
+        cluster.is_some_and(|cluster| !matches!(cluster.protocol, UpstreamProtocol::Http1 { .. }))
+    }
+
+    fn http_service(&mut self, path: &FieldPath<'_>, service: &ProtoHttpService) -> Option<HttpService> {
+        let Some(target) = &service.http_uri else {
+            self.problems.push(path, "no http_uri");
+            return None;
+        };
+        let target_path = path.field("http_uri");
+        let HttpUpstreamType::Cluster(name) = target.http_upstream_type.as_ref()?;
+        let cluster = self.cluster_id(&target_path.field("cluster"), name)?;
+        let uri_path = target_path.field("uri");
+        let (authority, path_and_query) = self.collector_uri(&uri_path, &target.uri)?;
+        let timeout =
+            self.timeout(&target_path.field("timeout"), target.timeout.as_ref(), Some(EXPORT_TIMEOUT));
+        let headers = self.collector_headers(&path.field("request_headers_to_add"), service);
+        Some(HttpService {
+            cluster,
+            authority,
+            path: path_and_query,
+            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
+            headers,
+        })
+    }
+
+    /// Authority and path of a URI; Envoy takes one without a scheme, too.
+    fn collector_uri(&mut self, path: &FieldPath<'_>, text: &str) -> Option<(HeaderValue, PathAndQuery)> {
+        let without_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let at = without_scheme.find(['/', '?']).unwrap_or(without_scheme.len());
+        let (authority, rest) = without_scheme.split_at(at);
+        let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+        let parsed = HeaderValue::from_str(authority)
+            .ok()
+            .filter(|_| authority.parse::<http::uri::Authority>().is_ok())
+            .zip(rest.parse::<Uri>().ok().and_then(|uri| uri.path_and_query().cloned()));
+        if parsed.is_none() {
+            self.problems.push_with_hint(
+                path,
+                format!("\"{text}\" is no address of a collector"),
+                "an address looks like http://collector:4318/v1/traces",
+            );
+        }
+        parsed
+    }
+
+    /// Headers of an exporter's own requests: formats may read what does not depend on a request.
+    fn collector_headers(
+        &mut self,
+        path: &FieldPath<'_>,
+        service: &ProtoHttpService,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::new();
+        for (index, option) in service.request_headers_to_add.iter().enumerate() {
+            let path = path.index(index);
+            let path = path.field("header");
+            let Some(header) = &option.header else { continue };
+            let Some(name) = self.header_name(&path.field("key"), &header.key) else { continue };
+            let value_path = path.field("value");
+            let Some(format) = self.format(&value_path, &header.value) else { continue };
+            let Some(text) = format.as_literal() else {
+                self.problems.push_with_hint(
+                    &value_path,
+                    "this command reads a request, and there is none when spans are sent",
+                    "use a text, %ENVIRONMENT(NAME)% or %HOSTNAME%",
+                );
+                continue;
+            };
+            if let Some(value) = self.header_value(&value_path, text) {
+                headers.push((name, value));
+            }
+        }
+        headers
+    }
+}
+
+/// Everything.
+const ALL: Fraction = Fraction { numerator: 10_000, denominator: 10_000 };
+
+fn metadata_key(key: &ProtoMetadataKey) -> MetadataKey {
+    let segment = |segment: &ProtoPathSegment| match segment.segment.as_ref()? {
+        Segment::Key(key) => Some(PathSegment::Key(key.clone())),
+        Segment::Index(index) => Some(PathSegment::Index(*index as usize)),
+    };
+    MetadataKey { filter: key.key.clone(), path: key.path.iter().filter_map(segment).collect() }
+}
+
+fn is_true(value: Option<&BoolValue>) -> bool {
+    value.is_some_and(|value| value.value)
+}
+
+fn is_default_true(value: Option<&BoolValue>) -> bool {
+    value.is_none_or(|value| value.value)
+}
+
+/// A percentage, rounded to 1/10,000.
+fn percent(percent: Option<&Percent>) -> Fraction {
+    let value = percent.map_or(100.0, |percent| percent.value).clamp(0.0, 100.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10,000 by the clamp")]
+    let numerator = (value * 100.0).round() as u32;
+    Fraction { numerator, denominator: 10_000 }
+}
+
+/// A percentage of which Envoy takes the whole percents only.
+fn whole_percent(share: Option<&Percent>) -> Fraction {
+    let Fraction { numerator, .. } = percent(share);
+    Fraction { numerator: numerator / 100, denominator: 100 }
+}

@@ -1,0 +1,203 @@
+//! How a connection manager traces: whom it asks, what it decides, where spans go.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+
+use super::{ClusterId, format::Format, metadata::MetadataKey, route::Fraction};
+
+/// Tracing of a connection manager. `HttpConnectionManager.Tracing`.
+#[derive(Debug)]
+pub(crate) struct Tracing {
+    /// Where spans go.
+    pub(crate) tracer: Arc<Tracer>,
+    /// What holds for requests whose route has no `tracing` of its own.
+    pub(crate) policy: Arc<TracePolicy>,
+    /// Bytes of the path in `http.url`. Default 256. `max_path_tag_length`.
+    pub(crate) max_path_length: usize,
+    /// Each request to a host has a span of its own. Default false. `spawn_upstream_span`, and
+    /// `Router.start_child_span`.
+    pub(crate) spawn_upstream_span: bool,
+    /// The spans of this listener are those of a hop of its own: that of a request is SERVER whatever its direction.
+    /// Default false. `spawn_upstream_span`.
+    pub(crate) independent_hop: bool,
+    /// Spans tell when bytes moved. Default false. `verbose`.
+    pub(crate) verbose: bool,
+    /// Hosts are told of the trace. Default true. Not `no_context_propagation`.
+    pub(crate) propagate: bool,
+    /// How W3C trace context is read and written.
+    pub(crate) conformance: Conformance,
+    /// What goes beyond Envoy.
+    pub(crate) extras: Extras,
+}
+
+/// What is traced and what its spans say, for a route or a whole connection manager: `Route.tracing` is merged over
+/// `HttpConnectionManager.tracing` while configuration is lowered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TracePolicy {
+    /// Share of requests with `x-client-trace-id` that are traced. Default all. `client_sampling`.
+    pub(crate) client: Fraction,
+    /// Share of the others. Default all. `random_sampling`.
+    pub(crate) random: Fraction,
+    /// Upper limit of both. Default all. `overall_sampling`.
+    pub(crate) overall: Fraction,
+    /// Attributes that the configuration adds. `custom_tags`.
+    pub(crate) custom_tags: Vec<CustomTag>,
+    /// Name of the span. `operation`.
+    pub(crate) operation: Option<Format>,
+    /// Name of the span of each request to a host. `upstream_operation`.
+    pub(crate) upstream_operation: Option<Format>,
+}
+
+impl TracePolicy {
+    /// Whether it reads notes of the route it is applied to.
+    pub(crate) fn reads_route_metadata(&self) -> bool {
+        self.custom_tags.iter().any(|tag| matches!(tag.value, TagValue::RouteMetadata(..)))
+    }
+
+    /// The same, with the notes of a route in place.
+    pub(crate) fn with_route_metadata(mut self, metadata: &serde_json::Value) -> Self {
+        for tag in &mut self.custom_tags {
+            if let TagValue::RouteMetadata(key, default) = &tag.value {
+                let text = key.text(metadata).map_or_else(|| Arc::clone(default), Arc::from);
+                tag.value = TagValue::Literal(text);
+            }
+        }
+        self
+    }
+
+    /// Whether the end of a span needs the headers once more.
+    pub(crate) fn reads_headers(&self) -> bool {
+        !self.custom_tags.is_empty() || self.operation.is_some() || self.upstream_operation.is_some()
+    }
+}
+
+/// An attribute that the configuration adds to spans. `type.tracing.v3.CustomTag`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CustomTag {
+    /// Its key. `tag`.
+    pub(crate) key: Arc<str>,
+    /// Its value; an empty one is left out.
+    pub(crate) value: TagValue,
+}
+
+/// Where the value of a [`CustomTag`] comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum TagValue {
+    /// `literal`, and `environment`, which does not change.
+    Literal(Arc<str>),
+    /// `request_header`: its first line, or the default.
+    RequestHeader(HeaderName, Arc<str>),
+    /// `metadata` of the cluster, or the default.
+    ClusterMetadata(MetadataKey, Arc<str>),
+    /// `metadata` of the host, or the default.
+    HostMetadata(MetadataKey, Arc<str>),
+    /// `metadata` of the route, or the default: resolved for each route while configuration is lowered.
+    RouteMetadata(MetadataKey, Arc<str>),
+    /// `value`: a format string, whose unknowns are empty.
+    Format(Format),
+}
+
+/// Where spans go, and as whose.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Tracer {
+    /// Its place in the snapshot's list.
+    pub(crate) id: usize,
+    /// Which tracing system it is of.
+    pub(crate) provider: Provider,
+    /// When spans are sent.
+    pub(crate) flush: Flush,
+}
+
+/// A tracing system.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Provider {
+    /// `config.trace.v3.OpenTelemetryConfig`
+    OpenTelemetry(Box<OpenTelemetry>),
+}
+
+impl Tracer {
+    /// What it is called where somebody reads about it.
+    pub(crate) fn name(&self) -> &str {
+        match &self.provider {
+            Provider::OpenTelemetry(otel) => &otel.service_name,
+        }
+    }
+}
+
+/// When spans are sent. Runtime keys below `tracing.<tracer>.`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flush {
+    /// So many at once. Default 256 (Envoy: 5). `min_flush_spans`.
+    pub(crate) spans: usize,
+    /// After so long in any case. Default 200 ms (Envoy: 5 s). `flush_interval_ms`.
+    pub(crate) interval: Duration,
+    /// So many may wait for the collector; others are dropped and counted. Default 32,768 (Envoy: 1,024).
+    /// `max_cache_size`.
+    pub(crate) waiting: usize,
+}
+
+/// `config.trace.v3.OpenTelemetryConfig`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OpenTelemetry {
+    /// `service_name`; default `unknown_service:envoy`.
+    pub(crate) service_name: Arc<str>,
+    /// What the spans are of, in order: who they are, and what detectors found.
+    pub(crate) resource: Vec<(String, String)>,
+    /// Spans name the instrumentation. Default true. `set_instrumentation_scope`.
+    pub(crate) scope: bool,
+    /// How they are sent.
+    pub(crate) exporter: OtlpExporter,
+}
+
+/// How spans are sent to an OTLP collector.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum OtlpExporter {
+    /// `grpc_service`
+    Grpc(GrpcService),
+    /// `http_service`
+    Http(HttpService),
+}
+
+/// A gRPC service behind a cluster. `config.core.v3.GrpcService`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct GrpcService {
+    /// `envoy_grpc.cluster_name`
+    pub(crate) cluster: ClusterId,
+    /// `envoy_grpc.authority`; default: the cluster's name.
+    pub(crate) authority: Arc<str>,
+    /// How long a call may take. Default none in Envoy, 10 s here. `timeout`.
+    pub(crate) timeout: Duration,
+    /// `initial_metadata`
+    pub(crate) metadata: Vec<(String, String)>,
+}
+
+/// An HTTP service behind a cluster. `config.core.v3.HttpService`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct HttpService {
+    /// `http_uri.cluster`
+    pub(crate) cluster: ClusterId,
+    /// Authority of `http_uri.uri`.
+    pub(crate) authority: HeaderValue,
+    /// Path and query of `http_uri.uri`.
+    pub(crate) path: http::uri::PathAndQuery,
+    /// How long a call may take. `http_uri.timeout`.
+    pub(crate) timeout: Duration,
+    /// `request_headers_to_add`
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// To whose letter `traceparent` and `tracestate` are read and written. Environment variable
+/// `SPANWAY_TRACE_CONTEXT`: `w3c` or `envoy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Conformance {
+    /// The W3C recommendation's. The default.
+    #[default]
+    W3c,
+    /// Envoy 1.40's.
+    Envoy,
+}
+
+/// What goes beyond Envoy, all off unless `spanway.config.trace.v1.TracingConfig` says otherwise.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Extras {}

@@ -1,0 +1,233 @@
+//! The span of one request to a host, on listeners where each has one (`spawn_upstream_span`).
+
+use std::{sync::Arc, time::SystemTime};
+
+use http::{HeaderMap, Version};
+use opentelemetry::SpanId;
+use tokio::time::Instant;
+
+use super::{
+    FinishedSpan, GrpcStatus, Span, SpanKind, SpanName, Subject,
+    custom_tags::LateRequest,
+    events::{self, StreamEvents},
+    propagation,
+};
+use crate::{
+    snapshot::tracing::Tracing,
+    stream_info::{
+        StreamInfo,
+        flags::{ResponseFlag, ResponseFlags},
+    },
+};
+
+/// An attempt that is under way.
+#[derive(Debug)]
+pub(crate) struct OpenAttempt {
+    pub(super) span_id: SpanId,
+    pub(super) sampled: bool,
+    tracer: usize,
+    start: Instant,
+    start_time: SystemTime,
+    facts: AttemptFacts,
+    status: u16,
+    flags: ResponseFlags,
+    grpc_status: Option<GrpcStatus>,
+    end: Option<Instant>,
+    pub(super) events: StreamEvents,
+}
+
+/// What a span says of an attempt.
+#[derive(Debug, Default)]
+pub(crate) struct AttemptFacts {
+    /// `retry.count`: attempts before this one.
+    pub(crate) retries: u32,
+    /// `http.protocol`; `None` without a connection.
+    pub(crate) protocol: Option<Version>,
+    /// `upstream_address`
+    pub(crate) host: Option<Arc<str>>,
+    /// `error.reason`
+    pub(crate) failure: Option<&'static str>,
+    /// `canceled`
+    pub(crate) canceled: bool,
+}
+
+/// Start the span of an attempt, if the listener wants one. Headers for the host are to name it afterwards.
+pub(crate) fn start(info: &StreamInfo, tracing: &Tracing) {
+    if !tracing.spawn_upstream_span {
+        return;
+    }
+    let mut span = info.span.borrow_mut();
+    let Some(span) = span.as_deref_mut() else { return };
+    span.attempt = Some(Box::new(OpenAttempt {
+        span_id: propagation::new_span_id(),
+        sampled: span.sampled(),
+        tracer: tracing.tracer.id,
+        start: Instant::now(),
+        start_time: SystemTime::now(),
+        facts: AttemptFacts { retries: info.attempts.get().saturating_sub(1), ..AttemptFacts::default() },
+        status: 0,
+        flags: ResponseFlags::default(),
+        grpc_status: None,
+        end: None,
+        events: StreamEvents::default(),
+    }));
+}
+
+/// Do this to the open attempt, if there is one.
+fn with_open(info: &StreamInfo, change: impl FnOnce(&mut OpenAttempt)) {
+    if let Some(attempt) = info.span.borrow_mut().as_deref_mut().and_then(|span| span.attempt.as_deref_mut())
+    {
+        change(attempt);
+    }
+}
+
+/// The request goes to that host.
+pub(crate) fn chose_host(info: &StreamInfo, host: &Arc<str>) {
+    with_open(info, |attempt| attempt.facts.host = Some(Arc::clone(host)));
+}
+
+/// There is a connection, and the request leaves.
+pub(crate) fn connected(info: &StreamInfo, protocol: Version) {
+    let mut span = info.span.borrow_mut();
+    let Some(span) = span.as_deref_mut() else { return };
+    if span.events.is_none() && span.attempt.is_none() {
+        return;
+    }
+    let now = Instant::now();
+    if let Some(events) = &mut span.events {
+        events.first_upstream_tx = Some(now);
+    }
+    if let Some(attempt) = &mut span.attempt {
+        attempt.facts.protocol = Some(protocol);
+        attempt.events.first_upstream_tx = Some(now);
+    }
+}
+
+/// The host has answered.
+pub(crate) fn responded(info: &StreamInfo, status: u16) {
+    let mut span = info.span.borrow_mut();
+    let Some(span) = span.as_deref_mut() else { return };
+    if span.events.is_none() && span.attempt.is_none() {
+        return;
+    }
+    let now = Instant::now();
+    if let Some(events) = &mut span.events {
+        events.first_upstream_rx = Some(now);
+    }
+    if let Some(attempt) = &mut span.attempt {
+        attempt.status = status;
+        attempt.events.first_upstream_rx = Some(now);
+    }
+}
+
+/// The host's response is complete.
+pub(crate) fn completed(info: &StreamInfo) {
+    let mut span = info.span.borrow_mut();
+    let Some(span) = span.as_deref_mut() else { return };
+    if span.events.is_none() && span.attempt.is_none() {
+        return;
+    }
+    let now = Instant::now();
+    if let Some(events) = &mut span.events
+        && events.first_upstream_rx.is_some()
+    {
+        events.last_upstream_rx = Some(now);
+    }
+    if let Some(attempt) = &mut span.attempt {
+        attempt.end = Some(now);
+        attempt.events.last_upstream_rx = Some(now);
+    }
+}
+
+/// The outcome of its gRPC call.
+pub(super) fn note_grpc_status(span: &mut Span, status: &GrpcStatus) {
+    if let Some(attempt) = &mut span.attempt {
+        attempt.grpc_status = Some(status.clone());
+    }
+}
+
+/// It came to nothing, for this reason.
+pub(crate) fn failed(info: &StreamInfo, reason: &'static str, flag: Option<ResponseFlag>) {
+    with_open(info, |attempt| {
+        attempt.facts.failure = Some(reason);
+        attempt.flags = flag.map(|flag| ResponseFlags::default().with(flag)).unwrap_or_default();
+    });
+    end(info);
+}
+
+/// Nobody waits for it any more.
+pub(crate) fn canceled(info: &StreamInfo) {
+    with_open(info, |attempt| attempt.facts.canceled = true);
+    end(info);
+}
+
+/// It is over; another attempt may follow.
+pub(crate) fn end(info: &StreamInfo) {
+    let mut open = info.span.borrow_mut();
+    let Some(span) = open.as_deref_mut() else { return };
+    let Some(attempt) = span.attempt.take() else { return };
+    if !attempt.sampled {
+        return;
+    }
+    let late = span.late.take();
+    let (trace_id, parent, trace_state) = (span.trace_id, span.span_id, span.trace_state.clone());
+    let verbose = span.events.is_some();
+    // Formats may read the span, so that it must not be borrowed.
+    drop(open);
+    let finished = attempt.finish(info, late.as_deref(), verbose, (trace_id, parent, trace_state));
+    if let Some(span) = info.span.borrow_mut().as_deref_mut() {
+        span.late = late;
+        span.ended_attempts.push(finished);
+    }
+}
+
+impl OpenAttempt {
+    fn finish(
+        self,
+        info: &StreamInfo,
+        late: Option<&LateRequest>,
+        verbose: bool,
+        (trace_id, parent, trace_state): (opentelemetry::TraceId, SpanId, http::HeaderValue),
+    ) -> FinishedSpan {
+        let moment = |instant| events::at(instant, self.start, self.start_time);
+        let mut moments = self.events;
+        moments.last_upstream_tx = last_sent(info, moments.first_upstream_tx);
+        FinishedSpan {
+            tracer: self.tracer,
+            trace_id,
+            span_id: self.span_id,
+            parent: Some(parent),
+            remote_parent: false,
+            trace_state,
+            kind: SpanKind::Client,
+            name: late
+                .and_then(|late| late.upstream_operation(info))
+                .map_or(SpanName::Router, SpanName::Formatted),
+            start: self.start_time,
+            end: moment(self.end.unwrap_or_else(Instant::now)),
+            status: self.status,
+            flags: self.flags,
+            cluster: info.cluster.borrow().clone(),
+            grpc_status: self.grpc_status,
+            custom_tags: late.map(|late| late.tags(info)).unwrap_or_default(),
+            events: if verbose {
+                moments.upstream().map(|(name, instant)| (name, moment(instant))).collect()
+            } else {
+                Vec::new()
+            },
+            subject: Subject::Attempt(self.facts),
+        }
+    }
+}
+
+/// When the request had been sent whole, if it has.
+pub(super) fn last_sent(info: &StreamInfo, first: Option<Instant>) -> Option<Instant> {
+    Some(info.request_end.get()?.max(first?))
+}
+
+/// The outcome of a gRPC call, if headers tell it.
+pub(super) fn grpc_status(headers: &HeaderMap) -> Option<GrpcStatus> {
+    use crate::http_headers::{GRPC_MESSAGE, GRPC_STATUS};
+    let code = headers.get(GRPC_STATUS)?.clone();
+    Some(GrpcStatus { code, message: headers.get(GRPC_MESSAGE).cloned() })
+}

@@ -1,0 +1,122 @@
+//! Sends finished spans to the collector of one tracer, in that tracer's own form.
+
+use std::{sync::Arc, time::Duration};
+
+use opentelemetry::KeyValue;
+use opentelemetry_http::HttpClient;
+use opentelemetry_otlp::{
+    ExporterBuildError, Protocol, SpanExporter as OtlpExporter, WithExportConfig, WithHttpConfig,
+    WithTonicConfig,
+};
+use opentelemetry_sdk::{Resource, trace::SpanExporter};
+use tonic::{metadata::MetadataMap, transport::Channel};
+
+use super::{FinishedSpan, span_data::Template};
+use crate::snapshot::{
+    Node,
+    tracing::{GrpcService, HttpService, OpenTelemetry},
+};
+
+/// What takes a tracer's spans to its collector.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    /// Where they go, for messages.
+    destination: String,
+    timeout: Duration,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Otlp { exporter: Box<OtlpExporter>, template: Template },
+}
+
+impl Sender {
+    /// OTLP over gRPC.
+    pub(crate) fn otlp_grpc(
+        node: &Node,
+        tracer: &OpenTelemetry,
+        service: &GrpcService,
+        channel: Channel,
+    ) -> Result<Self, ExporterBuildError> {
+        let mut metadata = MetadataMap::new();
+        for (key, value) in &service.metadata {
+            if let (Ok(key), Ok(value)) =
+                (key.parse::<tonic::metadata::MetadataKey<tonic::metadata::Ascii>>(), value.parse())
+            {
+                metadata.append(key, value);
+            }
+        }
+        let exporter = OtlpExporter::builder()
+            .with_tonic()
+            .with_channel(channel)
+            .with_timeout(service.timeout)
+            .with_metadata(metadata)
+            .build()?;
+        Ok(Self::otlp(node, tracer, exporter, &service.authority, service.timeout))
+    }
+
+    /// OTLP over HTTP, as protobuf.
+    pub(crate) fn otlp_http(
+        node: &Node,
+        tracer: &OpenTelemetry,
+        service: &HttpService,
+        client: impl HttpClient + 'static,
+    ) -> Result<Self, ExporterBuildError> {
+        let authority = String::from_utf8_lossy(service.authority.as_bytes()).into_owned();
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = service.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        let exporter = OtlpExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("http://{authority}{}", service.path))
+            .with_timeout(service.timeout)
+            .with_headers(headers.collect())
+            .build()?;
+        Ok(Self::otlp(node, tracer, exporter, &authority, service.timeout))
+    }
+
+    fn otlp(
+        node: &Node,
+        tracer: &OpenTelemetry,
+        mut exporter: OtlpExporter,
+        authority: &str,
+        timeout: Duration,
+    ) -> Self {
+        exporter.set_resource(&resource(tracer));
+        Self {
+            destination: format!("the collector of cluster \"{authority}\""),
+            timeout,
+            kind: Kind::Otlp { exporter: Box::new(exporter), template: Template::new(node, tracer) },
+        }
+    }
+
+    /// Where spans go, in words.
+    pub(crate) fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// Send `spans`, or say why not.
+    pub(crate) async fn send(&mut self, spans: Vec<FinishedSpan>) -> Result<(), String> {
+        let timeout = self.timeout;
+        let sending = async {
+            match &mut self.kind {
+                Kind::Otlp { exporter, template } => {
+                    let data = spans.iter().map(|span| template.span_data(span)).collect();
+                    exporter.export(data).await.map_err(|error| error.to_string())
+                }
+            }
+        };
+        match tokio::time::timeout(timeout, sending).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(format!("no answer within {timeout:?}")),
+        }
+    }
+}
+
+fn resource(tracer: &OpenTelemetry) -> Resource {
+    let attributes =
+        tracer.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), Arc::<str>::from(&**value)));
+    Resource::builder_empty().with_attributes(attributes).build()
+}
