@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use serde_yaml::{Mapping, Value};
 
 use crate::{
-    proxy::Kind,
     scenario::{ListenerSpec, Protocol, UpstreamSpec},
     world::World,
 };
@@ -16,7 +15,6 @@ layers:
 - name: static
   static_layer:
     tracing.opentelemetry.min_flush_spans: 1
-    tracing.zipkin.min_flush_spans: 1
 ";
 
 const HTTP2: &str = r#"
@@ -36,7 +34,7 @@ const ROUTER: &str = r#"
 "#;
 
 /// The bootstrap of these scenarios.
-pub(crate) fn bootstrap(worlds: &[&World], over: &Value, kind: Kind, admin: Option<SocketAddr>) -> Value {
+pub(crate) fn bootstrap(worlds: &[&World], over: &Value, admin: Option<SocketAddr>) -> Value {
     let mut listeners = Vec::new();
     let mut clusters = Vec::new();
     for world in worlds {
@@ -46,8 +44,9 @@ pub(crate) fn bootstrap(worlds: &[&World], over: &Value, kind: Kind, admin: Opti
         clusters.extend(clusters_of(world));
     }
     let mut whole = yaml("node: {id: parity-node, cluster: parity-cluster, locality: {zone: z}}");
-    if kind.knows_the_runtime() {
-        whole["layered_runtime"] = yaml(AT_ONCE);
+    whole["layered_runtime"] = yaml(AT_ONCE);
+    if worlds.iter().any(|world| world.literal.contains("ZipkinConfig")) {
+        whole["layered_runtime"]["layers"][0]["static_layer"]["tracing.zipkin.min_flush_spans"] = 1.into();
     }
     if let Some(admin) = admin {
         whole["admin"] = yaml(&format!("address: {{{}}}", address(admin)));

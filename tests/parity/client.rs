@@ -27,6 +27,7 @@ const FOR_RESPONSES: Duration = Duration::from_secs(4);
 /// How long to wait for a close that is announced, and for one that is not.
 const FOR_ANNOUNCED_CLOSE: Duration = Duration::from_secs(3);
 const FOR_CLOSE: Duration = Duration::from_millis(600);
+const SHORTLY: Duration = Duration::from_millis(50);
 /// A tunnel that is silent for so long says no more.
 const SILENCE: Duration = Duration::from_millis(300);
 
@@ -86,6 +87,8 @@ pub(crate) async fn run(world: &World) -> Result<Outcomes, String> {
                     all.ports.push(port);
                     if request.h2.is_some() {
                         Connection::Http2(H2Client::new(wire))
+                    } else if begins_http2(request) {
+                        Connection::Http2(H2Client::silent(wire))
                     } else {
                         Connection::Http1(Http1 { wire, methods: VecDeque::new(), is_tunnel: false })
                     }
@@ -99,15 +102,21 @@ pub(crate) async fn run(world: &World) -> Result<Outcomes, String> {
         };
         let responses = match &mut connection {
             Connection::Http1(connection) => connection.ask(request).await,
-            Connection::Http2(client) => client.ask(request, FOR_RESPONSES).await,
+            Connection::Http2(client) => {
+                if let Some(Bytes::Pieces(pieces)) = &request.send {
+                    send_pieces(&client.wire, pieces).await;
+                }
+                client.ask(request, FOR_RESPONSES).await
+            }
         };
         let wait = patience(request, responses.last());
+        let has_response = !responses.is_empty();
         all.outcomes.push(Outcome { responses, last: None });
         let is_last = !requests[index + 1..].iter().any(|later| later.connection.as_ref() == Some(&name));
         if !is_last {
             open.insert(name, connection);
         } else if request.leave_after.is_none() {
-            ends.push((index, tokio::spawn(end(connection, wait))));
+            ends.push((index, tokio::spawn(end(connection, wait, has_response))));
         }
     }
     for (index, last) in ends {
@@ -148,7 +157,7 @@ async fn connect(world: &World, request: &RequestSpec) -> Result<Option<(Wire, u
 }
 
 /// See what becomes of the connection.
-async fn end(connection: Connection, wait: Duration) -> Last {
+async fn end(connection: Connection, wait: Duration, has_response: bool) -> Last {
     let is_http1 = matches!(connection, Connection::Http1(_));
     let (mut wire, goaway) = match connection {
         Connection::Http1(connection) => (connection.wire, None),
@@ -159,8 +168,9 @@ async fn end(connection: Connection, wait: Duration) -> Last {
     }
     let state = match wire.end {
         None => "open",
-        Some(End::Closed) => "closed",
-        Some(End::Reset) => "reset",
+        // An end is a reset if something of the client's was underway, such as its SETTINGS: a matter of time.
+        Some(End::Reset) if is_http1 && has_response => "reset",
+        Some(_) => "closed",
     };
     Last { state, extra: std::mem::take(&mut wire.buffer), goaway }
 }
@@ -169,6 +179,8 @@ impl Http1 {
     async fn ask(&mut self, request: &RequestSpec) -> Vec<Message> {
         self.send(request).await;
         if request.half_close {
+            // So that it does not matter which is noticed first.
+            sleep(SHORTLY).await;
             self.wire.writer.finish();
         }
         let wait = request.leave_after.or(request.wait).map_or(FOR_RESPONSES, |wait| wait.0);
@@ -211,16 +223,7 @@ impl Http1 {
             None => sent.extend(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n"),
             Some(Bytes::Text(text)) => sent.extend(lines(text).into_bytes()),
             Some(Bytes::Pieces(pieces)) => {
-                for piece in pieces {
-                    match piece {
-                        Piece::Bytes(text) => {
-                            let bytes = exact(text);
-                            sent.extend(&bytes);
-                            self.wire.writer.send(bytes);
-                        }
-                        Piece::Pause { pause } => sleep(pause.0).await,
-                    }
-                }
+                sent = send_pieces(&self.wire, pieces).await;
             }
         }
         if !self.is_tunnel {
@@ -242,6 +245,28 @@ impl Http1 {
         let bytes = std::mem::take(&mut self.wire.buffer);
         message.raw = (!bytes.is_empty()).then_some(bytes);
     }
+}
+
+/// Whether the bytes are those of HTTP/2, written by hand.
+fn begins_http2(request: &RequestSpec) -> bool {
+    let Some(Bytes::Pieces(pieces)) = &request.send else { return false };
+    matches!(pieces.first(), Some(Piece::Bytes(text)) if text.starts_with("PRI * HTTP/2.0\r\n"))
+}
+
+/// Send exact bytes; all that were sent.
+async fn send_pieces(wire: &Wire, pieces: &[Piece]) -> Vec<u8> {
+    let mut sent = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Bytes(text) => {
+                let bytes = exact(text);
+                sent.extend(&bytes);
+                wire.writer.send(bytes);
+            }
+            Piece::Pause { pause } => sleep(pause.0).await,
+        }
+    }
+    sent
 }
 
 /// Lines as HTTP/1 ends them. Without an empty line it is a head.

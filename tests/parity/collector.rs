@@ -38,12 +38,13 @@ fn is_grpc(request: &Message) -> bool {
     request.header("content-type").is_some_and(|kind| kind.starts_with("application/grpc"))
 }
 
-/// The spans that a call brought, or why they cannot be read.
-pub(crate) fn spans_of(call: &Message) -> Result<Vec<Span>, String> {
+/// The spans that a call brought, or why they cannot be read. Zipkin's protobuf looks like OTLP's.
+pub(crate) fn spans_of(call: &Message, is_zipkin: bool) -> Result<Vec<Span>, String> {
     let body = if is_grpc(call) { grpc_message(&call.body)? } else { call.body.clone() };
     let body = if call.header("content-encoding") == Some("gzip") { unzip(&body)? } else { body };
     let kind = call.header("content-type").unwrap_or_default();
-    if call.path().contains("/v1/traces") || call.path().contains("TraceService") || is_grpc(call) {
+    let is_otlp = is_grpc(call) || call.path().contains("/v1/traces");
+    if is_otlp || (kind.contains("protobuf") && !is_zipkin) {
         let request = ExportTraceServiceRequest::decode(&*body).map_err(|error| error.to_string())?;
         return Ok(spans::of_otlp(request));
     }

@@ -17,7 +17,7 @@ const CANCEL: u32 = 8;
 
 /// A connection with prior knowledge.
 pub(crate) struct H2Client {
-    wire: Wire,
+    pub(crate) wire: Wire,
     frames: Frames,
     next: u32,
     goaway: Option<String>,
@@ -28,17 +28,25 @@ impl H2Client {
         let mut hello = PREFACE.to_vec();
         hello.extend(frames::frame(frames::SETTINGS, 0, 0, &[]));
         wire.writer.send(hello);
+        Self::silent(wire)
+    }
+
+    /// The scenario sends everything itself.
+    pub(crate) fn silent(wire: Wire) -> Self {
         Self { wire, frames: Frames::new(), next: 1, goaway: None }
     }
 
     /// Send a request and read what comes on its stream.
     pub(crate) async fn ask(&mut self, request: &RequestSpec, patience: Duration) -> Vec<Message> {
-        let stream = self.next;
-        self.next += 2;
-        self.send(stream, request);
+        // What is written by hand may be on any stream.
+        let stream = request.h2.as_ref().map(|_| self.next);
+        if let Some(stream) = stream {
+            self.next += 2;
+            self.send(stream, request);
+        }
         if let Some(pause) = request.reset_after {
             sleep(pause.0).await;
-            self.wire.writer.send(frames::reset(stream, CANCEL));
+            self.wire.writer.send(frames::reset(stream.unwrap_or(1), CANCEL));
         }
         let short = Duration::from_millis(300);
         let patience = if request.reset_after.is_some() { short } else { patience };
@@ -66,11 +74,11 @@ impl H2Client {
         self.wire.writer.send(bytes);
     }
 
-    async fn read(&mut self, stream: u32, mut deadline: Instant, responses: &mut Vec<Message>) {
+    async fn read(&mut self, stream: Option<u32>, mut deadline: Instant, responses: &mut Vec<Message>) {
         let mut response: Option<Message> = None;
         while let Ok(Some(said)) = timeout_at(deadline, self.frames.next(&mut self.wire)).await {
             match said {
-                Said::Headers { stream: on, fields, ends } if on == stream => {
+                Said::Headers { stream: on, fields, ends } if stream.is_none_or(|stream| on == stream) => {
                     match &mut response {
                         Some(response) => response.trailers = fields,
                         None => response = Some(Message { headers: fields, ..Message::default() }),
@@ -86,7 +94,7 @@ impl H2Client {
                         }
                     }
                 }
-                Said::Data { stream: on, bytes, ends } if on == stream => {
+                Said::Data { stream: on, bytes, ends } if stream.is_none_or(|stream| on == stream) => {
                     let there = response.get_or_insert_default();
                     there.body.extend(bytes);
                     there.complete = ends;
@@ -94,7 +102,7 @@ impl H2Client {
                         break;
                     }
                 }
-                Said::Reset { stream: on, code } if on == stream => {
+                Said::Reset { stream: on, code } if stream.is_none_or(|stream| on == stream) => {
                     response.get_or_insert_default().reset = Some(code);
                     break;
                 }

@@ -135,6 +135,11 @@ impl Normalizer {
         if is_span && let Some(at) = self.traces.iter().position(|trace| trace.starts_with(token)) {
             return format!("<trace {} high>", at + 1);
         }
+        if is_span
+            && let Some(known) = self.given.get(&reversed(token))
+        {
+            return format!("{} reversed>", known.trim_end_matches('>'));
+        }
         if !assign {
             return (if is_span { "<span ?>" } else { "<trace ?>" }).to_owned();
         }
@@ -179,6 +184,12 @@ fn without_reason(uuid: &str) -> String {
     let mut key = uuid.to_ascii_lowercase();
     key.replace_range(REASON_AT..=REASON_AT, "_");
     key
+}
+
+/// The same bytes the other way round, as Envoy writes some of Zipkin's ids.
+fn reversed(digits: &str) -> String {
+    let digits: Vec<char> = digits.chars().collect();
+    digits.chunks(2).rev().flatten().collect()
 }
 
 /// What has no fixed value because of where it stands.

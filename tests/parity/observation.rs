@@ -164,8 +164,9 @@ fn last(lines: &mut Vec<Line>, path: &str, last: Option<&Last>) {
 /// The spans: parents before children, then by what they say.
 fn spans(world: &World, calls: &[Message], normalizer: &mut Normalizer) -> Vec<Line> {
     let mut spans = Vec::new();
+    let is_zipkin = world.literal.contains("ZipkinConfig");
     for call in calls {
-        match collector::spans_of(call) {
+        match collector::spans_of(call, is_zipkin) {
             Ok(found) => spans.extend(found),
             Err(error) => spans.push(Span::unreadable(&error)),
         }

@@ -24,11 +24,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Whether it reads the keys of the runtime that make spans come at once.
-    pub(crate) fn knows_the_runtime(self) -> bool {
-        self == Self::Envoy || SPANWAY_KNOWS_THE_RUNTIME
-    }
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Envoy => "Envoy",
@@ -36,9 +31,6 @@ impl Kind {
         }
     }
 }
-
-/// Without it spans are waited for until the process ends, which sends them.
-pub(crate) const SPANWAY_KNOWS_THE_RUNTIME: bool = false;
 
 /// A program to run.
 #[derive(Debug, Clone)]
@@ -115,14 +107,6 @@ impl Proxy {
     /// Whether it still runs.
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
-    }
-
-    /// Ask it to end, so that it sends what it has.
-    pub(crate) async fn end(&mut self) {
-        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
-        }
-        let _ = timeout(Duration::from_secs(3), self.child.wait()).await;
     }
 }
 

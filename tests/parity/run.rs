@@ -22,7 +22,7 @@ use crate::{
     wire::Wire,
     client::{self, Outcomes},
     observation::{Line, observe},
-    proxy::{FreePort, Kind, Program, Proxy, SPANWAY_KNOWS_THE_RUNTIME},
+    proxy::{FreePort, Program, Proxy},
     scenario::{Scenario, Topic},
     world::{World, alone, to_json},
 };
@@ -59,13 +59,13 @@ pub(crate) async fn run(topic: &Topic, scenarios: &[Scenario], program: &Program
     }
     let Some(mut running) = start(topic, &live, program, folder.path(), &mut results).await else { return results };
     let outcomes = ask(&running.worlds).await;
-    settle(&mut running, program.kind).await;
+    settle(&running).await;
     let stats = if running.worlds.iter().any(|world| !world.spec.stats.is_empty()) {
         read_stats(running.admin.address).await
     } else {
         String::new()
     };
-    let died = program.kind.knows_the_runtime() && !running.proxy.is_running();
+    let died = !running.proxy.is_running();
     for (world, outcomes) in running.worlds.iter().zip(outcomes) {
         let result = match outcomes {
             _ if died => Err(format!("{} ended while the file ran: {}", program.kind.name(), running.proxy.told())),
@@ -98,7 +98,7 @@ pub(crate) async fn start(
         let has_stats = worlds.iter().any(|world| !world.spec.stats.is_empty());
         let all: Vec<&World> = worlds.iter().map(|world| &**world).collect();
         let address = has_stats.then_some(admin.address);
-        std::fs::write(&config, to_json(&bootstrap(&all, &topic.bootstrap, program.kind, address))).unwrap();
+        std::fs::write(&config, to_json(&bootstrap(&all, &topic.bootstrap, address))).unwrap();
         let addresses: Vec<SocketAddr> =
             worlds.iter().flat_map(|world| world.listeners.values().map(|port| port.address)).collect();
         let refusal = match program.start(&config, &topic.env, &addresses).await {
@@ -130,7 +130,7 @@ async fn refused(
     let mut tasks = JoinSet::new();
     for world in worlds {
         let config = folder.join(format!("alone-{}.json", world.index));
-        std::fs::write(&config, alone(world, &topic.bootstrap, program.kind)).unwrap();
+        std::fs::write(&config, alone(world, &topic.bootstrap)).unwrap();
         let (program, env, turns) = (program.clone(), topic.env.clone(), Arc::clone(&turns));
         let index = world.index;
         tasks.spawn(async move {
@@ -156,7 +156,7 @@ async fn validate(topic: &Topic, scenarios: &[Scenario], program: &Program, fold
             let world = World::new(scenario, folder).await?;
             let (name, text) = match &scenario.spec.config {
                 Some(text) => (format!("validate-{index}.yaml"), world.fill_text(text)?),
-                None => (format!("validate-{index}.json"), alone(&world, &topic.bootstrap, program.kind)),
+                None => (format!("validate-{index}.json"), alone(&world, &topic.bootstrap)),
             };
             let config = folder.join(name);
             std::fs::write(&config, text).map_err(|error| error.to_string())?;
@@ -207,10 +207,7 @@ async fn ask(worlds: &[Arc<World>]) -> Vec<Result<Outcomes, String>> {
 }
 
 /// Wait until no more spans come.
-async fn settle(running: &mut Running, kind: Kind) {
-    if kind == Kind::Spanway && !SPANWAY_KNOWS_THE_RUNTIME {
-        running.proxy.end().await;
-    }
+async fn settle(running: &Running) {
     let begin = Instant::now();
     loop {
         let last = |world: &Arc<World>| {

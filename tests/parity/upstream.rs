@@ -7,6 +7,7 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::AbortHandle,
     time::{Instant, sleep},
 };
 
@@ -25,6 +26,7 @@ use crate::{
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     listener: Option<TcpListener>,
+    task: Option<AbortHandle>,
     pub(crate) received: Received,
 }
 
@@ -106,7 +108,7 @@ impl Host {
     pub(crate) async fn bind() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { address, listener: Some(listener), received: Received::default() }
+        Self { address, listener: Some(listener), task: None, received: Received::default() }
     }
 
     /// Begin to answer.
@@ -114,7 +116,7 @@ impl Host {
         let Some(listener) = self.listener.take() else { return };
         let received = self.received.clone();
         let script = Arc::new(Script { spec, is_collector });
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
                 let number = {
                     let mut log = received.0.lock().unwrap();
@@ -125,6 +127,15 @@ impl Host {
                 tokio::spawn(connection(stream, number, Arc::clone(&script), received.clone()));
             }
         });
+        self.task = Some(task.abort_handle());
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 

@@ -170,8 +170,8 @@ impl World {
 }
 
 /// The bootstrap of one scenario alone, as JSON.
-pub(crate) fn alone(world: &World, over: &Value, kind: crate::proxy::Kind) -> String {
-    to_json(&bootstrap::bootstrap(&[world], over, kind, None))
+pub(crate) fn alone(world: &World, over: &Value) -> String {
+    to_json(&bootstrap::bootstrap(&[world], over, None))
 }
 
 /// JSON leaves no doubt about what is a string.
