@@ -62,8 +62,13 @@ const EXTENSIONS: &[&str] = &[
     "envoy/extensions/upstreams",
 ];
 
+/// Where spanway's own messages stand, and their files.
+const OWN_PROTOS: &str = "src/config/proto";
+const OWN: &[&str] = &["spanway/config/trace/v1/tracing.proto"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={OWN_PROTOS}");
     println!("cargo::rerun-if-changed=Cargo.lock");
 
     let protos = envoy_types()?.join("proto");
@@ -73,7 +78,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         proto_files(&api, &api.join(folder), &mut files)?;
     }
 
-    let mut compiler = protox::Compiler::new(INCLUDES.iter().map(|include| protos.join(include)))?;
+    files.extend(OWN.iter().map(|file| (*file).to_owned()));
+
+    let own = PathBuf::from(OWN_PROTOS);
+    let includes = INCLUDES.iter().map(|include| protos.join(include)).chain([own]);
+    let mut compiler = protox::Compiler::new(includes)?;
     compiler.include_imports(true);
     compiler.open_files(&files)?;
     // The encoded form keeps `validate.rules`, which the typed one would drop.

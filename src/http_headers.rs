@@ -18,6 +18,7 @@ headers! {
     GRPC_STATUS = "grpc-status";
     GRPC_MESSAGE = "grpc-message";
     GRPC_TIMEOUT = "grpc-timeout";
+    SERVER_TIMING = "server-timing";
     X_CLIENT_TRACE_ID = "x-client-trace-id";
     X_ENVOY_ATTEMPT_COUNT = "x-envoy-attempt-count";
     X_ENVOY_DECORATOR_OPERATION = "x-envoy-decorator-operation";

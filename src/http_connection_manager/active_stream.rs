@@ -67,6 +67,8 @@ pub(super) struct Asked {
     pub(super) request: Option<Box<Parts>>,
     /// `:scheme`
     pub(super) https: bool,
+    /// It comes from outside, over an edge listener.
+    external: bool,
     /// The connection ends with the response.
     pub(super) close: bool,
 }
@@ -175,6 +177,7 @@ impl ActiveStream {
         };
         let client = edge.mutate_request(&mut parts.headers);
         self.info.remote.set(client.address);
+        self.asked.external = client.edge;
         let forced = parts.headers.contains_key(X_ENVOY_FORCE_TRACE);
         if manager.request_id.always_set_in_response || forced {
             self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
@@ -266,10 +269,11 @@ impl ActiveStream {
             method: &parts.method,
             decorator,
             grpc: self.grpc,
+            external: self.asked.external,
         };
         let mut span = crate::trace::stream::start(&request, &self.info);
         self.decoration =
-            decorate_request(&mut parts.headers, direction, decorator, policy, span.as_deref_mut());
+            decorate_request(&mut parts.headers, direction, decorator, policy, span.as_mut());
         self.info.span.replace(span);
     }
 

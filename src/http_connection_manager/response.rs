@@ -16,11 +16,11 @@ use super::{
     tunnel,
 };
 use crate::{
-    http_headers::{KEEP_ALIVE, PROXY_CONNECTION, X_REQUEST_ID},
+    http_headers::{KEEP_ALIVE, PROXY_CONNECTION, SERVER_TIMING, X_REQUEST_ID},
     router::header_transform::MutationLevels,
     snapshot::listener::{HttpConnectionManager, ServerHeaderTransformation},
     stream_info::ResponseFlag,
-    trace::stream::{decorate_response, note_grpc_status, note_response},
+    trace::stream::{decorate_response, note_grpc_status, note_response, server_timing},
     upstream::UpstreamBody,
 };
 
@@ -135,10 +135,15 @@ impl ActiveStream {
         if let Some(via) = &manager.via {
             append_via(headers, via);
         }
-        if manager.tracing.is_some() {
+        if let Some(tracing) = &manager.tracing {
+            if tracing.extras.server_timing
+                && let Some(value) = server_timing(&self.info)
+            {
+                headers.append(SERVER_TIMING, value);
+            }
             let direction = self.connection.listener.direction;
             let decoration = std::mem::take(&mut self.decoration);
-            decorate_response(headers, direction, decoration, self.info.span.borrow_mut().as_deref_mut());
+            decorate_response(headers, direction, decoration, self.info.span.borrow_mut().as_mut());
         }
         let last = close || self.asked.close || self.connection.is_last_response();
         if last && self.info.protocol != Version::HTTP_2 && !upgrade {

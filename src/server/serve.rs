@@ -21,7 +21,7 @@ use crate::{
     snapshot::{
         ClusterId, Snapshot,
         cluster::Discovery,
-        tracing::{OtlpExporter, Provider},
+        tracing::{OtlpExporter, Provider, Tracer},
     },
     trace::{
         buffer::{self, SpanQueue},
@@ -261,7 +261,7 @@ fn export(
     let mut queues = Vec::new();
     let mut exporters = Vec::new();
     for tracer in &snapshot.tracers {
-        let sender = sender(snapshot, clusters, &tracer.provider)
+        let sender = sender(snapshot, clusters, tracer)
             .map_err(|error| ServeError::Tracer { service: tracer.name().into(), error })?;
         let (queue, spans, counters) = buffer::queue(tracer.flush);
         queues.push(queue);
@@ -271,22 +271,18 @@ fn export(
 }
 
 /// What sends the spans of a tracer.
-fn sender(
-    snapshot: &Snapshot,
-    clusters: &[Arc<ClusterState>],
-    provider: &Provider,
-) -> Result<Sender, String> {
+fn sender(snapshot: &Snapshot, clusters: &[Arc<ClusterState>], tracer: &Tracer) -> Result<Sender, String> {
     let cluster = |id: ClusterId| clusters.get(id.0).cloned().ok_or("its cluster is gone");
-    match provider {
+    match &tracer.provider {
         Provider::OpenTelemetry(otel) => match &otel.exporter {
             OtlpExporter::Grpc(service) => {
                 let channel = async_client::grpc_channel(cluster(service.cluster)?, &service.authority)
                     .map_err(|error| error.to_string())?;
-                Sender::otlp_grpc(&snapshot.node, otel, service, channel)
+                Sender::otlp_grpc(&snapshot.node, (otel, tracer.conventions), service, channel)
             }
             OtlpExporter::Http(service) => {
                 let client = async_client::HttpChannel::new(cluster(service.cluster)?);
-                Sender::otlp_http(&snapshot.node, otel, service, client)
+                Sender::otlp_http(&snapshot.node, (otel, tracer.conventions), service, client)
             }
         }
         .map_err(|error| error.to_string()),

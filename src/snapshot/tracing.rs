@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{ClusterId, format::Format, metadata::MetadataKey, route::Fraction};
+use super::{ClusterId, format::Format, matcher::StringMatcher, metadata::MetadataKey, route::Fraction};
 
 /// Tracing of a connection manager. `HttpConnectionManager.Tracing`.
 #[derive(Debug)]
@@ -107,6 +107,8 @@ pub(crate) struct Tracer {
     pub(crate) provider: Provider,
     /// When spans are sent.
     pub(crate) flush: Flush,
+    /// Which attributes they have.
+    pub(crate) conventions: Conventions,
 }
 
 /// A tracing system.
@@ -199,5 +201,45 @@ pub(crate) enum Conformance {
 }
 
 /// What goes beyond Envoy, all off unless `spanway.config.trace.v1.TracingConfig` says otherwise.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Extras {}
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Extras {
+    /// Spans are named by method and route. `name_by_route`.
+    pub(crate) name_by_route: bool,
+    /// What is read and written instead of what the tracer does; empty where the tracer decides. `propagators`.
+    pub(crate) propagators: Vec<Propagator>,
+    /// Parameters of the query that spans do not show. `redacted_query_parameters`.
+    pub(crate) redacted: Vec<Box<str>>,
+    /// Clients are told of the trace. `server_timing`.
+    pub(crate) server_timing: bool,
+    /// External clients begin a trace of their own. `link_untrusted_parent`.
+    pub(crate) link_untrusted_parent: bool,
+    /// Paths that are not traced. `exclude.paths`.
+    pub(crate) excluded_paths: Vec<StringMatcher>,
+    /// User agents that are not traced. `exclude.user_agents`.
+    pub(crate) excluded_user_agents: Vec<StringMatcher>,
+}
+
+/// Which attributes spans of requests have. `TracingConfig.SemanticConventions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Conventions {
+    /// Envoy's.
+    #[default]
+    Envoy,
+    /// OpenTelemetry's, and of Envoy's those without a counterpart.
+    Stable,
+    /// All of them.
+    Both,
+}
+
+/// A way to tell the next hop of the trace. `TracingConfig.Propagator`, without baggage, which passes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Propagator {
+    /// `traceparent` and `tracestate`
+    TraceContext,
+    /// `b3`
+    B3,
+    /// `x-b3-*`
+    B3Multi,
+    /// `x-amzn-trace-id`
+    XRay,
+}

@@ -78,7 +78,7 @@ pub(crate) struct StreamInfo {
     /// Address of the chosen host.
     pub(crate) upstream_host: RefCell<Option<Arc<str>>>,
     /// Its span, unless it is not traced at all.
-    pub(crate) span: RefCell<Option<Box<Span>>>,
+    pub(crate) span: RefCell<Option<Span>>,
 }
 
 impl StreamInfo {

@@ -57,7 +57,7 @@ pub(crate) fn start(info: &StreamInfo, tracing: &Tracing) {
         return;
     }
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_deref_mut() else { return };
+    let Some(span) = span.as_mut() else { return };
     span.attempt = Some(Box::new(OpenAttempt {
         span_id: propagation::new_span_id(),
         sampled: span.sampled(),
@@ -75,7 +75,7 @@ pub(crate) fn start(info: &StreamInfo, tracing: &Tracing) {
 
 /// Do this to the open attempt, if there is one.
 fn with_open(info: &StreamInfo, change: impl FnOnce(&mut OpenAttempt)) {
-    if let Some(attempt) = info.span.borrow_mut().as_deref_mut().and_then(|span| span.attempt.as_deref_mut())
+    if let Some(attempt) = info.span.borrow_mut().as_mut().and_then(|span| span.attempt.as_deref_mut())
     {
         change(attempt);
     }
@@ -89,7 +89,7 @@ pub(crate) fn chose_host(info: &StreamInfo, host: &Arc<str>) {
 /// There is a connection, and the request leaves.
 pub(crate) fn connected(info: &StreamInfo, protocol: Version) {
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_deref_mut() else { return };
+    let Some(span) = span.as_mut() else { return };
     if span.events.is_none() && span.attempt.is_none() {
         return;
     }
@@ -106,7 +106,7 @@ pub(crate) fn connected(info: &StreamInfo, protocol: Version) {
 /// The host has answered.
 pub(crate) fn responded(info: &StreamInfo, status: u16) {
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_deref_mut() else { return };
+    let Some(span) = span.as_mut() else { return };
     if span.events.is_none() && span.attempt.is_none() {
         return;
     }
@@ -123,7 +123,7 @@ pub(crate) fn responded(info: &StreamInfo, status: u16) {
 /// The host's response is complete.
 pub(crate) fn completed(info: &StreamInfo) {
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_deref_mut() else { return };
+    let Some(span) = span.as_mut() else { return };
     if span.events.is_none() && span.attempt.is_none() {
         return;
     }
@@ -164,7 +164,7 @@ pub(crate) fn canceled(info: &StreamInfo) {
 /// It is over; another attempt may follow.
 pub(crate) fn end(info: &StreamInfo) {
     let mut open = info.span.borrow_mut();
-    let Some(span) = open.as_deref_mut() else { return };
+    let Some(span) = open.as_mut() else { return };
     let Some(attempt) = span.attempt.take() else { return };
     if !attempt.sampled {
         return;
@@ -175,7 +175,7 @@ pub(crate) fn end(info: &StreamInfo) {
     // Formats may read the span, so that it must not be borrowed.
     drop(open);
     let finished = attempt.finish(info, late.as_deref(), verbose, (trace_id, parent, trace_state));
-    if let Some(span) = info.span.borrow_mut().as_deref_mut() {
+    if let Some(span) = info.span.borrow_mut().as_mut() {
         span.late = late;
         span.ended_attempts.push(finished);
     }
@@ -216,6 +216,8 @@ impl OpenAttempt {
                 Vec::new()
             },
             subject: Subject::Attempt(self.facts),
+            route: Arc::default(),
+            link: None,
         }
     }
 }

@@ -6,23 +6,50 @@ use http::HeaderValue;
 
 use super::{
     FinishedSpan, GrpcRequest, GrpcStatus, RequestFacts, SpanKind, SpanName, Subject, attempt::AttemptFacts,
+    semantic_conventions,
 };
-use crate::stream_info::protocol_name;
+use crate::{snapshot::tracing::Conventions, stream_info::protocol_name};
 
-/// A tag's value.
+/// Text that is either ours or a request's.
 pub(super) type Text = Cow<'static, str>;
+
+/// A tag's value. Envoy's are all texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TagValue {
+    /// A text.
+    Text(Text),
+    /// A whole number.
+    Integer(i64),
+}
+
+impl<T: Into<Text>> From<T> for TagValue {
+    fn from(text: T) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl TagValue {
+    /// The value as text, for tracing systems that have nothing else.
+    #[expect(dead_code, reason = "for the tracing systems to come")]
+    pub(super) fn into_text(self) -> Text {
+        match self {
+            Self::Text(text) => text,
+            Self::Integer(number) => number.to_string().into(),
+        }
+    }
+}
 
 /// The tags of a span, each key once; one that is set again keeps its place.
 #[derive(Debug, Default)]
-pub(super) struct Attributes(Vec<(Cow<'static, str>, Text)>);
+pub(super) struct Attributes(pub(super) Vec<(Cow<'static, str>, TagValue)>);
 
 impl Attributes {
-    fn put(&mut self, key: &'static str, value: impl Into<Text>) {
+    pub(super) fn put(&mut self, key: &'static str, value: impl Into<TagValue>) {
         self.0.push((key.into(), value.into()));
     }
 
     /// As [`Self::put`], for a key that may be there.
-    fn set(&mut self, key: Cow<'static, str>, value: Text) {
+    pub(super) fn set(&mut self, key: Cow<'static, str>, value: TagValue) {
         match self.0.iter_mut().find(|(known, _)| *known == key) {
             Some((_, known)) => *known = value,
             None => self.0.push((key, value)),
@@ -31,7 +58,7 @@ impl Attributes {
 }
 
 impl IntoIterator for Attributes {
-    type Item = (Cow<'static, str>, Text);
+    type Item = (Cow<'static, str>, TagValue);
     type IntoIter = std::vec::IntoIter<Self::Item>;
 
     fn into_iter(self) -> Self::IntoIter {
@@ -49,32 +76,46 @@ pub(super) struct Emitter<'a> {
 }
 
 /// The tags of `span`.
-pub(super) fn attributes(span: &FinishedSpan, emitter: Option<Emitter<'_>>) -> Attributes {
+pub(super) fn attributes(
+    span: &FinishedSpan,
+    emitter: Option<Emitter<'_>>,
+    conventions: Conventions,
+) -> Attributes {
     let mut list = Attributes(Vec::with_capacity(24));
+    put_envoy(&mut list, span, emitter);
+    if conventions != Conventions::Envoy {
+        if conventions == Conventions::Stable {
+            list.0.retain(|(key, _)| !semantic_conventions::REPLACED.contains(&&**key));
+        }
+        semantic_conventions::put(&mut list, span);
+    }
+    list
+}
+
+fn put_envoy(list: &mut Attributes, span: &FinishedSpan, emitter: Option<Emitter<'_>>) {
     match &span.subject {
         Subject::Stream { request, request_bytes, response_bytes } => {
             if let Some(Emitter { node_id, zone }) = emitter {
                 list.put("node_id", node_id.to_owned());
                 list.put("zone", zone.to_owned());
             }
-            put_request(&mut list, request);
+            put_request(list, request);
             list.put("request_size", request_bytes.to_string());
             list.put("response_size", response_bytes.to_string());
         }
-        Subject::Attempt(facts) => put_attempt(&mut list, facts, span.grpc_status.as_ref()),
+        Subject::Attempt(facts) => put_attempt(list, facts, span.grpc_status.as_ref()),
     }
-    put_outcome(&mut list, span);
+    put_outcome(list, span);
     for (key, value) in &span.custom_tags {
         list.set(key.to_string().into(), value.to_string().into());
     }
     if let (Subject::Stream { .. }, Some(status)) = (&span.subject, &span.grpc_status) {
-        put_grpc_status(&mut list, status);
+        put_grpc_status(list, status);
     }
-    list
 }
 
 fn put_request(list: &mut Attributes, request: &RequestFacts) {
-    let or_dash = |value: Option<&HeaderValue>| value.map_or(Cow::Borrowed("-"), text);
+    let or_dash = |value: Option<&HeaderValue>| value.map_or(Text::Borrowed("-"), text);
     if let Some(id) = &request.request_id {
         list.put("guid:x-request-id", text(id));
     }
@@ -83,7 +124,7 @@ fn put_request(list: &mut Attributes, request: &RequestFacts) {
     list.put("downstream_cluster", or_dash(request.downstream_cluster.as_ref()));
     list.put("user_agent", or_dash(request.user_agent.as_ref()));
     list.put("http.protocol", protocol_name(request.protocol));
-    list.put("peer.address", request.peer.map_or(Cow::Borrowed("-"), |peer| peer.to_string().into()));
+    list.put("peer.address", request.peer.map_or(Text::Borrowed("-"), |peer| peer.to_string().into()));
     if let Some(id) = &request.client_trace_id {
         list.put("guid:x-client-trace-id", text(id));
     }
@@ -165,6 +206,11 @@ pub(super) fn name(span: &FinishedSpan) -> Text {
         SpanName::Egress(authority) => format!("egress {authority}").into(),
         SpanName::Operation(operation) => operation.to_string().into(),
         SpanName::Header(value) => text(value),
+        SpanName::Route => match &span.subject {
+            Subject::Stream { request, .. } if span.route.is_empty() => method(&request.method).into(),
+            Subject::Stream { request, .. } => format!("{} {}", method(&request.method), span.route).into(),
+            Subject::Attempt(_) => span.route.to_string().into(),
+        },
         SpanName::Formatted(text) => text.to_string().into(),
         SpanName::Router => {
             let mut name = String::from("router ");
@@ -178,7 +224,7 @@ pub(super) fn name(span: &FinishedSpan) -> Text {
 }
 
 /// As Envoy: methods that HTTP itself does not define have one name, so that clients cannot make up values.
-fn method(method: &http::Method) -> &'static str {
+pub(super) fn method(method: &http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

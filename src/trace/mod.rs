@@ -11,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod exporter;
 pub(crate) mod propagation;
 pub(crate) mod sampler;
+mod semantic_conventions;
 pub(crate) mod sender;
 mod span_data;
 pub(crate) mod stream;
@@ -20,7 +21,7 @@ use std::{net::IpAddr, sync::Arc, time::SystemTime};
 use http::{HeaderValue, Version};
 use opentelemetry::{SpanId, TraceId};
 
-use self::{attempt::OpenAttempt, custom_tags::LateRequest, events::StreamEvents};
+use self::{attempt::OpenAttempt, custom_tags::LateRequest, events::StreamEvents, propagation::Parent};
 use crate::{snapshot::cluster::Cluster, stream_info::flags::ResponseFlags};
 
 /// The side of a hop that a span shows. OpenTelemetry's SpanKind.
@@ -47,6 +48,8 @@ pub(crate) enum SpanName {
     Formatted(Box<str>),
     /// `router `, the cluster, ` egress`.
     Router,
+    /// The method and the route's name.
+    Route,
 }
 
 /// The open span of a stream. It exists for each stream of a tracing listener, sampled or not, since ids
@@ -75,6 +78,8 @@ pub(crate) struct Span {
     pub(crate) late: Option<Box<LateRequest>>,
     /// When bytes moved, where spans tell it.
     pub(crate) events: Option<Box<StreamEvents>>,
+    /// The span that an external client claims to continue, where that is not believed.
+    pub(crate) link: Option<Box<Parent>>,
 }
 
 impl Span {
@@ -169,6 +174,10 @@ pub(crate) struct FinishedSpan {
     pub(crate) end: SystemTime,
     /// What it is the span of.
     pub(crate) subject: Subject,
+    /// Name of the route; empty if it has none.
+    pub(crate) route: Arc<str>,
+    /// A span of another trace that caused it.
+    pub(crate) link: Option<Box<Parent>>,
     /// `http.status_code`; 0 for none.
     pub(crate) status: u16,
     /// `response_flags`

@@ -14,7 +14,7 @@ use tonic::{metadata::MetadataMap, transport::Channel};
 use super::{FinishedSpan, span_data::Template};
 use crate::snapshot::{
     Node,
-    tracing::{GrpcService, HttpService, OpenTelemetry},
+    tracing::{Conventions, GrpcService, HttpService, OpenTelemetry},
 };
 
 /// What takes a tracer's spans to its collector.
@@ -35,7 +35,7 @@ impl Sender {
     /// OTLP over gRPC.
     pub(crate) fn otlp_grpc(
         node: &Node,
-        tracer: &OpenTelemetry,
+        (tracer, conventions): (&OpenTelemetry, Conventions),
         service: &GrpcService,
         channel: Channel,
     ) -> Result<Self, ExporterBuildError> {
@@ -53,13 +53,13 @@ impl Sender {
             .with_timeout(service.timeout)
             .with_metadata(metadata)
             .build()?;
-        Ok(Self::otlp(node, tracer, exporter, &service.authority, service.timeout))
+        Ok(Self::otlp(node, (tracer, conventions), exporter, &service.authority, service.timeout))
     }
 
     /// OTLP over HTTP, as protobuf.
     pub(crate) fn otlp_http(
         node: &Node,
-        tracer: &OpenTelemetry,
+        (tracer, conventions): (&OpenTelemetry, Conventions),
         service: &HttpService,
         client: impl HttpClient + 'static,
     ) -> Result<Self, ExporterBuildError> {
@@ -74,12 +74,12 @@ impl Sender {
             .with_timeout(service.timeout)
             .with_headers(headers.collect())
             .build()?;
-        Ok(Self::otlp(node, tracer, exporter, &authority, service.timeout))
+        Ok(Self::otlp(node, (tracer, conventions), exporter, &authority, service.timeout))
     }
 
     fn otlp(
         node: &Node,
-        tracer: &OpenTelemetry,
+        (tracer, conventions): (&OpenTelemetry, Conventions),
         mut exporter: OtlpExporter,
         authority: &str,
         timeout: Duration,
@@ -88,7 +88,10 @@ impl Sender {
         Self {
             destination: format!("the collector of cluster \"{authority}\""),
             timeout,
-            kind: Kind::Otlp { exporter: Box::new(exporter), template: Template::new(node, tracer) },
+            kind: Kind::Otlp {
+                exporter: Box::new(exporter),
+                template: Template::new(node, tracer, conventions),
+            },
         }
     }
 

@@ -2,50 +2,56 @@
 
 use opentelemetry::{
     InstrumentationScope, Key, KeyValue, SpanId, StringValue, TraceFlags, Value,
-    trace::{Event, SpanContext, SpanKind as OtelKind, Status, TraceState},
+    trace::{Event, Link, SpanContext, SpanKind as OtelKind, Status, TraceState},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::{
     FinishedSpan, SpanKind,
-    attributes::{self, Emitter},
+    attributes::{self, Emitter, TagValue},
+    propagation::Parent,
 };
-use crate::snapshot::{Node, tracing::OpenTelemetry};
+use crate::snapshot::{
+    Node,
+    tracing::{Conventions, OpenTelemetry},
+};
 
 /// What all spans of one exporter share.
 #[derive(Debug)]
 pub(crate) struct Template {
     node: Node,
     scope: InstrumentationScope,
+    conventions: Conventions,
 }
 
 impl Template {
     /// For spans of this node.
-    pub(crate) fn new(node: &Node, tracer: &OpenTelemetry) -> Self {
+    pub(crate) fn new(node: &Node, tracer: &OpenTelemetry, conventions: Conventions) -> Self {
         let scope = if tracer.scope {
             InstrumentationScope::builder("spanway").with_version(env!("CARGO_PKG_VERSION")).build()
         } else {
             InstrumentationScope::default()
         };
-        Self { node: node.clone(), scope }
+        Self { node: node.clone(), scope, conventions }
     }
 
     /// The span as OpenTelemetry has it.
     pub(crate) fn span_data(&self, span: &FinishedSpan) -> SpanData {
-        let state = span.trace_state.to_str().ok().and_then(|text| text.parse::<TraceState>().ok());
-        let context = SpanContext::new(
-            span.trace_id,
-            span.span_id,
-            TraceFlags::SAMPLED,
-            false,
-            state.unwrap_or_default(),
-        );
+        let state = trace_state(&span.trace_state);
+        let context = SpanContext::new(span.trace_id, span.span_id, TraceFlags::SAMPLED, false, state);
         let emitter = Emitter { node_id: &self.node.id, zone: &self.node.zone };
-        let attributes = attributes::attributes(span, Some(emitter))
-            .into_iter()
-            .map(|(key, value)| KeyValue::new(Key::from(key), Value::String(StringValue::from(value))));
+        let attributes = attributes::attributes(span, Some(emitter), self.conventions);
+        let attributes = attributes.into_iter().map(|(key, value)| {
+            let value = match value {
+                TagValue::Text(text) => Value::String(StringValue::from(text)),
+                TagValue::Integer(number) => Value::I64(number),
+            };
+            KeyValue::new(Key::from(key), value)
+        });
         let mut events = SpanEvents::default();
         events.events.extend(span.events.iter().map(|(name, time)| Event::new(*name, *time, Vec::new(), 0)));
+        let mut links = SpanLinks::default();
+        links.links.extend(span.link.as_deref().map(|link| Link::with_context(context_of(link))));
         SpanData {
             span_context: context,
             parent_span_id: span.parent.unwrap_or(SpanId::INVALID),
@@ -60,9 +66,19 @@ impl Template {
             name: attributes::name(span),
             dropped_attributes_count: 0,
             events,
-            links: SpanLinks::default(),
+            links,
             status: if attributes::is_error(span) { Status::error("") } else { Status::Unset },
             instrumentation_scope: self.scope.clone(),
         }
     }
+}
+
+/// Another hop's span.
+fn context_of(parent: &Parent) -> SpanContext {
+    let flags = if parent.sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+    SpanContext::new(parent.trace_id, parent.span_id, flags, true, trace_state(&parent.state))
+}
+
+fn trace_state(value: &http::HeaderValue) -> TraceState {
+    value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! The span of a downstream stream: how it starts, what its response adds, how it ends.
 
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
@@ -21,7 +21,7 @@ use crate::{
         matcher::header_text,
         metadata::Metadata,
         route::Decorator,
-        tracing::{TracePolicy, Tracing},
+        tracing::{Extras, TracePolicy, Tracing},
     },
     stream_info::{StreamInfo, formatter::PseudoHeaders},
 };
@@ -47,24 +47,30 @@ pub(crate) struct TracedRequest<'a> {
     pub(crate) decorator: Option<&'a Decorator>,
     /// It is gRPC.
     pub(crate) grpc: bool,
+    /// It comes from outside, over an edge listener.
+    pub(crate) external: bool,
 }
 
 /// Start the span of a request. `None` if what the previous hop said cannot be read: then, as in Envoy, there
 /// is no span and the header travels on as it is.
-pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Box<Span>> {
-    let parent = match request.tracing.conformance.extract(request.headers) {
+pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Span> {
+    let extras = &request.tracing.extras;
+    let mut parent = match request.tracing.conformance.extract(request.headers) {
         Incoming::None => None,
         Incoming::Parent(parent) => Some(parent),
         Incoming::Invalid => return None,
     };
+    let link =
+        if extras.link_untrusted_parent && request.external { parent.take().map(Box::new) } else { None };
+    let traced = request.traced && !is_excluded(request);
     // Envoy may say no to what a parent sampled, never yes to what it did not.
-    let sampled = request.traced && parent.as_ref().is_none_or(|parent| parent.sampled);
+    let sampled = traced && parent.as_ref().is_none_or(|parent| parent.sampled);
     let late = sampled && request.policy.reads_headers();
     let late = late.then(|| {
         let PseudoHeaders { path, scheme, .. } = request.pseudo;
         Box::new(LateRequest::new(request.policy, request.method, path, scheme, request.headers))
     });
-    Some(Box::new(Span {
+    Some(Span {
         trace_id: parent.as_ref().map_or_else(propagation::new_trace_id, |parent| parent.trace_id),
         span_id: propagation::new_span_id(),
         parent: parent.as_ref().map(|parent| parent.span_id),
@@ -76,7 +82,8 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Bo
         ended_attempts: Vec::new(),
         late,
         events: (sampled && request.tracing.verbose).then(Box::default),
-    }))
+        link,
+    })
 }
 
 fn record(request: &TracedRequest<'_>, info: &StreamInfo) -> SpanRecord {
@@ -85,6 +92,7 @@ fn record(request: &TracedRequest<'_>, info: &StreamInfo) -> SpanRecord {
         tracer: request.tracing.tracer.id,
         kind: if outbound && !request.tracing.independent_hop { SpanKind::Client } else { SpanKind::Server },
         name: match (request.decorator, outbound) {
+            _ if request.tracing.extras.name_by_route => SpanName::Route,
             (Some(decorator), _) if !decorator.operation.is_empty() && request.policy.operation.is_none() => {
                 SpanName::Operation(Arc::clone(&decorator.operation))
             }
@@ -94,6 +102,18 @@ fn record(request: &TracedRequest<'_>, info: &StreamInfo) -> SpanRecord {
         request: facts(request, info),
         grpc_status: None,
     }
+}
+
+/// Whether it is of a kind that is not to be traced, such as health checks.
+fn is_excluded(request: &TracedRequest<'_>) -> bool {
+    let Extras { excluded_paths, excluded_user_agents, .. } = &request.tracing.extras;
+    if excluded_paths.is_empty() && excluded_user_agents.is_empty() {
+        return false;
+    }
+    let path = request.pseudo.path.split('?').next().unwrap_or_default();
+    let agent = request.headers.get(header::USER_AGENT).map_or("", header_text);
+    excluded_paths.iter().any(|matcher| matcher.matches(path))
+        || excluded_user_agents.iter().any(|matcher| matcher.matches(agent))
 }
 
 fn facts(request: &TracedRequest<'_>, info: &StreamInfo) -> RequestFacts {
@@ -124,7 +144,7 @@ pub(crate) fn inject(info: &StreamInfo, tracing: &Tracing, headers: &mut HeaderM
         return;
     }
     let span = info.span.borrow();
-    let Some(span) = span.as_deref() else { return };
+    let Some(span) = span.as_ref() else { return };
     let (span_id, sampled) = match &span.attempt {
         Some(attempt) => (attempt.span_id, attempt.sampled),
         None => (span.span_id, span.sampled()),
@@ -135,7 +155,7 @@ pub(crate) fn inject(info: &StreamInfo, tracing: &Tracing, headers: &mut HeaderM
 
 /// The request goes to a host, as the route has changed it: formats read what goes on.
 pub(crate) fn note_request(info: &StreamInfo, path: &str, headers: &HeaderMap, host: &Metadata) {
-    if let Some(late) = info.span.borrow_mut().as_deref_mut().and_then(|span| span.late.as_deref_mut()) {
+    if let Some(late) = info.span.borrow_mut().as_mut().and_then(|span| span.late.as_deref_mut()) {
         late.update_request(path, headers);
         late.set_host(host);
     }
@@ -144,7 +164,7 @@ pub(crate) fn note_request(info: &StreamInfo, path: &str, headers: &HeaderMap, h
 /// The response goes to the client now.
 pub(crate) fn note_response(info: &StreamInfo, headers: &HeaderMap) {
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_deref_mut() else { return };
+    let Some(span) = span.as_mut() else { return };
     if let Some(late) = &mut span.late {
         late.set_response(headers);
     }
@@ -156,9 +176,32 @@ pub(crate) fn note_response(info: &StreamInfo, headers: &HeaderMap) {
 /// `http.url`: the path is cut, scheme and authority are not.
 fn url(request: &TracedRequest<'_>) -> String {
     let path = request.headers.get(X_ENVOY_ORIGINAL_PATH).map_or(request.pseudo.path, header_text);
+    let path = redact(path, &request.tracing.extras.redacted);
     let longest = request.tracing.max_path_length;
     let path = (0..=longest.min(path.len())).rev().find_map(|at| path.get(..at)).unwrap_or_default();
     format!("{}://{}{path}", request.pseudo.scheme, request.pseudo.authority)
+}
+
+/// The path with the values of those parameters of its query replaced.
+fn redact<'a>(path: &'a str, names: &[Box<str>]) -> Cow<'a, str> {
+    if names.is_empty() {
+        return path.into();
+    }
+    let Some((before, query)) = path.split_once('?') else { return path.into() };
+    let redacted = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) if names.iter().any(|redacted| **redacted == *name) => format!("{name}=REDACTED"),
+        _ => parameter.to_owned(),
+    });
+    format!("{before}?{}", redacted.collect::<Vec<_>>().join("&")).into()
+}
+
+/// The value of `server-timing` that tells a client its trace.
+pub(crate) fn server_timing(info: &StreamInfo) -> Option<HeaderValue> {
+    let span = info.span.borrow();
+    let span = span.as_ref()?;
+    let flags = u8::from(span.sampled());
+    let text = format!("trace;desc=\"00-{}-{}-{flags:02x}\"", span.trace_id, span.span_id);
+    HeaderValue::try_from(text).ok()
 }
 
 /// What a decorator does to a request's headers and to the response that will come.
@@ -194,12 +237,19 @@ pub(crate) fn decorate_request(
     }
     match headers.remove(X_ENVOY_DECORATOR_OPERATION).filter(|name| !name.is_empty()) {
         Some(name) => {
-            if let Some(record) = span.and_then(|span| span.record.as_mut()) {
-                record.name = SpanName::Header(name);
-            }
+            rename(span, name);
             Decoration::default()
         }
         None => Decoration { response: offered, none: false },
+    }
+}
+
+/// A neighbour names the span, unless it has a name that nobody else chooses.
+fn rename(span: Option<&mut Span>, name: HeaderValue) {
+    if let Some(record) = span.and_then(|span| span.record.as_mut())
+        && record.name != SpanName::Route
+    {
+        record.name = SpanName::Header(name);
     }
 }
 
@@ -215,8 +265,8 @@ pub(crate) fn decorate_response(
     }
     if direction == TrafficDirection::Outbound {
         let name = headers.remove(X_ENVOY_DECORATOR_OPERATION).filter(|name| !name.is_empty());
-        if let (Some(name), Some(record)) = (name, span.and_then(|span| span.record.as_mut())) {
-            record.name = SpanName::Header(name);
+        if let Some(name) = name {
+            rename(span, name);
         }
     } else if let Some(operation) = decoration.response {
         headers.insert(X_ENVOY_DECORATOR_OPERATION, operation);
@@ -226,7 +276,7 @@ pub(crate) fn decorate_response(
 /// Note the outcome of a gRPC call, from a response's headers or trailers.
 pub(crate) fn note_grpc_status(info: &StreamInfo, headers: &HeaderMap) {
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_deref_mut().filter(|span| span.grpc) else { return };
+    let Some(span) = span.as_mut().filter(|span| span.grpc) else { return };
     let Some(status) = attempt::grpc_status(headers) else { return };
     attempt::note_grpc_status(span, &status);
     if let Some(record) = &mut span.record {
@@ -241,7 +291,7 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
     }
     attempt::end(info);
     // Formats may read the span, so that it stays until they have.
-    let late = info.span.borrow_mut().as_deref_mut().and_then(|span| span.late.take());
+    let late = info.span.borrow_mut().as_mut().and_then(|span| span.late.take());
     let operation = late.as_deref().and_then(|late| late.operation(info));
     let custom_tags = late.as_deref().map(|late| late.tags(info)).unwrap_or_default();
     let Some(span) = info.span.borrow_mut().take() else { return };
@@ -272,6 +322,8 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
         cluster: info.cluster.borrow_mut().take(),
         grpc_status: record.grpc_status,
         custom_tags,
+        route: info.route_name.take(),
+        link: span.link,
         events: span.events.map(|events| moments(info, *events, end)).unwrap_or_default(),
     });
 }

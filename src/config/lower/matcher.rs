@@ -78,7 +78,7 @@ impl Lowering<'_> {
         Some(QueryParameterMatcher { name: matcher.name.clone(), check })
     }
 
-    fn string_matcher(
+    pub(super) fn string_matcher(
         &mut self,
         path: &FieldPath<'_>,
         matcher: &ProtoStringMatcher,

@@ -5,6 +5,7 @@
 
 mod address;
 mod cluster;
+mod extras;
 mod headers;
 mod http_connection_manager;
 mod listener;

@@ -27,7 +27,7 @@ use envoy_types::pb::{
 };
 use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 
-use super::{Lowering, lower_metadata, number, route::fractional_percent, unpack};
+use super::{Lowering, extras::TracingConfig, lower_metadata, number, route::fractional_percent, unpack};
 use crate::{
     config::FieldPath,
     snapshot::{
@@ -37,8 +37,8 @@ use crate::{
         metadata::{MetadataKey, PathSegment},
         route::Fraction,
         tracing::{
-            Conformance, CustomTag, Extras, Flush, GrpcService, HttpService, OpenTelemetry, OtlpExporter,
-            Provider, TagValue, TracePolicy, Tracer, Tracing,
+            Conformance, Conventions, CustomTag, Flush, GrpcService, HttpService, OpenTelemetry,
+            OtlpExporter, Provider, TagValue, TracePolicy, Tracer, Tracing,
         },
     },
 };
@@ -73,7 +73,12 @@ impl Lowering<'_> {
             );
             return None;
         };
-        let tracer = self.tracer(&config_path, config)?;
+        let own = unpack::<TracingConfig>(config);
+        let (extras, conventions) = self.extras(&config_path, own.as_ref());
+        let tracer = match &own {
+            None => self.tracer(&config_path, config, conventions)?,
+            Some(own) => self.tracer(&config_path.field("tracer"), own.tracer.as_ref()?, conventions)?,
+        };
         let independent_hop = is_true(tracing.spawn_upstream_span.as_ref());
         let policy = TracePolicy {
             client: self.share("tracing.client_enabled", whole_percent(tracing.client_sampling.as_ref())),
@@ -93,7 +98,7 @@ impl Lowering<'_> {
             verbose: tracing.verbose,
             propagate: !tracing.no_context_propagation,
             conformance: self.conformance(),
-            extras: Extras::default(),
+            extras,
         })
     }
 
@@ -201,16 +206,22 @@ impl Lowering<'_> {
     }
 
     /// The tracer of that configuration; listeners that say the same share one.
-    fn tracer(&mut self, path: &FieldPath<'_>, config: &Any) -> Option<Arc<Tracer>> {
+    fn tracer(
+        &mut self,
+        path: &FieldPath<'_>,
+        config: &Any,
+        conventions: Conventions,
+    ) -> Option<Arc<Tracer>> {
         let (provider, flush) = match unpack::<OpenTelemetryConfig>(config) {
             Some(config) => self.opentelemetry(path, &config)?,
             None => return None,
         };
-        let same = self.tracers.iter().find(|known| known.provider == provider && known.flush == flush);
+        let tracer = Tracer { id: self.tracers.len(), provider, flush, conventions };
+        let same = self.tracers.iter().find(|known| Tracer { id: known.id, ..tracer.clone() } == ***known);
         if let Some(same) = same {
             return Some(Arc::clone(same));
         }
-        let tracer = Arc::new(Tracer { id: self.tracers.len(), provider, flush });
+        let tracer = Arc::new(tracer);
         self.tracers.push(Arc::clone(&tracer));
         Some(tracer)
     }

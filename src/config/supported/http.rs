@@ -7,6 +7,12 @@ use super::{
 const LATER_STATISTICS: &str = "there are no statistics yet";
 const LATER_ACCESS_LOG: &str = "there are no access logs yet";
 
+/// The tracers that spanway has.
+const TRACERS: &[&str] = &["envoy.config.trace.v3.OpenTelemetryConfig"];
+/// The same, and spanway's own message around one of them.
+const PROVIDERS: &[&str] =
+    &["envoy.config.trace.v3.OpenTelemetryConfig", "spanway.config.trace.v1.TracingConfig"];
+
 pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -67,8 +73,17 @@ pub(super) const TABLE: &[MessageRow] = &[
     ),
     message(
         "envoy.config.trace.v3.Tracing.Http",
-        &[honoured(&["name"]), holds(&["typed_config"], &["envoy.config.trace.v3.OpenTelemetryConfig"])],
+        &[honoured(&["name"]), holds(&["typed_config"], PROVIDERS)],
     ),
+    message(
+        "spanway.config.trace.v1.TracingConfig",
+        &[
+            holds(&["tracer"], TRACERS),
+            honoured(&["semantic_conventions", "name_by_route", "propagators", "redacted_query_parameters"]),
+            honoured(&["server_timing", "link_untrusted_parent", "exclude"]),
+        ],
+    ),
+    message("spanway.config.trace.v1.TracingConfig.Exclusion", &[honoured(&["paths", "user_agents"])]),
     message(
         "envoy.config.trace.v3.OpenTelemetryConfig",
         &[
