@@ -90,9 +90,9 @@ fn listener(world: &World, name: &str, spec: &ListenerSpec) -> Value {
     }
     over(&mut manager, spec.hcm.as_ref());
 
-    let mut listener = yaml(&format!("name: {unique}\naddress: {{{}}}", address(world.listeners[name].address)));
-    listener["filter_chains"] =
-        yaml("[{filters: [{name: envoy.filters.network.http_connection_manager}]}]");
+    let mut listener =
+        yaml(&format!("name: {unique}\naddress: {{{}}}", address(world.listeners[name].address)));
+    listener["filter_chains"] = yaml("[{filters: [{name: envoy.filters.network.http_connection_manager}]}]");
     listener["filter_chains"][0]["filters"][0]["typed_config"] = manager;
     over(&mut listener, spec.listener.as_ref());
     listener
@@ -126,7 +126,8 @@ fn access_log(world: &World, format: &str) -> Value {
     );
     log[0]["typed_config"]["path"] = world.access_log.to_string_lossy().into_owned().into();
     log[0]["typed_config"]["log_format"] = yaml("text_format_source: {}");
-    log[0]["typed_config"]["log_format"]["text_format_source"]["inline_string"] = format!("{format}\n").into();
+    log[0]["typed_config"]["log_format"]["text_format_source"]["inline_string"] =
+        format!("{format}\n").into();
     log
 }
 
@@ -138,17 +139,17 @@ fn clusters_of(world: &World) -> Vec<Value> {
         over(&mut cluster, spec.cluster.as_ref());
         clusters.push(cluster);
     }
-    if world.mentions("collector") || world.spec.listeners.values().any(|listener| listener.tracing.is_some()) {
+    if world.mentions("collector") || world.spec.listeners.values().any(|listener| listener.tracing.is_some())
+    {
         let mut collector = cluster(&world.unique("collector"), world.address("collector"), Protocol::Http2);
-        over(&mut collector, world.spec.collector.as_ref().and_then(|spec: &UpstreamSpec| spec.cluster.as_ref()));
+        over(
+            &mut collector,
+            world.spec.collector.as_ref().and_then(|spec: &UpstreamSpec| spec.cluster.as_ref()),
+        );
         clusters.push(collector);
     }
     if world.mentions("collector.http") {
-        clusters.push(cluster(
-            &world.unique("collector-http"),
-            world.address("collector"),
-            Protocol::Http1,
-        ));
+        clusters.push(cluster(&world.unique("collector-http"), world.address("collector"), Protocol::Http1));
     }
     for (name, port) in &world.listeners {
         if world.mentions(name) {

@@ -132,7 +132,9 @@ fn patience(request: &RequestSpec, response: Option<&Message>) -> Duration {
     };
     match request.wait {
         Some(wait) => wait.0,
-        None if response.is_some_and(|response| says_close(response) || !response.complete) => FOR_ANNOUNCED_CLOSE,
+        None if response.is_some_and(|response| says_close(response) || !response.complete) => {
+            FOR_ANNOUNCED_CLOSE
+        }
         None => FOR_CLOSE,
     }
 }
@@ -148,7 +150,8 @@ async fn connect(world: &World, request: &RequestSpec) -> Result<Option<(Wire, u
     if !listeners.contains_key(name) {
         return Err(format!("no listener is called {name}"));
     }
-    let from: IpAddr = request.from.as_deref().unwrap_or("127.0.0.1").parse().map_err(|_| "from is no address")?;
+    let from: IpAddr =
+        request.from.as_deref().unwrap_or("127.0.0.1").parse().map_err(|_| "from is no address")?;
     let socket = TcpSocket::new_v4().map_err(|error| error.to_string())?;
     socket.bind(SocketAddr::new(from, 0)).map_err(|error| format!("from {from}: {error}"))?;
     let Ok(stream) = socket.connect(world.address(name)).await else { return Ok(None) };
@@ -272,7 +275,8 @@ async fn send_pieces(wire: &Wire, pieces: &[Piece]) -> Vec<u8> {
 /// Lines as HTTP/1 ends them. Without an empty line it is a head.
 fn lines(text: &str) -> String {
     let text = text.strip_suffix('\n').unwrap_or(text);
-    let text = if text.contains("\n\n") || text.ends_with('\n') { text.to_owned() } else { format!("{text}\n\n") };
+    let text =
+        if text.contains("\n\n") || text.ends_with('\n') { text.to_owned() } else { format!("{text}\n\n") };
     let text = if text.ends_with('\n') && !text.contains("\n\n") { text + "\n" } else { text };
     text.replace("\r\n", "\n").replace('\n', "\r\n")
 }

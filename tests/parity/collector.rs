@@ -77,13 +77,16 @@ fn unzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
 #[derive(Debug)]
 pub(crate) struct Daemon {
     pub(crate) port: u16,
-    received: Arc<Mutex<(Vec<Vec<u8>>, Option<Instant>)>>,
+    received: Datagrams,
 }
+
+/// What arrived, and when the last did.
+type Datagrams = Arc<Mutex<(Vec<Vec<u8>>, Option<Instant>)>>;
 
 impl Daemon {
     pub(crate) fn new(socket: UdpSocket) -> Self {
         let port = socket.local_addr().unwrap().port();
-        let received = Arc::<Mutex<(Vec<Vec<u8>>, Option<Instant>)>>::default();
+        let received = Datagrams::default();
         let log = Arc::clone(&received);
         tokio::spawn(async move {
             let mut block = vec![0; 65536];

@@ -65,7 +65,7 @@ impl Frames {
             match kind {
                 DATA => {
                     let bytes = unpadded(flags, &payload)?.to_vec();
-                    if let Some(length @ 1..) = u32::try_from(payload.len()).ok() {
+                    if let Ok(length @ 1..) = u32::try_from(payload.len()) {
                         let mut updates = frame(WINDOW_UPDATE, 0, 0, &length.to_be_bytes());
                         if !ends {
                             updates.extend(frame(WINDOW_UPDATE, 0, stream, &length.to_be_bytes()));
@@ -130,7 +130,10 @@ fn unpadded(flags: u8, payload: &[u8]) -> Option<&[u8]> {
 fn code(payload: &[u8], at: usize) -> String {
     let bytes = payload.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
     let code = u32::from_be_bytes(bytes);
-    usize::try_from(code).ok().and_then(|code| CODES.get(code)).map_or_else(|| code.to_string(), |name| (*name).to_owned())
+    usize::try_from(code)
+        .ok()
+        .and_then(|code| CODES.get(code))
+        .map_or_else(|| code.to_string(), |name| (*name).to_owned())
 }
 
 /// The number of a code, by its name.

@@ -64,7 +64,8 @@ impl H2Client {
         let ends = !request.unfinished;
         let has_trailers = !request.trailers.0.is_empty();
         let head = request.h2.clone().unwrap_or_default();
-        let mut bytes = frames::headers(stream, &block(&head), ends && request.body.is_none() && !has_trailers);
+        let mut bytes =
+            frames::headers(stream, &block(&head), ends && request.body.is_none() && !has_trailers);
         if let Some(body) = &request.body {
             bytes.extend(frames::data(stream, body.as_bytes(), ends && !has_trailers));
         }

@@ -20,6 +20,7 @@ mod frames;
 mod h2;
 mod hpack;
 mod http1;
+mod load;
 mod message;
 mod normalize;
 mod observation;
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
 /// Whether all is as it should be.
 async fn parity(arguments: &Arguments) -> Result<bool, String> {
     let begin = Instant::now();
-    let topics = load(arguments)?;
+    let topics = read_all(arguments)?;
     if arguments.self_test {
         println!("parity: the self-test passed, {} files are readable", topics.len());
         return Ok(true);
@@ -108,12 +109,13 @@ async fn parity(arguments: &Arguments) -> Result<bool, String> {
 }
 
 fn spanway() -> Program {
-    let path = std::env::var_os("SPANWAY_BIN").map_or_else(|| env!("CARGO_BIN_EXE_spanway").into(), PathBuf::from);
+    let path =
+        std::env::var_os("SPANWAY_BIN").map_or_else(|| env!("CARGO_BIN_EXE_spanway").into(), PathBuf::from);
     Program { kind: Kind::Spanway, path }
 }
 
 /// All files of the folder.
-fn load(arguments: &Arguments) -> Result<Vec<Arc<Topic>>, String> {
+fn read_all(arguments: &Arguments) -> Result<Vec<Arc<Topic>>, String> {
     let folder = std::fs::read_dir(&arguments.folder)
         .map_err(|error| format!("{}: {error}", arguments.folder.display()))?;
     let mut paths: Vec<PathBuf> = folder.flatten().map(|entry| entry.path()).collect();
@@ -121,7 +123,7 @@ fn load(arguments: &Arguments) -> Result<Vec<Arc<Topic>>, String> {
     paths.sort();
     let mut topics: Vec<Arc<Topic>> = Vec::new();
     for path in &paths {
-        topics.push(Arc::new(scenario::load(path)?));
+        topics.push(Arc::new(load::load(path)?));
     }
     let mut names = std::collections::HashMap::new();
     for scenario in topics.iter().flat_map(|topic| &topic.scenarios) {

@@ -83,8 +83,8 @@ pub(crate) fn summary(bytes: &[u8]) -> String {
         return text(bytes);
     }
     // FNV-1a, to tell long bodies apart.
-    let sum = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let sum = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{}... ({} bytes, sum {:x})", text(&bytes[..60]), bytes.len(), sum >> 40)
 }

@@ -41,8 +41,7 @@ impl Normalizer {
             r"\b\d{4,5}\b",
         ];
         let uuid = Regex::new(UUID).unwrap();
-        let literal_uuids =
-            uuid.find_iter(literal).map(|found| without_reason(found.as_str())).collect();
+        let literal_uuids = uuid.find_iter(literal).map(|found| without_reason(found.as_str())).collect();
         let alternatives: Vec<String> = names.iter().map(|(unique, _)| regex::escape(unique)).collect();
         let unique = (!names.is_empty()).then(|| format!(r"\b(?:{})\b", alternatives.join("|")));
         Self {
@@ -91,8 +90,9 @@ impl Normalizer {
             return self.address(address, port);
         }
         if token.len() <= 5 {
+            let is_said = self.literal.contains(token);
             let port = token.parse().ok().and_then(|port: u16| self.ports.get(&port));
-            return port.cloned().unwrap_or_else(|| token.to_owned());
+            return port.filter(|_| !is_said).cloned().unwrap_or_else(|| token.to_owned());
         }
         if self.literal.contains(&token.to_ascii_lowercase()) {
             return token.to_owned();
@@ -135,9 +135,7 @@ impl Normalizer {
         if is_span && let Some(at) = self.traces.iter().position(|trace| trace.starts_with(token)) {
             return format!("<trace {} high>", at + 1);
         }
-        if is_span
-            && let Some(known) = self.given.get(&reversed(token))
-        {
+        if is_span && let Some(known) = self.given.get(&reversed(token)) {
             return format!("{} reversed>", known.trim_end_matches('>'));
         }
         if !assign {
@@ -201,7 +199,7 @@ fn fixed(path: &str, value: &str) -> Option<String> {
     if path.ends_with(".headers.x-envoy-expected-rq-timeout-ms") && is_number {
         // A retry has what is left of the time.
         let left: u64 = value.parse().ok()?;
-        return (left % 100 != 0 && left > 1000).then(|| left.next_multiple_of(500).to_string());
+        return (!left.is_multiple_of(100) && left > 1000).then(|| left.next_multiple_of(500).to_string());
     }
     let is_build = path.contains(".resource.telemetry.sdk.")
         || (path.starts_with("exports.") && path.ends_with(".headers.user-agent"));

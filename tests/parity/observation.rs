@@ -177,12 +177,14 @@ fn spans(world: &World, calls: &[Message], normalizer: &mut Normalizer) -> Vec<L
     }
     let mut keyed: Vec<(String, Span)> = Vec::new();
     for span in spans {
-        let key = span.lines.iter().map(|(path, value)| format!("{path}={}", normalizer.preview(path, value)));
+        let key =
+            span.lines.iter().map(|(path, value)| format!("{path}={}", normalizer.preview(path, value)));
         keyed.push((key.collect::<Vec<_>>().join("\n"), span));
     }
     keyed.sort_by(|one, other| one.0.cmp(&other.0));
     let mut lines = Vec::new();
-    for (number, span) in in_tree_order(keyed.into_iter().map(|(_, span)| span).collect()).iter().enumerate() {
+    for (number, span) in in_tree_order(keyed.into_iter().map(|(_, span)| span).collect()).iter().enumerate()
+    {
         for (name, value) in &span.lines {
             let path = format!("spans.{number}.{name}");
             let value = normalizer.value(&path, value);

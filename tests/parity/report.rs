@@ -40,8 +40,10 @@ pub(crate) async fn compare_topic(
     ignore_differs: bool,
 ) -> Outcome {
     let begin = Instant::now();
-    let (mut one, mut two) =
-        tokio::join!(Box::pin(run::run(topic, scenarios, envoy)), Box::pin(run::run(topic, scenarios, other)));
+    let (mut one, mut two) = tokio::join!(
+        Box::pin(run::run(topic, scenarios, envoy)),
+        Box::pin(run::run(topic, scenarios, other))
+    );
     let mut outcome = Outcome { scenarios: scenarios.len(), ..Outcome::default() };
     let mut failures = String::new();
     for scenario in scenarios {
@@ -67,7 +69,8 @@ pub(crate) async fn compare_topic(
     }
     let equal = outcome.scenarios - outcome.failed;
     let seconds = begin.elapsed().as_secs_f32();
-    outcome.text = format!("{}: {} scenarios, {equal} equal, {seconds:.1} s{failures}", topic.file, outcome.scenarios);
+    outcome.text =
+        format!("{}: {} scenarios, {equal} equal, {seconds:.1} s{failures}", topic.file, outcome.scenarios);
     outcome
 }
 
@@ -143,9 +146,14 @@ pub(crate) async fn observe(chosen: &[(Arc<Topic>, Vec<Scenario>)], envoy: &Prog
 }
 
 /// Run one scenario, print what is seen of both, and leave them up until interrupted.
-pub(crate) async fn keep(chosen: &[(Arc<Topic>, Vec<Scenario>)], programs: &[Program; 2]) -> Result<bool, String> {
+pub(crate) async fn keep(
+    chosen: &[(Arc<Topic>, Vec<Scenario>)],
+    programs: &[Program; 2],
+) -> Result<bool, String> {
     let [(topic, scenarios)] = chosen else { return Err("--keep takes the name of one scenario".to_owned()) };
-    let [scenario] = scenarios.as_slice() else { return Err("--keep takes the name of one scenario".to_owned()) };
+    let [scenario] = scenarios.as_slice() else {
+        return Err("--keep takes the name of one scenario".to_owned());
+    };
     let mut kept = Vec::new();
     for program in programs {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;

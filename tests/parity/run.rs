@@ -17,19 +17,19 @@ use tokio::{
 
 use crate::{
     bootstrap::bootstrap,
+    client::{self, Outcomes},
     http1,
     message::Message,
-    wire::Wire,
-    client::{self, Outcomes},
     observation::{Line, observe},
     proxy::{FreePort, Program, Proxy},
     scenario::{Scenario, Topic},
+    wire::Wire,
     world::{World, alone, to_json},
 };
 
 /// How many scenarios run at once, and how many processes that only validate.
-const AT_ONCE: usize = 16;
-const VALIDATING: usize = 2;
+const AT_ONCE: usize = 32;
+const VALIDATING: usize = 3;
 /// Spans have come when nothing has come for so long.
 const QUIET: Duration = Duration::from_millis(400);
 const AT_LEAST: Duration = Duration::from_millis(800);
@@ -57,7 +57,9 @@ pub(crate) async fn run(topic: &Topic, scenarios: &[Scenario], program: &Program
     if live.is_empty() {
         return results;
     }
-    let Some(mut running) = start(topic, &live, program, folder.path(), &mut results).await else { return results };
+    let Some(mut running) = start(topic, &live, program, folder.path(), &mut results).await else {
+        return results;
+    };
     let outcomes = ask(&running.worlds).await;
     settle(&running).await;
     let stats = if running.worlds.iter().any(|world| !world.spec.stats.is_empty()) {
@@ -68,7 +70,9 @@ pub(crate) async fn run(topic: &Topic, scenarios: &[Scenario], program: &Program
     let died = !running.proxy.is_running();
     for (world, outcomes) in running.worlds.iter().zip(outcomes) {
         let result = match outcomes {
-            _ if died => Err(format!("{} ended while the file ran: {}", program.kind.name(), running.proxy.told())),
+            _ if died => {
+                Err(format!("{} ended while the file ran: {}", program.kind.name(), running.proxy.told()))
+            }
             Ok(outcomes) => Ok(observe(world, &outcomes, &stats_of(world, &stats))),
             Err(error) => Err(error),
         };

@@ -77,8 +77,11 @@ fn otlp(span: &otlp::Span, resource: &[KeyValue], scope: Option<&str>) -> Span {
         lines.line(format!("attributes.{}", pair.key), any(pair.value.as_ref()));
     }
     for event in &span.events {
-        let attributes: Vec<String> =
-            event.attributes.iter().map(|pair| format!("{}={}", pair.key, any(pair.value.as_ref()))).collect();
+        let attributes: Vec<String> = event
+            .attributes
+            .iter()
+            .map(|pair| format!("{}={}", pair.key, any(pair.value.as_ref())))
+            .collect();
         lines.line(format!("events.{}", event.name), attributes.join(" "));
     }
     for link in &span.links {

@@ -93,7 +93,8 @@ fn head(stream: u32, answer: &Answer, ends: bool) -> Vec<u8> {
     fields.extend(answer.headers.0.iter().map(|(name, value)| (&**name, &**value)));
     let length = answer.body.len().to_string();
     let says_length = answer.headers.0.iter().any(|(name, _)| name == "content-length");
-    if !(answer.chunked || says_length || matches!(answer.status, 100..=199 | 204 | 304)) && answer.trailers.0.is_empty()
+    if !(answer.chunked || says_length || matches!(answer.status, 100..=199 | 204 | 304))
+        && answer.trailers.0.is_empty()
     {
         fields.push(("content-length", &length));
     }

@@ -13,8 +13,9 @@ use tokio::net::UdpSocket;
 use crate::{
     bootstrap,
     collector::Daemon,
+    load,
     proxy::FreePort,
-    scenario::{self, Scenario, Spec, UpstreamSpec},
+    scenario::{Scenario, Spec, UpstreamSpec},
     upstream::Host,
 };
 
@@ -60,7 +61,7 @@ impl World {
             access_log: folder.join(format!("access-{}.log", scenario.index)),
         };
         let filled = world.fill(&scenario.raw)?;
-        world.spec = scenario::spec(&filled)?;
+        world.spec = load::spec(&filled)?;
         world.serve();
         Ok(world)
     }
@@ -94,7 +95,8 @@ impl World {
 
     /// The ports and whose they are.
     pub(crate) fn ports(&self) -> Vec<(u16, String)> {
-        let free = self.listeners.iter().chain(&self.down).map(|(name, port)| (port.address.port(), name.clone()));
+        let free =
+            self.listeners.iter().chain(&self.down).map(|(name, port)| (port.address.port(), name.clone()));
         let hosts = self.hosts.iter().map(|(name, host)| (host.address.port(), name.clone()));
         free.chain(hosts).chain([(self.daemon.port, "daemon".to_owned())]).collect()
     }
@@ -131,14 +133,15 @@ impl World {
             return self.placeholder(&found[1]);
         }
         let mut wrong = None;
-        let filled = placeholder.replace_all(text, |found: &Captures<'_>| match self.placeholder(&found[1]) {
-            Ok(Value::String(text)) => text,
-            Ok(value) => value.as_u64().unwrap_or_default().to_string(),
-            Err(error) => {
-                wrong = Some(error);
-                String::new()
-            }
-        });
+        let filled =
+            placeholder.replace_all(text, |found: &Captures<'_>| match self.placeholder(&found[1]) {
+                Ok(Value::String(text)) => text,
+                Ok(value) => value.as_u64().unwrap_or_default().to_string(),
+                Err(error) => {
+                    wrong = Some(error);
+                    String::new()
+                }
+            });
         wrong.map_or_else(|| Ok(filled.as_ref().into()), Err)
     }
 
@@ -153,8 +156,9 @@ impl World {
             Some(known) => (known, true),
             None => (name, false),
         };
-        let there =
-            self.listeners.contains_key(known) || self.hosts.contains_key(known) || self.down.contains_key(known);
+        let there = self.listeners.contains_key(known)
+            || self.hosts.contains_key(known)
+            || self.down.contains_key(known);
         match there {
             true if is_port => Ok(self.address(known).port().into()),
             true => Ok(self.unique(known).into()),
@@ -164,7 +168,8 @@ impl World {
 
     /// The names that were made unique, with what they stand for.
     pub(crate) fn names(&self) -> Vec<(String, String)> {
-        let names = self.listeners.keys().chain(self.hosts.keys()).chain(self.down.keys()).map(String::as_str);
+        let names =
+            self.listeners.keys().chain(self.hosts.keys()).chain(self.down.keys()).map(String::as_str);
         names.chain(["collector-http"]).map(|name| (self.unique(name), name.to_owned())).collect()
     }
 }

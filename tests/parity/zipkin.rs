@@ -81,7 +81,8 @@ fn span(span: &Span) -> Value {
     member("name", span.name.clone().into(), !span.name.is_empty());
     member("timestamp", span.timestamp.into(), span.timestamp != 0);
     member("duration", span.duration.into(), span.duration != 0);
-    for (name, there) in [("localEndpoint", &span.local_endpoint), ("remoteEndpoint", &span.remote_endpoint)] {
+    for (name, there) in [("localEndpoint", &span.local_endpoint), ("remoteEndpoint", &span.remote_endpoint)]
+    {
         if let Some(there) = there {
             member(name, endpoint(there), true);
         }
