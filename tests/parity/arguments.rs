@@ -50,6 +50,7 @@ impl Arguments {
                     arguments.folder = given.next().unwrap_or_default().into();
                     arguments.is_own_folder = false;
                 }
+                "--test-threads" | "--color" | "--format" | "--skip" => drop(given.next()),
                 flag if flag.starts_with('-') => {}
                 _ => words.push(argument),
             }

@@ -75,13 +75,23 @@ async fn parity(arguments: &Arguments) -> Result<bool, String> {
         println!("parity: the self-test passed, {} files are readable", topics.len());
         return Ok(true);
     }
-    let envoy = Program { kind: Kind::Envoy, path: envoy::find().await? };
-    let other = if arguments.against_itself { envoy.clone() } else { spanway() };
     let chosen: Vec<(Arc<Topic>, Vec<Scenario>)> = topics
         .iter()
         .map(|topic| (Arc::clone(topic), arguments.choose(topic)))
         .filter(|(_, scenarios)| !scenarios.is_empty())
         .collect();
+    if chosen.is_empty() {
+        // As the filters of other suites are given to this one, too.
+        println!("parity: no scenario of that name");
+        return Ok(!topics.is_empty());
+    }
+    let envoy = Program { kind: Kind::Envoy, path: envoy::find().await? };
+    let other = if arguments.against_itself { envoy.clone() } else { spanway() };
+    for program in [&envoy, &other] {
+        if !program.path.is_file() {
+            return Err(format!("no {} at {}", program.kind.name(), program.path.display()));
+        }
+    }
     match arguments.mode {
         Mode::Compare => {}
         Mode::Observe => return report::observe(&chosen, &envoy).await,

@@ -122,7 +122,7 @@ impl Report {
     }
 
     pub(crate) fn is_good(&self) -> bool {
-        self.failed == 0 && !self.stale_page && self.scenarios > 0
+        self.failed == 0 && !self.stale_page
     }
 }
 
@@ -160,7 +160,7 @@ pub(crate) async fn keep(
         let mut results = Results::new();
         let started =
             run::start(topic, std::slice::from_ref(scenario), program, folder.path(), &mut results).await;
-        let Some(running) = started else {
+        let Some(running) = started? else {
             println!("{}", take(&mut results, scenario).err().unwrap_or_default());
             continue;
         };

@@ -54,12 +54,35 @@ pub(crate) async fn run(topic: &Topic, scenarios: &[Scenario], program: &Program
     let (validations, live): (Vec<_>, Vec<_>) =
         scenarios.iter().cloned().partition(|scenario| scenario.spec.is_validation());
     results.extend(validate(topic, &validations, program, folder.path()).await);
-    if live.is_empty() {
-        return results;
+    let mut batches = vec![live];
+    while let Some(mut batch) = batches.pop() {
+        let folder = tempfile::tempdir().unwrap();
+        let Err(told) = run_batch(topic, &batch, program, folder.path(), &mut results).await else {
+            continue;
+        };
+        // One of them breaks the proxy for all: it is found by halves.
+        batch.retain(|scenario| !results.contains_key(&scenario.index));
+        match batch.as_slice() {
+            [] => {}
+            [culprit] => drop(results.insert(culprit.index, Err(told))),
+            _ => {
+                let second = batch.split_off(batch.len() / 2);
+                batches.extend([batch, second]);
+            }
+        }
     }
-    let Some(mut running) = start(topic, &live, program, folder.path(), &mut results).await else {
-        return results;
-    };
+    results
+}
+
+/// Run scenarios in one process; an error if it does not live until the end.
+async fn run_batch(
+    topic: &Topic,
+    scenarios: &[Scenario],
+    program: &Program,
+    folder: &Path,
+    results: &mut Results,
+) -> Result<(), String> {
+    let Some(mut running) = start(topic, scenarios, program, folder, results).await? else { return Ok(()) };
     let outcomes = ask(&running.worlds).await;
     settle(&running).await;
     let stats = if running.worlds.iter().any(|world| !world.spec.stats.is_empty()) {
@@ -67,28 +90,25 @@ pub(crate) async fn run(topic: &Topic, scenarios: &[Scenario], program: &Program
     } else {
         String::new()
     };
-    let died = !running.proxy.is_running();
+    if !running.proxy.is_running() {
+        return Err(format!("{} ended:\n{}", program.kind.name(), running.proxy.told()));
+    }
     for (world, outcomes) in running.worlds.iter().zip(outcomes) {
-        let result = match outcomes {
-            _ if died => {
-                Err(format!("{} ended while the file ran: {}", program.kind.name(), running.proxy.told()))
-            }
-            Ok(outcomes) => Ok(observe(world, &outcomes, &stats_of(world, &stats))),
-            Err(error) => Err(error),
-        };
+        let result = outcomes.map(|outcomes| observe(world, &outcomes, &stats_of(world, &stats)));
         results.insert(world.index, result);
     }
-    results
+    Ok(())
 }
 
-/// Build the worlds and start the proxy; scenarios that it refuses are results already.
+/// Build the worlds and start the proxy; scenarios that it refuses are results already. An error
+/// if it does not start though it refuses none of them alone.
 pub(crate) async fn start(
     topic: &Topic,
     scenarios: &[Scenario],
     program: &Program,
     folder: &Path,
     results: &mut Results,
-) -> Option<Running> {
+) -> Result<Option<Running>, String> {
     let mut worlds = Vec::new();
     for scenario in scenarios {
         match World::new(scenario, folder).await {
@@ -106,21 +126,17 @@ pub(crate) async fn start(
         let addresses: Vec<SocketAddr> =
             worlds.iter().flat_map(|world| world.listeners.values().map(|port| port.address)).collect();
         let refusal = match program.start(&config, &topic.env, &addresses).await {
-            Ok(proxy) => return Some(Running { proxy, worlds, admin }),
+            Ok(proxy) => return Ok(Some(Running { proxy, worlds, admin })),
             Err(refusal) => refusal,
         };
         let refused = refused(topic, &worlds, program, folder).await;
         if refused.is_empty() {
-            // Together, or when it starts, something is wrong that no scenario has alone.
-            for world in &worlds {
-                results.insert(world.index, Err(format!("{}: {refusal}", program.kind.name())));
-            }
-            return None;
+            return Err(format!("{}: {refusal}", program.kind.name()));
         }
         worlds.retain(|world| !refused.contains_key(&world.index));
         results.extend(refused.into_iter().map(|(index, told)| (index, Err(told))));
     }
-    None
+    Ok(None)
 }
 
 /// Which scenarios are refused when each is alone.

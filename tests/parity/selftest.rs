@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use crate::{
     compare::{Verdict, compare},
+    hpack::{self, Decoder},
+    message::Fields,
     normalize::Normalizer,
     observation::Line,
     scenario::{At, Differs},
@@ -20,6 +22,25 @@ pub(crate) fn run() {
     names_follow_identity();
     literals_stay();
     places_have_names();
+    headers_are_decoded();
+}
+
+/// RFC 7541, C.4.1 and C.4.2, and what is encoded here.
+fn headers_are_decoded() {
+    let mut decoder = Decoder::new();
+    let first = b"\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff";
+    let expected = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "www.example.com")];
+    assert_eq!(decoder.decode(first), Some(owned(&expected)));
+    let second = b"\x82\x86\x84\xbe\x58\x86\xa8\xeb\x10\x64\x9c\xbf";
+    let cached = decoder.decode(second).unwrap_or_default();
+    assert_eq!(cached[3..], owned(&[expected[3], ("cache-control", "no-cache")]));
+    let long = "v".repeat(40_000);
+    let fields = [("x-a", "1"), ("X Bad\n", &long)];
+    assert_eq!(Decoder::new().decode(&hpack::encode(fields)).unwrap_or_default()[0], owned(&fields)[0]);
+}
+
+fn owned(fields: &[(&str, &str)]) -> Fields {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn lines(pairs: &[(&str, &str)]) -> Vec<Line> {
