@@ -272,8 +272,7 @@ impl ActiveStream {
             external: self.asked.external,
         };
         let mut span = crate::trace::stream::start(&request, &self.info);
-        self.decoration =
-            decorate_request(&mut parts.headers, direction, decorator, policy, span.as_mut());
+        self.decoration = decorate_request(&mut parts.headers, direction, decorator, policy, span.as_mut());
         self.info.span.replace(span);
     }
 

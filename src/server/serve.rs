@@ -286,5 +286,12 @@ fn sender(snapshot: &Snapshot, clusters: &[Arc<ClusterState>], tracer: &Tracer) 
             }
         }
         .map_err(|error| error.to_string()),
+        Provider::Zipkin(zipkin) => {
+            let client = async_client::HttpChannel::new(cluster(zipkin.service.cluster)?);
+            let own_ip = worker::own_ip();
+            Ok(Sender::zipkin(&snapshot.node, (zipkin, tracer.conventions), own_ip, client))
+        }
+        Provider::XRay(xray) => Sender::xray(&snapshot.node, (xray, tracer.conventions))
+            .map_err(|error| format!("no socket for datagrams: {error}")),
     }
 }

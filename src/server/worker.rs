@@ -100,7 +100,7 @@ async fn run(setup: WorkerSetup) {
 }
 
 /// This machine's address towards others: what stands for a loopback client in `x-forwarded-for`.
-fn own_ip() -> IpAddr {
+pub(super) fn own_ip() -> IpAddr {
     // Connecting a datagram socket sends nothing; it only asks the system which address it would send from.
     let probe = || -> io::Result<IpAddr> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;

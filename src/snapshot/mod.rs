@@ -11,6 +11,7 @@ pub(crate) mod metadata;
 pub(crate) mod route;
 pub(crate) mod tls;
 pub(crate) mod tracing;
+pub(crate) mod xray_sampling;
 
 use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 

@@ -1,10 +1,13 @@
 //! How a connection manager traces: whom it asks, what it decides, where spans go.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{ClusterId, format::Format, matcher::StringMatcher, metadata::MetadataKey, route::Fraction};
+use super::{
+    ClusterId, format::Format, matcher::StringMatcher, metadata::MetadataKey, route::Fraction,
+    xray_sampling::SamplingStrategy,
+};
 
 /// Tracing of a connection manager. `HttpConnectionManager.Tracing`.
 #[derive(Debug)]
@@ -116,6 +119,10 @@ pub(crate) struct Tracer {
 pub(crate) enum Provider {
     /// `config.trace.v3.OpenTelemetryConfig`
     OpenTelemetry(Box<OpenTelemetry>),
+    /// `config.trace.v3.ZipkinConfig`
+    Zipkin(Box<Zipkin>),
+    /// `config.trace.v3.XRayConfig`
+    XRay(Box<XRay>),
 }
 
 impl Tracer {
@@ -123,6 +130,8 @@ impl Tracer {
     pub(crate) fn name(&self) -> &str {
         match &self.provider {
             Provider::OpenTelemetry(otel) => &otel.service_name,
+            Provider::Zipkin(_) => "zipkin",
+            Provider::XRay(xray) => &xray.segment_name,
         }
     }
 }
@@ -150,6 +159,56 @@ pub(crate) struct OpenTelemetry {
     pub(crate) scope: bool,
     /// How they are sent.
     pub(crate) exporter: OtlpExporter,
+}
+
+/// `config.trace.v3.ZipkinConfig`
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Zipkin {
+    /// `collector_service`, or `collector_cluster` and its like.
+    pub(crate) service: HttpService,
+    /// Spans are sent as protobuf, else as JSON. `collector_endpoint_version`.
+    pub(crate) protobuf: bool,
+    /// How new traces are numbered. `trace_id_128bit`, `timestamp_trace_ids`.
+    pub(crate) new_trace: NewTrace,
+    /// Both sides of a hop have one span. Default true. `shared_span_context`.
+    pub(crate) shared_span_context: bool,
+    /// `traceparent` is read and written, too. `trace_context_option: USE_B3_WITH_W3C_PROPAGATION`.
+    pub(crate) trace_context: bool,
+    /// The proxy is a hop of its own. Default false. `split_spans_for_request`.
+    pub(crate) split_spans: bool,
+}
+
+/// How a new trace is numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct NewTrace {
+    /// 128 bits instead of 64; off by default. `ZipkinConfig.trace_id_128bit`
+    pub(crate) wide: bool,
+    /// The upper 32 bits are seconds since 1970; off by default. `ZipkinConfig.timestamp_trace_ids`
+    pub(crate) timestamp: bool,
+}
+
+/// `config.trace.v3.XRayConfig`
+#[derive(Debug, Clone)]
+pub(crate) struct XRay {
+    /// The daemon that takes datagrams. `daemon_endpoint`.
+    pub(crate) daemon: SocketAddr,
+    /// What all segments are called. `segment_name`.
+    pub(crate) segment_name: Box<str>,
+    /// `segment_fields.origin`
+    pub(crate) origin: Box<str>,
+    /// `segment_fields.aws`
+    pub(crate) aws: serde_json::Map<String, serde_json::Value>,
+    /// The text of `sampling_rule_manifest`.
+    pub(crate) manifest: String,
+    /// What it says, and what its fixed targets still allow: the one thing here that moves.
+    pub(crate) sampling: Arc<SamplingStrategy>,
+}
+
+impl PartialEq for XRay {
+    fn eq(&self, other: &Self) -> bool {
+        (self.daemon, &self.segment_name, &self.origin, &self.aws, &self.manifest)
+            == (other.daemon, &other.segment_name, &other.origin, &other.aws, &other.manifest)
+    }
 }
 
 /// How spans are sent to an OTLP collector.
@@ -198,6 +257,13 @@ pub(crate) enum Conformance {
     W3c,
     /// Envoy 1.40's.
     Envoy,
+}
+
+impl HttpService {
+    /// The authority, for messages and addresses.
+    pub(crate) fn authority_text(&self) -> String {
+        String::from_utf8_lossy(self.authority.as_bytes()).into_owned()
+    }
 }
 
 /// What goes beyond Envoy, all off unless `spanway.config.trace.v1.TracingConfig` says otherwise.

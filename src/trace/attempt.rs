@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, Version};
-use opentelemetry::SpanId;
+use http::{HeaderMap, HeaderValue, Version};
+use opentelemetry::{SpanId, TraceId};
 use tokio::time::Instant;
 
 use super::{
     FinishedSpan, GrpcStatus, Span, SpanKind, SpanName, Subject,
+    context::Carrier,
     custom_tags::LateRequest,
     events::{self, StreamEvents},
     propagation,
@@ -75,8 +76,7 @@ pub(crate) fn start(info: &StreamInfo, tracing: &Tracing) {
 
 /// Do this to the open attempt, if there is one.
 fn with_open(info: &StreamInfo, change: impl FnOnce(&mut OpenAttempt)) {
-    if let Some(attempt) = info.span.borrow_mut().as_mut().and_then(|span| span.attempt.as_deref_mut())
-    {
+    if let Some(attempt) = info.span.borrow_mut().as_mut().and_then(|span| span.attempt.as_deref_mut()) {
         change(attempt);
     }
 }
@@ -170,15 +170,30 @@ pub(crate) fn end(info: &StreamInfo) {
         return;
     }
     let late = span.late.take();
-    let (trace_id, parent, trace_state) = (span.trace_id, span.span_id, span.trace_state.clone());
+    let of = SpanOf {
+        trace_id: span.trace_id,
+        parent: span.span_id,
+        trace_state: span.trace_state.clone(),
+        carrier: span.carrier.clone(),
+        egress: span.egress,
+    };
     let verbose = span.events.is_some();
     // Formats may read the span, so that it must not be borrowed.
     drop(open);
-    let finished = attempt.finish(info, late.as_deref(), verbose, (trace_id, parent, trace_state));
+    let finished = attempt.finish(info, late.as_deref(), verbose, of);
     if let Some(span) = info.span.borrow_mut().as_mut() {
         span.late = late;
         span.ended_attempts.push(finished);
     }
+}
+
+/// What an attempt's span takes over from its stream's.
+struct SpanOf {
+    trace_id: TraceId,
+    parent: SpanId,
+    trace_state: HeaderValue,
+    carrier: Carrier,
+    egress: bool,
 }
 
 impl OpenAttempt {
@@ -187,18 +202,20 @@ impl OpenAttempt {
         info: &StreamInfo,
         late: Option<&LateRequest>,
         verbose: bool,
-        (trace_id, parent, trace_state): (opentelemetry::TraceId, SpanId, http::HeaderValue),
+        of: SpanOf,
     ) -> FinishedSpan {
         let moment = |instant| events::at(instant, self.start, self.start_time);
         let mut moments = self.events;
         moments.last_upstream_tx = last_sent(info, moments.first_upstream_tx);
         FinishedSpan {
             tracer: self.tracer,
-            trace_id,
+            trace_id: of.trace_id,
             span_id: self.span_id,
-            parent: Some(parent),
+            parent: Some(of.parent),
             remote_parent: false,
-            trace_state,
+            carrier: of.carrier,
+            egress: of.egress,
+            trace_state: of.trace_state,
             kind: SpanKind::Client,
             name: late
                 .and_then(|late| late.upstream_operation(info))

@@ -1,12 +1,12 @@
 //! What a span says: Envoy's tags in Envoy's order, for whatever tracing system they go to.
 
-use std::{borrow::Cow, fmt::Write};
+use std::borrow::Cow;
 
 use http::HeaderValue;
 
 use super::{
     FinishedSpan, GrpcRequest, GrpcStatus, RequestFacts, SpanKind, SpanName, Subject, attempt::AttemptFacts,
-    semantic_conventions,
+    context::Carrier, semantic_conventions,
 };
 use crate::{snapshot::tracing::Conventions, stream_info::protocol_name};
 
@@ -30,7 +30,6 @@ impl<T: Into<Text>> From<T> for TagValue {
 
 impl TagValue {
     /// The value as text, for tracing systems that have nothing else.
-    #[expect(dead_code, reason = "for the tracing systems to come")]
     pub(super) fn into_text(self) -> Text {
         match self {
             Self::Text(text) => text,
@@ -41,18 +40,23 @@ impl TagValue {
 
 /// The tags of a span, each key once; one that is set again keeps its place.
 #[derive(Debug, Default)]
-pub(super) struct Attributes(pub(super) Vec<(Cow<'static, str>, TagValue)>);
+pub(super) struct Attributes {
+    list: Vec<(Cow<'static, str>, TagValue)>,
+    /// Of a key that is set twice the first value stays. X-Ray's.
+    first_counts: bool,
+}
 
 impl Attributes {
     pub(super) fn put(&mut self, key: &'static str, value: impl Into<TagValue>) {
-        self.0.push((key.into(), value.into()));
+        self.list.push((key.into(), value.into()));
     }
 
     /// As [`Self::put`], for a key that may be there.
     pub(super) fn set(&mut self, key: Cow<'static, str>, value: TagValue) {
-        match self.0.iter_mut().find(|(known, _)| *known == key) {
+        match self.list.iter_mut().find(|(known, _)| *known == key) {
+            Some(_) if self.first_counts => {}
             Some((_, known)) => *known = value,
-            None => self.0.push((key, value)),
+            None => self.list.push((key, value)),
         }
     }
 }
@@ -62,7 +66,7 @@ impl IntoIterator for Attributes {
     type IntoIter = std::vec::IntoIter<Self::Item>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.list.into_iter()
     }
 }
 
@@ -81,11 +85,12 @@ pub(super) fn attributes(
     emitter: Option<Emitter<'_>>,
     conventions: Conventions,
 ) -> Attributes {
-    let mut list = Attributes(Vec::with_capacity(24));
+    let first_counts = matches!(span.carrier, Carrier::XRay(_));
+    let mut list = Attributes { list: Vec::with_capacity(24), first_counts };
     put_envoy(&mut list, span, emitter);
     if conventions != Conventions::Envoy {
         if conventions == Conventions::Stable {
-            list.0.retain(|(key, _)| !semantic_conventions::REPLACED.contains(&&**key));
+            list.list.retain(|(key, _)| !semantic_conventions::REPLACED.contains(&&**key));
         }
         semantic_conventions::put(&mut list, span);
     }
@@ -203,6 +208,7 @@ pub(super) fn is_error(span: &FinishedSpan) -> bool {
 pub(super) fn name(span: &FinishedSpan) -> Text {
     match &span.name {
         SpanName::Ingress => "ingress".into(),
+        SpanName::Authority(authority) => authority.to_string().into(),
         SpanName::Egress(authority) => format!("egress {authority}").into(),
         SpanName::Operation(operation) => operation.to_string().into(),
         SpanName::Header(value) => text(value),
@@ -212,15 +218,18 @@ pub(super) fn name(span: &FinishedSpan) -> Text {
             Subject::Attempt(_) => span.route.to_string().into(),
         },
         SpanName::Formatted(text) => text.to_string().into(),
-        SpanName::Router => {
-            let mut name = String::from("router ");
-            if let Some(cluster) = &span.cluster {
-                let _ = write!(name, "{}", cluster.observability_name);
-            }
-            name.push_str(" egress");
-            name.into()
-        }
+        SpanName::Router => router_name(span),
     }
+}
+
+/// What the span of an attempt is called by itself.
+pub(super) fn router_name(span: &FinishedSpan) -> Text {
+    let mut name = String::from("router ");
+    if let Some(cluster) = &span.cluster {
+        name.push_str(&cluster.observability_name);
+    }
+    name.push_str(" egress");
+    name.into()
 }
 
 /// As Envoy: methods that HTTP itself does not define have one name, so that clients cannot make up values.

@@ -5,23 +5,34 @@
 
 pub(crate) mod attempt;
 mod attributes;
+mod b3;
 pub(crate) mod buffer;
+mod context;
 mod custom_tags;
 pub(crate) mod events;
 pub(crate) mod exporter;
+pub(crate) mod otel_sampler;
 pub(crate) mod propagation;
+pub(crate) mod resource;
 pub(crate) mod sampler;
 mod semantic_conventions;
 pub(crate) mod sender;
 mod span_data;
 pub(crate) mod stream;
+mod xray;
+mod xray_sender;
+mod zipkin;
+mod zipkin_sender;
 
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use http::{HeaderValue, Version};
 use opentelemetry::{SpanId, TraceId};
 
-use self::{attempt::OpenAttempt, custom_tags::LateRequest, events::StreamEvents, propagation::Parent};
+use self::{
+    attempt::OpenAttempt, context::Carrier, custom_tags::LateRequest, events::StreamEvents,
+    propagation::Parent,
+};
 use crate::{snapshot::cluster::Cluster, stream_info::flags::ResponseFlags};
 
 /// The side of a hop that a span shows. OpenTelemetry's SpanKind.
@@ -38,6 +49,8 @@ pub(crate) enum SpanKind {
 pub(crate) enum SpanName {
     /// `ingress`
     Ingress,
+    /// The authority. Zipkin's.
+    Authority(Box<str>),
     /// `egress ` and the authority.
     Egress(Box<str>),
     /// The operation of a decorator.
@@ -64,10 +77,14 @@ pub(crate) struct Span {
     pub(crate) parent: Option<SpanId>,
     /// `tracestate` as it goes on; empty if none came.
     pub(crate) trace_state: HeaderValue,
+    /// In whose words the next hop is told.
+    pub(crate) carrier: Carrier,
     /// Its trace id is random, says the previous hop.
     pub(crate) random: bool,
     /// The request is gRPC.
     pub(crate) grpc: bool,
+    /// The listener faces outwards.
+    pub(crate) egress: bool,
     /// What is exported at its end; `None` if it is not sampled.
     pub(crate) record: Option<Box<SpanRecord>>,
     /// The request to a host that is open, where each has a span of its own.
@@ -123,6 +140,8 @@ pub(crate) struct RequestFacts {
     pub(crate) protocol: Version,
     /// `peer.address`
     pub(crate) peer: Option<IpAddr>,
+    /// `x-forwarded-for`, where the tracer wants it.
+    pub(crate) forwarded_for: Option<HeaderValue>,
     /// Its gRPC facts, if it is gRPC.
     pub(crate) grpc: Option<Box<GrpcRequest>>,
 }
@@ -162,6 +181,10 @@ pub(crate) struct FinishedSpan {
     pub(crate) parent: Option<SpanId>,
     /// That span is another hop's.
     pub(crate) remote_parent: bool,
+    /// In whose words its trace is told.
+    pub(crate) carrier: Carrier,
+    /// The listener faces outwards.
+    pub(crate) egress: bool,
     /// `tracestate` of the trace.
     pub(crate) trace_state: HeaderValue,
     /// Ingress or egress.

@@ -1,6 +1,6 @@
 //! Sends finished spans to the collector of one tracer, in that tracer's own form.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use opentelemetry::KeyValue;
 use opentelemetry_http::HttpClient;
@@ -11,10 +11,10 @@ use opentelemetry_otlp::{
 use opentelemetry_sdk::{Resource, trace::SpanExporter};
 use tonic::{metadata::MetadataMap, transport::Channel};
 
-use super::{FinishedSpan, span_data::Template};
+use super::{FinishedSpan, span_data::Template, xray_sender::XRaySender, zipkin_sender::ZipkinSender};
 use crate::snapshot::{
     Node,
-    tracing::{Conventions, GrpcService, HttpService, OpenTelemetry},
+    tracing::{Conventions, GrpcService, HttpService, OpenTelemetry, XRay, Zipkin},
 };
 
 /// What takes a tracer's spans to its collector.
@@ -29,6 +29,8 @@ pub(crate) struct Sender {
 #[derive(Debug)]
 enum Kind {
     Otlp { exporter: Box<OtlpExporter>, template: Template },
+    Zipkin(Box<ZipkinSender>),
+    XRay(Box<XRaySender>),
 }
 
 impl Sender {
@@ -63,7 +65,7 @@ impl Sender {
         service: &HttpService,
         client: impl HttpClient + 'static,
     ) -> Result<Self, ExporterBuildError> {
-        let authority = String::from_utf8_lossy(service.authority.as_bytes()).into_owned();
+        let authority = service.authority_text();
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = service.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
         let exporter = OtlpExporter::builder()
@@ -95,6 +97,30 @@ impl Sender {
         }
     }
 
+    /// Zipkin over HTTP.
+    pub(crate) fn zipkin(
+        node: &Node,
+        (tracer, conventions): (&Zipkin, Conventions),
+        own_ip: IpAddr,
+        client: impl HttpClient + 'static,
+    ) -> Self {
+        let sender = ZipkinSender::new(node, (tracer, conventions), own_ip, Box::new(client));
+        Self {
+            destination: format!("the collector of cluster \"{}\"", tracer.service.authority_text()),
+            timeout: tracer.service.timeout,
+            kind: Kind::Zipkin(Box::new(sender)),
+        }
+    }
+
+    /// X-Ray by datagrams.
+    pub(crate) fn xray(node: &Node, (tracer, conventions): (&XRay, Conventions)) -> std::io::Result<Self> {
+        Ok(Self {
+            destination: format!("the daemon at {}", tracer.daemon),
+            timeout: Duration::from_secs(1),
+            kind: Kind::XRay(Box::new(XRaySender::new(node, (tracer, conventions))?)),
+        })
+    }
+
     /// Where spans go, in words.
     pub(crate) fn destination(&self) -> &str {
         &self.destination
@@ -109,6 +135,8 @@ impl Sender {
                     let data = spans.iter().map(|span| template.span_data(span)).collect();
                     exporter.export(data).await.map_err(|error| error.to_string())
                 }
+                Kind::Zipkin(sender) => sender.send(&spans).await,
+                Kind::XRay(sender) => sender.send(&spans).await,
             }
         };
         match tokio::time::timeout(timeout, sending).await {

@@ -2,26 +2,26 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::{
     FinishedSpan, GrpcRequest, RequestFacts, Span, SpanKind, SpanName, SpanRecord, Subject, attempt,
     buffer::SpanBuffer,
+    context,
     custom_tags::LateRequest,
     events::{self, StreamEvents},
-    propagation::{self, Incoming, Outgoing},
 };
 use crate::{
     http_headers::{
         GRPC_TIMEOUT, X_CLIENT_TRACE_ID, X_ENVOY_DECORATOR_OPERATION, X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
-        X_ENVOY_ORIGINAL_PATH, X_REQUEST_ID,
+        X_ENVOY_ORIGINAL_PATH, X_FORWARDED_FOR, X_REQUEST_ID,
     },
     snapshot::{
         listener::TrafficDirection,
         matcher::header_text,
         metadata::Metadata,
         route::Decorator,
-        tracing::{Extras, TracePolicy, Tracing},
+        tracing::{Extras, Provider, TracePolicy, Tracing},
     },
     stream_info::{StreamInfo, formatter::PseudoHeaders},
 };
@@ -51,31 +51,53 @@ pub(crate) struct TracedRequest<'a> {
     pub(crate) external: bool,
 }
 
+impl TracedRequest<'_> {
+    /// Its span is that of a server, whatever the listener's direction if the listener is a hop of its own.
+    pub(super) fn is_server(&self) -> bool {
+        self.direction != TrafficDirection::Outbound || self.tracing.independent_hop
+    }
+}
+
+/// All lines of a header as one.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    let first = lines.next()?;
+    let rest: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+    if rest.is_empty() {
+        return Some(first.clone());
+    }
+    HeaderValue::from_bytes(&[first.as_bytes(), &rest.join(&b',')].join(&b',')).ok()
+}
+
 /// Start the span of a request. `None` if what the previous hop said cannot be read: then, as in Envoy, there
 /// is no span and the header travels on as it is.
 pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Span> {
-    let extras = &request.tracing.extras;
-    let mut parent = match request.tracing.conformance.extract(request.headers) {
-        Incoming::None => None,
-        Incoming::Parent(parent) => Some(parent),
-        Incoming::Invalid => return None,
-    };
-    let link =
-        if extras.link_untrusted_parent && request.external { parent.take().map(Box::new) } else { None };
+    let mut context = context::of_request(request, info)?;
+    let mut link = None;
+    if request.external && request.tracing.extras.link_untrusted_parent {
+        link = context.restart().map(Box::new);
+    }
     let traced = request.traced && !is_excluded(request);
-    // Envoy may say no to what a parent sampled, never yes to what it did not.
-    let sampled = traced && parent.as_ref().is_none_or(|parent| parent.sampled);
+    let sampled = match &request.tracing.tracer.provider {
+        // Envoy may say no to what a parent sampled, never yes to what it did not.
+        Provider::OpenTelemetry(_) => traced && context.decided.unwrap_or(true),
+        // The hop before, or X-Ray's rules, know better than Envoy, but for what is not to be traced at all.
+        Provider::Zipkin(_) => context.decided.unwrap_or(request.traced) && !is_excluded(request),
+        Provider::XRay(_) => context.decided.unwrap_or(false) && !is_excluded(request),
+    };
     let late = sampled && request.policy.reads_headers();
     let late = late.then(|| {
         let PseudoHeaders { path, scheme, .. } = request.pseudo;
         Box::new(LateRequest::new(request.policy, request.method, path, scheme, request.headers))
     });
     Some(Span {
-        trace_id: parent.as_ref().map_or_else(propagation::new_trace_id, |parent| parent.trace_id),
-        span_id: propagation::new_span_id(),
-        parent: parent.as_ref().map(|parent| parent.span_id),
-        random: parent.as_ref().is_some_and(|parent| parent.random),
-        trace_state: parent.map_or_else(|| HeaderValue::from_static(""), |parent| parent.state),
+        trace_id: context.trace_id,
+        span_id: context.span_id,
+        parent: context.parent,
+        random: context.random,
+        trace_state: context.state,
+        carrier: context.carrier,
+        egress: request.direction == TrafficDirection::Outbound,
         grpc: request.grpc,
         record: sampled.then(|| Box::new(record(request, info))),
         attempt: None,
@@ -90,11 +112,14 @@ fn record(request: &TracedRequest<'_>, info: &StreamInfo) -> SpanRecord {
     let outbound = request.direction == TrafficDirection::Outbound;
     SpanRecord {
         tracer: request.tracing.tracer.id,
-        kind: if outbound && !request.tracing.independent_hop { SpanKind::Client } else { SpanKind::Server },
+        kind: if request.is_server() { SpanKind::Server } else { SpanKind::Client },
         name: match (request.decorator, outbound) {
             _ if request.tracing.extras.name_by_route => SpanName::Route,
             (Some(decorator), _) if !decorator.operation.is_empty() && request.policy.operation.is_none() => {
                 SpanName::Operation(Arc::clone(&decorator.operation))
+            }
+            _ if matches!(request.tracing.tracer.provider, Provider::Zipkin(_)) => {
+                SpanName::Authority(request.pseudo.authority.into())
             }
             (_, true) => SpanName::Egress(request.pseudo.authority.into()),
             (_, false) => SpanName::Ingress,
@@ -127,6 +152,10 @@ fn facts(request: &TracedRequest<'_>, info: &StreamInfo) -> RequestFacts {
         user_agent: header(header::USER_AGENT),
         protocol: info.protocol,
         peer: info.connection.peer.map(|peer| peer.ip()).map(|ip: IpAddr| ip.to_canonical()),
+        forwarded_for: match &request.tracing.tracer.provider {
+            Provider::XRay(_) => joined(request.headers, &X_FORWARDED_FOR),
+            Provider::OpenTelemetry(_) | Provider::Zipkin(_) => None,
+        },
         grpc: request.grpc.then(|| {
             Box::new(GrpcRequest {
                 path: request.pseudo.path.into(),
@@ -145,12 +174,8 @@ pub(crate) fn inject(info: &StreamInfo, tracing: &Tracing, headers: &mut HeaderM
     }
     let span = info.span.borrow();
     let Some(span) = span.as_ref() else { return };
-    let (span_id, sampled) = match &span.attempt {
-        Some(attempt) => (attempt.span_id, attempt.sampled),
-        None => (span.span_id, span.sampled()),
-    };
-    let Span { trace_id, random, trace_state: ref state, .. } = *span;
-    tracing.conformance.inject(headers, &Outgoing { trace_id, span_id, sampled, random, state });
+    let child = span.attempt.as_ref().map(|attempt| (attempt.span_id, attempt.sampled));
+    context::inject(headers, span, child, tracing);
 }
 
 /// The request goes to a host, as the route has changed it: formats read what goes on.
@@ -307,6 +332,8 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
         span_id: span.span_id,
         parent: span.parent,
         remote_parent: true,
+        carrier: span.carrier,
+        egress: span.egress,
         trace_state: span.trace_state,
         kind: record.kind,
         name: operation.map_or(record.name, SpanName::Formatted),

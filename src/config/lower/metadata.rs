@@ -17,7 +17,8 @@ pub(super) fn lower_metadata(metadata: Option<&ProtoMetadata>) -> Metadata {
     (!filters.is_empty()).then(|| Arc::new(Value::Object(notes.collect())))
 }
 
-fn object(members: &Struct) -> Map<String, Value> {
+/// The members of an object.
+pub(super) fn object(members: &Struct) -> Map<String, Value> {
     members.fields.iter().map(|(name, member)| (name.clone(), value(member))).collect()
 }
 

@@ -4,6 +4,7 @@
 //! It reads only fields that [`super::supported`] lists; the others were refused before.
 
 mod address;
+mod cel;
 mod cluster;
 mod extras;
 mod headers;
@@ -15,6 +16,7 @@ mod metadata;
 mod route;
 mod runtime;
 mod tls;
+mod tracers;
 mod tracing;
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};

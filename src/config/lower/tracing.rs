@@ -1,16 +1,24 @@
 //! Lowers tracing: of connection managers, of routes, and the tracers themselves.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use super::{Lowering, extras::TracingConfig, lower_metadata, number, route::fractional_percent, unpack};
+use crate::{
+    config::FieldPath,
+    snapshot::{
+        format::Format,
+        metadata::{MetadataKey, PathSegment},
+        route::Fraction,
+        tracing::{Conformance, Conventions, CustomTag, Provider, TagValue, TracePolicy, Tracer, Tracing},
+    },
+};
 use envoy_types::pb::{
     envoy::{
         config::{
-            core::v3::{
-                GrpcService as ProtoGrpcService, HttpService as ProtoHttpService,
-                grpc_service::TargetSpecifier, http_uri::HttpUpstreamType,
-            },
             route::v3::{Route as ProtoRoute, Tracing as ProtoRouteTracing},
-            trace::v3::{OpenTelemetryConfig, tracing::http::ConfigType as TracerConfig},
+            trace::v3::{
+                OpenTelemetryConfig, XRayConfig, ZipkinConfig, tracing::http::ConfigType as TracerConfig,
+            },
         },
         extensions::filters::network::http_connection_manager::v3::http_connection_manager::Tracing as ProtoTracing,
         r#type::{
@@ -25,28 +33,8 @@ use envoy_types::pb::{
     },
     google::protobuf::{Any, BoolValue},
 };
-use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
-
-use super::{Lowering, extras::TracingConfig, lower_metadata, number, route::fractional_percent, unpack};
-use crate::{
-    config::FieldPath,
-    snapshot::{
-        ClusterId,
-        cluster::UpstreamProtocol,
-        format::Format,
-        metadata::{MetadataKey, PathSegment},
-        route::Fraction,
-        tracing::{
-            Conformance, Conventions, CustomTag, Flush, GrpcService, HttpService, OpenTelemetry,
-            OtlpExporter, Provider, TagValue, TracePolicy, Tracer, Tracing,
-        },
-    },
-};
 
 const MAX_PATH_TAG: u32 = 256;
-/// Envoy waits for ever; a hanging collector would hold one batch for as long.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-const FLUSH: Flush = Flush { spans: 256, interval: Duration::from_millis(200), waiting: 32_768 };
 
 impl Lowering<'_> {
     /// The tracing of a connection manager.
@@ -79,7 +67,7 @@ impl Lowering<'_> {
             None => self.tracer(&config_path, config, conventions)?,
             Some(own) => self.tracer(&config_path.field("tracer"), own.tracer.as_ref()?, conventions)?,
         };
-        let independent_hop = is_true(tracing.spawn_upstream_span.as_ref());
+        let spawns = is_true(tracing.spawn_upstream_span.as_ref());
         let policy = TracePolicy {
             client: self.share("tracing.client_enabled", whole_percent(tracing.client_sampling.as_ref())),
             random: self.share("tracing.random_sampling", percent(tracing.random_sampling.as_ref())),
@@ -90,11 +78,11 @@ impl Lowering<'_> {
                 .operation(&path.field("upstream_operation"), &tracing.upstream_operation),
         };
         Some(Tracing {
-            tracer,
             policy: Arc::new(policy),
             max_path_length: number(tracing.max_path_tag_length.as_ref(), MAX_PATH_TAG) as usize,
-            spawn_upstream_span: independent_hop || start_child_span,
-            independent_hop,
+            spawn_upstream_span: spawns || start_child_span,
+            independent_hop: spawns || splits_spans(&tracer),
+            tracer,
             verbose: tracing.verbose,
             propagate: !tracing.no_context_propagation,
             conformance: self.conformance(),
@@ -212,9 +200,14 @@ impl Lowering<'_> {
         config: &Any,
         conventions: Conventions,
     ) -> Option<Arc<Tracer>> {
-        let (provider, flush) = match unpack::<OpenTelemetryConfig>(config) {
-            Some(config) => self.opentelemetry(path, &config)?,
-            None => return None,
+        let (provider, flush) = if let Some(config) = unpack::<OpenTelemetryConfig>(config) {
+            self.opentelemetry(path, &config)?
+        } else if let Some(config) = unpack::<ZipkinConfig>(config) {
+            self.zipkin(path, &config)?
+        } else if let Some(config) = unpack::<XRayConfig>(config) {
+            self.xray(path, &config)?
+        } else {
+            return None;
         };
         let tracer = Tracer { id: self.tracers.len(), provider, flush, conventions };
         let same = self.tracers.iter().find(|known| Tracer { id: known.id, ..tracer.clone() } == ***known);
@@ -225,172 +218,10 @@ impl Lowering<'_> {
         self.tracers.push(Arc::clone(&tracer));
         Some(tracer)
     }
+}
 
-    fn opentelemetry(
-        &mut self,
-        path: &FieldPath<'_>,
-        config: &OpenTelemetryConfig,
-    ) -> Option<(Provider, Flush)> {
-        let exporter = match (&config.grpc_service, &config.http_service) {
-            (Some(service), None) => {
-                OtlpExporter::Grpc(self.grpc_service(&path.field("grpc_service"), service)?)
-            }
-            (None, Some(service)) => {
-                OtlpExporter::Http(self.http_service(&path.field("http_service"), service)?)
-            }
-            (None, None) => {
-                self.problems.push_with_hint(
-                    path,
-                    "nowhere to send spans",
-                    "give a grpc_service or an http_service",
-                );
-                return None;
-            }
-            (Some(_), Some(_)) => {
-                self.problems.push_with_hint(
-                    path,
-                    "both grpc_service and http_service",
-                    "spans go to one collector: leave one of them out",
-                );
-                return None;
-            }
-        };
-        let service_name = match config.service_name.as_str() {
-            "" => "unknown_service:envoy",
-            name => name,
-        };
-        let provider = OpenTelemetry {
-            service_name: service_name.into(),
-            resource: vec![
-                ("service.name".to_owned(), service_name.to_owned()),
-                ("telemetry.sdk.language".to_owned(), "rust".to_owned()),
-                ("telemetry.sdk.name".to_owned(), "spanway".to_owned()),
-                ("telemetry.sdk.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-            ],
-            scope: is_default_true(config.set_instrumentation_scope.as_ref()),
-            exporter,
-        };
-        let waiting =
-            number(config.max_cache_size.as_ref(), u32::try_from(FLUSH.waiting).unwrap_or(u32::MAX));
-        let flush = self.flush("tracing.opentelemetry", waiting as usize);
-        Some((Provider::OpenTelemetry(Box::new(provider)), flush))
-    }
-
-    /// When spans are sent, as runtime keys below `prefix` say.
-    fn flush(&self, prefix: &str, waiting: usize) -> Flush {
-        let spans = self.runtime.integer(&format!("{prefix}.min_flush_spans"));
-        let interval = self.runtime.integer(&format!("{prefix}.flush_interval_ms"));
-        let spans = spans.map_or(FLUSH.spans, |spans| usize::try_from(spans).unwrap_or(usize::MAX));
-        Flush {
-            // A worker holds no more than may wait in all.
-            spans: spans.clamp(1, FLUSH.spans.min(waiting.max(1))),
-            interval: interval.map_or(FLUSH.interval, |interval| Duration::from_millis(interval.max(1))),
-            waiting,
-        }
-    }
-
-    fn grpc_service(&mut self, path: &FieldPath<'_>, service: &ProtoGrpcService) -> Option<GrpcService> {
-        let Some(TargetSpecifier::EnvoyGrpc(target)) = &service.target_specifier else { return None };
-        let name_path = path.field("envoy_grpc.cluster_name");
-        let cluster = self.cluster_id(&name_path, &target.cluster_name)?;
-        if !self.speaks_http2(cluster) {
-            self.problems.push_with_hint(
-                &name_path,
-                format!("the cluster \"{}\" speaks HTTP/1.1, and gRPC needs HTTP/2", target.cluster_name),
-                "give the cluster http2_protocol_options in typed_extension_protocol_options",
-            );
-        }
-        let metadata = service
-            .initial_metadata
-            .iter()
-            .map(|header| (header.key.to_ascii_lowercase(), header.value.clone()));
-        let timeout = self.timeout(&path.field("timeout"), service.timeout.as_ref(), None);
-        Some(GrpcService {
-            cluster,
-            authority: match target.authority.as_str() {
-                "" => target.cluster_name.as_str().into(),
-                authority => authority.into(),
-            },
-            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
-            metadata: metadata.collect(),
-        })
-    }
-
-    fn speaks_http2(&self, cluster: ClusterId) -> bool {
-        let cluster = self.clusters.get(cluster.0);
-        cluster.is_some_and(|cluster| !matches!(cluster.protocol, UpstreamProtocol::Http1 { .. }))
-    }
-
-    fn http_service(&mut self, path: &FieldPath<'_>, service: &ProtoHttpService) -> Option<HttpService> {
-        let Some(target) = &service.http_uri else {
-            self.problems.push(path, "no http_uri");
-            return None;
-        };
-        let target_path = path.field("http_uri");
-        let HttpUpstreamType::Cluster(name) = target.http_upstream_type.as_ref()?;
-        let cluster = self.cluster_id(&target_path.field("cluster"), name)?;
-        let uri_path = target_path.field("uri");
-        let (authority, path_and_query) = self.collector_uri(&uri_path, &target.uri)?;
-        let timeout =
-            self.timeout(&target_path.field("timeout"), target.timeout.as_ref(), Some(EXPORT_TIMEOUT));
-        let headers = self.collector_headers(&path.field("request_headers_to_add"), service);
-        Some(HttpService {
-            cluster,
-            authority,
-            path: path_and_query,
-            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
-            headers,
-        })
-    }
-
-    /// Authority and path of a URI; Envoy takes one without a scheme, too.
-    fn collector_uri(&mut self, path: &FieldPath<'_>, text: &str) -> Option<(HeaderValue, PathAndQuery)> {
-        let without_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
-        let at = without_scheme.find(['/', '?']).unwrap_or(without_scheme.len());
-        let (authority, rest) = without_scheme.split_at(at);
-        let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
-        let parsed = HeaderValue::from_str(authority)
-            .ok()
-            .filter(|_| authority.parse::<http::uri::Authority>().is_ok())
-            .zip(rest.parse::<Uri>().ok().and_then(|uri| uri.path_and_query().cloned()));
-        if parsed.is_none() {
-            self.problems.push_with_hint(
-                path,
-                format!("\"{text}\" is no address of a collector"),
-                "an address looks like http://collector:4318/v1/traces",
-            );
-        }
-        parsed
-    }
-
-    /// Headers of an exporter's own requests: formats may read what does not depend on a request.
-    fn collector_headers(
-        &mut self,
-        path: &FieldPath<'_>,
-        service: &ProtoHttpService,
-    ) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers = Vec::new();
-        for (index, option) in service.request_headers_to_add.iter().enumerate() {
-            let path = path.index(index);
-            let path = path.field("header");
-            let Some(header) = &option.header else { continue };
-            let Some(name) = self.header_name(&path.field("key"), &header.key) else { continue };
-            let value_path = path.field("value");
-            let Some(format) = self.format(&value_path, &header.value) else { continue };
-            let Some(text) = format.as_literal() else {
-                self.problems.push_with_hint(
-                    &value_path,
-                    "this command reads a request, and there is none when spans are sent",
-                    "use a text, %ENVIRONMENT(NAME)% or %HOSTNAME%",
-                );
-                continue;
-            };
-            if let Some(value) = self.header_value(&value_path, text) {
-                headers.push((name, value));
-            }
-        }
-        headers
-    }
+fn splits_spans(tracer: &Tracer) -> bool {
+    matches!(&tracer.provider, Provider::Zipkin(zipkin) if zipkin.split_spans)
 }
 
 /// Everything.
@@ -406,10 +237,6 @@ fn metadata_key(key: &ProtoMetadataKey) -> MetadataKey {
 
 fn is_true(value: Option<&BoolValue>) -> bool {
     value.is_some_and(|value| value.value)
-}
-
-fn is_default_true(value: Option<&BoolValue>) -> bool {
-    value.is_none_or(|value| value.value)
 }
 
 /// A percentage, rounded to 1/10,000.

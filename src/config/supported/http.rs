@@ -8,10 +8,18 @@ const LATER_STATISTICS: &str = "there are no statistics yet";
 const LATER_ACCESS_LOG: &str = "there are no access logs yet";
 
 /// The tracers that spanway has.
-const TRACERS: &[&str] = &["envoy.config.trace.v3.OpenTelemetryConfig"];
+const TRACERS: &[&str] = &[
+    "envoy.config.trace.v3.OpenTelemetryConfig",
+    "envoy.config.trace.v3.ZipkinConfig",
+    "envoy.config.trace.v3.XRayConfig",
+];
 /// The same, and spanway's own message around one of them.
-const PROVIDERS: &[&str] =
-    &["envoy.config.trace.v3.OpenTelemetryConfig", "spanway.config.trace.v1.TracingConfig"];
+const PROVIDERS: &[&str] = &[
+    "envoy.config.trace.v3.OpenTelemetryConfig",
+    "envoy.config.trace.v3.ZipkinConfig",
+    "envoy.config.trace.v3.XRayConfig",
+    "spanway.config.trace.v1.TracingConfig",
+];
 
 pub(super) const TABLE: &[MessageRow] = &[
     message(
@@ -93,6 +101,29 @@ pub(super) const TABLE: &[MessageRow] = &[
             refused(&["sampler"], "use tracing.random_sampling of the HTTP connection manager"),
             refused(&["resource_detectors"], "service_name is the only attribute of the resource"),
             refused(&["exporter"], "use grpc_service or http_service"),
+        ],
+    ),
+    message(
+        "envoy.config.trace.v3.ZipkinConfig",
+        &[
+            honoured(&["collector_cluster", "collector_endpoint", "collector_hostname", "collector_service"]),
+            only(&["collector_endpoint_version"], &["HTTP_JSON", "HTTP_PROTO"]),
+            honoured(&["trace_id_128bit", "timestamp_trace_ids", "shared_span_context"]),
+            honoured(&["split_spans_for_request", "trace_context_option"]),
+        ],
+    ),
+    message(
+        "envoy.config.trace.v3.XRayConfig",
+        &[honoured(&["daemon_endpoint", "segment_name", "sampling_rule_manifest", "segment_fields"])],
+    ),
+    message("envoy.config.trace.v3.XRayConfig.SegmentFields", &[honoured(&["origin", "aws"])]),
+    message_at(
+        "envoy.config.core.v3.SocketAddress",
+        "XRayConfig.daemon_endpoint",
+        &[
+            only(&["protocol"], &["UDP"]),
+            honoured(&["address", "port_value"]),
+            refused(&["ipv4_compat", "named_port", "resolver_name"], "use address and port_value"),
         ],
     ),
     message(

@@ -1,0 +1,345 @@
+//! Lowers tracers: OpenTelemetry, Zipkin, X-Ray, and the services that take their spans.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use envoy_types::pb::{
+    envoy::config::{
+        core::v3::{
+            GrpcService as ProtoGrpcService, HttpService as ProtoHttpService,
+            grpc_service::TargetSpecifier,
+            http_uri::HttpUpstreamType,
+            socket_address::{PortSpecifier, Protocol},
+        },
+        trace::v3::{
+            OpenTelemetryConfig, XRayConfig, ZipkinConfig,
+            zipkin_config::{CollectorEndpointVersion, TraceContextOption},
+        },
+    },
+    google::protobuf::BoolValue,
+};
+use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
+
+use super::{Lowering, metadata::object, number};
+use crate::{
+    config::FieldPath,
+    snapshot::{
+        ClusterId,
+        cluster::UpstreamProtocol,
+        tracing::{
+            Flush, GrpcService, HttpService, NewTrace, OpenTelemetry, OtlpExporter, Provider, XRay, Zipkin,
+        },
+        xray_sampling::SamplingStrategy,
+    },
+};
+
+/// Envoy waits for ever; a hanging collector would hold one batch for as long.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The runtime key `tracing.zipkin.request_timeout` replaces it.
+const ZIPKIN_TIMEOUT: Duration = Duration::from_secs(5);
+const FLUSH: Flush = Flush { spans: 256, interval: Duration::from_millis(200), waiting: 32_768 };
+
+impl Lowering<'_> {
+    /// The OpenTelemetry tracer.
+    pub(super) fn opentelemetry(
+        &mut self,
+        path: &FieldPath<'_>,
+        config: &OpenTelemetryConfig,
+    ) -> Option<(Provider, Flush)> {
+        let exporter = match (&config.grpc_service, &config.http_service) {
+            (Some(service), None) => {
+                OtlpExporter::Grpc(self.grpc_service(&path.field("grpc_service"), service)?)
+            }
+            (None, Some(service)) => {
+                OtlpExporter::Http(self.http_service(&path.field("http_service"), service)?)
+            }
+            (None, None) => {
+                self.problems.push_with_hint(
+                    path,
+                    "nowhere to send spans",
+                    "give a grpc_service or an http_service",
+                );
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                self.problems.push_with_hint(
+                    path,
+                    "both grpc_service and http_service",
+                    "spans go to one collector: leave one of them out",
+                );
+                return None;
+            }
+        };
+        let service_name = match config.service_name.as_str() {
+            "" => "unknown_service:envoy",
+            name => name,
+        };
+        let provider = OpenTelemetry {
+            service_name: service_name.into(),
+            resource: vec![
+                ("service.name".to_owned(), service_name.to_owned()),
+                ("telemetry.sdk.language".to_owned(), "rust".to_owned()),
+                ("telemetry.sdk.name".to_owned(), "spanway".to_owned()),
+                ("telemetry.sdk.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ],
+            scope: is_default_true(config.set_instrumentation_scope.as_ref()),
+            exporter,
+        };
+        let waiting =
+            number(config.max_cache_size.as_ref(), u32::try_from(FLUSH.waiting).unwrap_or(u32::MAX));
+        let flush = self.flush("tracing.opentelemetry", waiting as usize);
+        Some((Provider::OpenTelemetry(Box::new(provider)), flush))
+    }
+
+    /// When spans are sent, as runtime keys below `prefix` say.
+    fn flush(&self, prefix: &str, waiting: usize) -> Flush {
+        let spans = self.runtime.integer(&format!("{prefix}.min_flush_spans"));
+        let interval = self.runtime.integer(&format!("{prefix}.flush_interval_ms"));
+        let spans = spans.map_or(FLUSH.spans, |spans| usize::try_from(spans).unwrap_or(usize::MAX));
+        Flush {
+            // A worker holds no more than may wait in all.
+            spans: spans.clamp(1, FLUSH.spans.min(waiting.max(1))),
+            interval: interval.map_or(FLUSH.interval, |interval| Duration::from_millis(interval.max(1))),
+            waiting,
+        }
+    }
+
+    fn grpc_service(&mut self, path: &FieldPath<'_>, service: &ProtoGrpcService) -> Option<GrpcService> {
+        let Some(TargetSpecifier::EnvoyGrpc(target)) = &service.target_specifier else { return None };
+        let name_path = path.field("envoy_grpc.cluster_name");
+        let cluster = self.cluster_id(&name_path, &target.cluster_name)?;
+        if !self.speaks_http2(cluster) {
+            self.problems.push_with_hint(
+                &name_path,
+                format!("the cluster \"{}\" speaks HTTP/1.1, and gRPC needs HTTP/2", target.cluster_name),
+                "give the cluster http2_protocol_options in typed_extension_protocol_options",
+            );
+        }
+        let metadata = service
+            .initial_metadata
+            .iter()
+            .map(|header| (header.key.to_ascii_lowercase(), header.value.clone()));
+        let timeout = self.timeout(&path.field("timeout"), service.timeout.as_ref(), None);
+        Some(GrpcService {
+            cluster,
+            authority: match target.authority.as_str() {
+                "" => target.cluster_name.as_str().into(),
+                authority => authority.into(),
+            },
+            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
+            metadata: metadata.collect(),
+        })
+    }
+
+    fn speaks_http2(&self, cluster: ClusterId) -> bool {
+        let cluster = self.clusters.get(cluster.0);
+        cluster.is_some_and(|cluster| !matches!(cluster.protocol, UpstreamProtocol::Http1 { .. }))
+    }
+
+    fn http_service(&mut self, path: &FieldPath<'_>, service: &ProtoHttpService) -> Option<HttpService> {
+        let Some(target) = &service.http_uri else {
+            self.problems.push(path, "no http_uri");
+            return None;
+        };
+        let target_path = path.field("http_uri");
+        let HttpUpstreamType::Cluster(name) = target.http_upstream_type.as_ref()?;
+        let cluster = self.cluster_id(&target_path.field("cluster"), name)?;
+        let uri_path = target_path.field("uri");
+        let (authority, path_and_query) = self.collector_uri(&uri_path, &target.uri)?;
+        let timeout =
+            self.timeout(&target_path.field("timeout"), target.timeout.as_ref(), Some(EXPORT_TIMEOUT));
+        let headers = self.collector_headers(&path.field("request_headers_to_add"), service);
+        Some(HttpService {
+            cluster,
+            authority,
+            path: path_and_query,
+            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
+            headers,
+        })
+    }
+
+    /// Authority and path of a URI; Envoy takes one without a scheme, too.
+    fn collector_uri(&mut self, path: &FieldPath<'_>, text: &str) -> Option<(HeaderValue, PathAndQuery)> {
+        let without_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let at = without_scheme.find(['/', '?']).unwrap_or(without_scheme.len());
+        let (authority, rest) = without_scheme.split_at(at);
+        let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+        let parsed = HeaderValue::from_str(authority)
+            .ok()
+            .filter(|_| authority.parse::<http::uri::Authority>().is_ok())
+            .zip(rest.parse::<Uri>().ok().and_then(|uri| uri.path_and_query().cloned()));
+        if parsed.is_none() {
+            self.problems.push_with_hint(
+                path,
+                format!("\"{text}\" is no address of a collector"),
+                "an address looks like http://collector:4318/v1/traces",
+            );
+        }
+        parsed
+    }
+
+    /// Headers of an exporter's own requests: formats may read what does not depend on a request.
+    fn collector_headers(
+        &mut self,
+        path: &FieldPath<'_>,
+        service: &ProtoHttpService,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::new();
+        for (index, option) in service.request_headers_to_add.iter().enumerate() {
+            let path = path.index(index);
+            let path = path.field("header");
+            let Some(header) = &option.header else { continue };
+            let Some(name) = self.header_name(&path.field("key"), &header.key) else { continue };
+            let value_path = path.field("value");
+            let Some(format) = self.format(&value_path, &header.value) else { continue };
+            let Some(text) = format.as_literal() else {
+                self.problems.push_with_hint(
+                    &value_path,
+                    "this command reads a request, and there is none when spans are sent",
+                    "use a text, %ENVIRONMENT(NAME)% or %HOSTNAME%",
+                );
+                continue;
+            };
+            if let Some(value) = self.header_value(&value_path, text) {
+                headers.push((name, value));
+            }
+        }
+        headers
+    }
+
+    /// The Zipkin tracer.
+    pub(super) fn zipkin(
+        &mut self,
+        path: &FieldPath<'_>,
+        config: &ZipkinConfig,
+    ) -> Option<(Provider, Flush)> {
+        let protobuf = match config.collector_endpoint_version() {
+            CollectorEndpointVersion::HttpJson => false,
+            CollectorEndpointVersion::HttpProto => true,
+            // Also for GRPC, which was refused before.
+            _ => {
+                self.problems.push_with_hint(
+                    &path.field("collector_endpoint_version"),
+                    "no version of the collector's interface",
+                    "give HTTP_JSON or HTTP_PROTO",
+                );
+                return None;
+            }
+        };
+        let service = match &config.collector_service {
+            Some(service) => self.zipkin_service(&path.field("collector_service"), service)?,
+            None => self.zipkin_cluster(path, config)?,
+        };
+        let timeout = self.runtime.integer("tracing.zipkin.request_timeout");
+        #[expect(deprecated, reason = "Envoy still reads the field that spawn_upstream_span replaced")]
+        let split_spans = config.split_spans_for_request;
+        let zipkin = Zipkin {
+            service: HttpService {
+                timeout: timeout.map_or(ZIPKIN_TIMEOUT, Duration::from_millis),
+                ..service
+            },
+            protobuf,
+            new_trace: NewTrace { wide: config.trace_id_128bit, timestamp: config.timestamp_trace_ids },
+            shared_span_context: is_default_true(config.shared_span_context.as_ref()),
+            trace_context: config.trace_context_option() == TraceContextOption::UseB3WithW3cPropagation,
+            split_spans,
+        };
+        Some((Provider::Zipkin(Box::new(zipkin)), self.flush("tracing.zipkin", FLUSH.waiting)))
+    }
+
+    /// `collector_service`: a whole URI, or a path, for which the cluster's name stands.
+    fn zipkin_service(&mut self, path: &FieldPath<'_>, service: &ProtoHttpService) -> Option<HttpService> {
+        let uri = service.http_uri.as_ref().map_or("", |target| target.uri.as_str());
+        if !uri.starts_with('/') {
+            return self.http_service(path, service);
+        }
+        let mut whole = service.clone();
+        if let Some(target) = &mut whole.http_uri {
+            let Some(HttpUpstreamType::Cluster(name)) = &target.http_upstream_type else { return None };
+            target.uri = format!("http://{name}{uri}");
+        }
+        self.http_service(path, &whole)
+    }
+
+    /// `collector_cluster`, `collector_endpoint`, `collector_hostname`.
+    fn zipkin_cluster(&mut self, path: &FieldPath<'_>, config: &ZipkinConfig) -> Option<HttpService> {
+        if config.collector_cluster.is_empty() || config.collector_endpoint.is_empty() {
+            self.problems.push_with_hint(
+                path,
+                "nowhere to send spans",
+                "give a collector_service, or a collector_cluster and a collector_endpoint",
+            );
+            return None;
+        }
+        let cluster = self.cluster_id(&path.field("collector_cluster"), &config.collector_cluster)?;
+        let host = match config.collector_hostname.as_str() {
+            "" => &config.collector_cluster,
+            host => host,
+        };
+        let authority = self.header_value(&path.field("collector_hostname"), host)?;
+        let endpoint = config.collector_endpoint.strip_prefix('/').unwrap_or(&config.collector_endpoint);
+        let endpoint_path = format!("/{endpoint}").parse::<PathAndQuery>();
+        if endpoint_path.is_err() {
+            self.problems.push(
+                &path.field("collector_endpoint"),
+                format!("\"{}\" is no path", config.collector_endpoint),
+            );
+        }
+        Some(HttpService {
+            cluster,
+            authority,
+            path: endpoint_path.ok()?,
+            timeout: ZIPKIN_TIMEOUT,
+            headers: Vec::new(),
+        })
+    }
+
+    /// The X-Ray tracer.
+    pub(super) fn xray(&mut self, path: &FieldPath<'_>, config: &XRayConfig) -> Option<(Provider, Flush)> {
+        let daemon = self.daemon(&path.field("daemon_endpoint"), config)?;
+        let manifest_path = path.field("sampling_rule_manifest");
+        let manifest = config.sampling_rule_manifest.as_ref();
+        let manifest = manifest.map(|manifest| self.data_source(&manifest_path, manifest));
+        let manifest = String::from_utf8_lossy(&manifest.unwrap_or_default()).into_owned();
+        let mut sampling = SamplingStrategy::default();
+        if !manifest.is_empty() {
+            let (read, problem) = SamplingStrategy::from_manifest(&manifest);
+            if let Some(problem) = problem {
+                self.problems.push(&manifest_path, format!("the sampling rules cannot be used: {problem}"));
+            }
+            sampling = read;
+        }
+        let fields = config.segment_fields.clone().unwrap_or_default();
+        let xray = XRay {
+            daemon,
+            segment_name: config.segment_name.as_str().into(),
+            origin: fields.origin.into(),
+            aws: fields.aws.as_ref().map(object).unwrap_or_default(),
+            manifest,
+            sampling: Arc::new(sampling),
+        };
+        Some((Provider::XRay(Box::new(xray)), FLUSH))
+    }
+
+    fn daemon(&mut self, path: &FieldPath<'_>, config: &XRayConfig) -> Option<SocketAddr> {
+        let endpoint = config.daemon_endpoint.as_ref();
+        let address = endpoint.filter(|endpoint| endpoint.protocol() == Protocol::Udp).and_then(|endpoint| {
+            let port = match endpoint.port_specifier {
+                Some(PortSpecifier::PortValue(port)) => u16::try_from(port).ok()?,
+                Some(PortSpecifier::NamedPort(_)) | None => return None,
+            };
+            Some(SocketAddr::new(endpoint.address.parse().ok()?, port))
+        });
+        if address.is_none() {
+            self.problems.push_with_hint(
+                path,
+                "no UDP address of the X-Ray daemon",
+                "give protocol: UDP, an IP address and port_value, such as 127.0.0.1 and 2000",
+            );
+        }
+        address
+    }
+}
+
+fn is_default_true(value: Option<&BoolValue>) -> bool {
+    value.is_none_or(|value| value.value)
+}
