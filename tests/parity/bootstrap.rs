@@ -9,13 +9,11 @@ use crate::{
     world::World,
 };
 
-/// Spans are sent as soon as they are there.
-const AT_ONCE: &str = r"
-layers:
-- name: static
-  static_layer:
-    tracing.opentelemetry.min_flush_spans: 1
-";
+/// Tracers, and what makes them send spans as soon as they are there; spanway knows the keys of tracers in use only.
+const AT_ONCE: [(&str, &str); 2] = [
+    ("OpenTelemetryConfig", "tracing.opentelemetry.min_flush_spans"),
+    ("ZipkinConfig", "tracing.zipkin.min_flush_spans"),
+];
 
 const HTTP2: &str = r#"
 typed_extension_protocol_options:
@@ -44,9 +42,12 @@ pub(crate) fn bootstrap(worlds: &[&World], over: &Value, admin: Option<SocketAdd
         clusters.extend(clusters_of(world));
     }
     let mut whole = yaml("node: {id: parity-node, cluster: parity-cluster, locality: {zone: z}}");
-    whole["layered_runtime"] = yaml(AT_ONCE);
-    if worlds.iter().any(|world| world.literal.contains("ZipkinConfig")) {
-        whole["layered_runtime"]["layers"][0]["static_layer"]["tracing.zipkin.min_flush_spans"] = 1.into();
+    let text = serde_yaml::to_string(&listeners).unwrap_or_default();
+    let keys = AT_ONCE.iter().filter(|(tracer, _)| text.contains(tracer));
+    let keys: Mapping = keys.map(|(_, key)| ((*key).into(), 1.into())).collect();
+    if !keys.is_empty() {
+        whole["layered_runtime"] = yaml("layers: [{name: static}]");
+        whole["layered_runtime"]["layers"][0]["static_layer"] = Value::Mapping(keys);
     }
     if let Some(admin) = admin {
         whole["admin"] = yaml(&format!("address: {{{}}}", address(admin)));

@@ -28,6 +28,8 @@ const FOR_RESPONSES: Duration = Duration::from_secs(4);
 const FOR_ANNOUNCED_CLOSE: Duration = Duration::from_secs(3);
 const FOR_CLOSE: Duration = Duration::from_millis(600);
 const SHORTLY: Duration = Duration::from_millis(50);
+/// How long a host may take to see a request, if it is to see it.
+const FOR_ARRIVAL: Duration = Duration::from_millis(500);
 /// A tunnel that is silent for so long says no more.
 const SILENCE: Duration = Duration::from_millis(300);
 
@@ -101,12 +103,12 @@ pub(crate) async fn run(world: &World) -> Result<Outcomes, String> {
             },
         };
         let responses = match &mut connection {
-            Connection::Http1(connection) => connection.ask(request).await,
+            Connection::Http1(connection) => connection.ask(request, world).await,
             Connection::Http2(client) => {
                 if let Some(Bytes::Pieces(pieces)) = &request.send {
                     send_pieces(&client.wire, pieces).await;
                 }
-                client.ask(request, FOR_RESPONSES).await
+                client.ask(request, FOR_RESPONSES, world).await
             }
         };
         let wait = patience(request, responses.last());
@@ -179,10 +181,13 @@ async fn end(connection: Connection, wait: Duration, has_response: bool) -> Last
 }
 
 impl Http1 {
-    async fn ask(&mut self, request: &RequestSpec) -> Vec<Message> {
+    async fn ask(&mut self, request: &RequestSpec, world: &World) -> Vec<Message> {
+        let before = world.arrived();
         self.send(request).await;
+        if request.half_close || request.leave_after.is_some() {
+            arrival(world, before).await;
+        }
         if request.half_close {
-            // So that it does not matter which is noticed first.
             sleep(SHORTLY).await;
             self.wire.writer.finish();
         }
@@ -248,6 +253,16 @@ impl Http1 {
         let bytes = std::mem::take(&mut self.wire.buffer);
         message.raw = (!bytes.is_empty()).then_some(bytes);
     }
+}
+
+/// Wait until a host has seen more than `before`: what a client breaks off is underway then, however busy the machine.
+pub(crate) async fn arrival(world: &World, before: usize) {
+    let seen = async {
+        while world.arrived() == before {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let _ = timeout(FOR_ARRIVAL, seen).await;
 }
 
 /// Whether the bytes are those of HTTP/2, written by hand.

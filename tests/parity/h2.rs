@@ -5,11 +5,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
+    client,
     frames::{self, Frames, PREFACE, Said},
     hpack,
     message::Message,
     scenario::{Pairs, RequestSpec},
     wire::Wire,
+    world::World,
 };
 
 /// What a client says when it resets a stream.
@@ -37,12 +39,21 @@ impl H2Client {
     }
 
     /// Send a request and read what comes on its stream.
-    pub(crate) async fn ask(&mut self, request: &RequestSpec, patience: Duration) -> Vec<Message> {
+    pub(crate) async fn ask(
+        &mut self,
+        request: &RequestSpec,
+        patience: Duration,
+        world: &World,
+    ) -> Vec<Message> {
+        let before = world.arrived();
         // What is written by hand may be on any stream.
         let stream = request.h2.as_ref().map(|_| self.next);
         if let Some(stream) = stream {
             self.next += 2;
             self.send(stream, request);
+        }
+        if request.reset_after.or(request.leave_after).is_some() {
+            client::arrival(world, before).await;
         }
         if let Some(pause) = request.reset_after {
             sleep(pause.0).await;

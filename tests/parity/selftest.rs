@@ -29,7 +29,8 @@ pub(crate) fn run() {
 fn headers_are_decoded() {
     let mut decoder = Decoder::new();
     let first = b"\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff";
-    let expected = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "www.example.com")];
+    let expected =
+        [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "www.example.com")];
     assert_eq!(decoder.decode(first), Some(owned(&expected)));
     let second = b"\x82\x86\x84\xbe\x58\x86\xa8\xeb\x10\x64\x9c\xbf";
     let cached = decoder.decode(second).unwrap_or_default();

@@ -74,6 +74,10 @@ impl Received {
         self.0.lock().unwrap().requests.clone()
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap().requests.len()
+    }
+
     pub(crate) fn ports(&self) -> Vec<u16> {
         self.0.lock().unwrap().ports.clone()
     }

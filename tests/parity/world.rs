@@ -88,6 +88,12 @@ impl World {
         listener.unwrap_or_else(|| self.hosts[name].address)
     }
 
+    /// How many requests its hosts have seen.
+    pub(crate) fn arrived(&self) -> usize {
+        let upstreams = self.hosts.iter().filter(|(name, _)| *name != "collector");
+        upstreams.map(|(_, host)| host.received.count()).sum()
+    }
+
     /// Whether the scenario speaks of this, not only of its port.
     pub(crate) fn mentions(&self, name: &str) -> bool {
         self.literal.contains(&format!("${{{name}}}"))
