@@ -43,7 +43,8 @@ impl Arguments {
             match argument.as_str() {
                 "--against-itself" => arguments.against_itself = true,
                 "--bless" => arguments.bless = true,
-                "--self-test" => arguments.self_test = true,
+                // To a list of tests, as tools ask for it, it has nothing to add.
+                "--self-test" | "--list" => arguments.self_test = true,
                 "--observe" => arguments.mode = Mode::Observe,
                 "--keep" => arguments.mode = Mode::Keep,
                 "--dir" => {
