@@ -185,7 +185,7 @@ impl ActiveStream {
             node: &services.snapshot.node,
             tls: self.connection.is_tls(),
         };
-        let client = edge.mutate_request(&mut parts.headers);
+        let client = edge.mutate_request(&mut parts.headers).map_err(LocalReply::unknown_client)?;
         self.info.remote.set(client.address);
         self.internal = client.internal;
         self.asked.external = client.edge;
@@ -193,12 +193,14 @@ impl ActiveStream {
         if manager.request_id.always_set_in_response || forced {
             self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
         }
-        self.asked.https = match parts.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
-            _ if says_https => true,
-            Some(proto) if proto.eq_ignore_ascii_case(b"https") => true,
-            Some(proto) if proto.eq_ignore_ascii_case(b"http") => false,
-            _ => self.connection.is_tls(),
-        };
+        self.asked.https = manager.scheme_is_https.unwrap_or_else(|| {
+            match parts.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+                _ if says_https => true,
+                Some(proto) if proto.eq_ignore_ascii_case(b"https") => true,
+                Some(proto) if proto.eq_ignore_ascii_case(b"http") => false,
+                _ => self.connection.is_tls(),
+            }
+        });
         Ok(upgrade)
     }
 

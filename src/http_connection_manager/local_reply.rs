@@ -145,6 +145,11 @@ impl LocalReply {
         .closing()
     }
 
+    /// A client whose address cannot be told, where that is not to be.
+    pub(crate) fn unknown_client(status: StatusCode) -> Self {
+        Self::new(status, "", "rejecting_because_detection_failed")
+    }
+
     /// The normalized path, for the client to ask again.
     pub(crate) fn normalized_redirect(path: &str) -> Self {
         Self::redirect(StatusCode::TEMPORARY_REDIRECT, path, "path_normalization_failed")

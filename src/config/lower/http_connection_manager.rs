@@ -1,9 +1,6 @@
 //! Lowers HTTP connection managers.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use envoy_types::pb::envoy::extensions::{
     filters::network::http_connection_manager::v3::{
@@ -15,15 +12,17 @@ use envoy_types::pb::envoy::extensions::{
     },
     request_id::uuid::v3::UuidRequestIdConfig,
 };
-use envoy_types::pb::google::protobuf::BoolValue;
+use envoy_types::pb::{
+    envoy::config::core::v3::scheme_header_transformation::Transformation, google::protobuf::BoolValue,
+};
 use http::HeaderValue;
 
 use super::{Lowering, cluster::http2_options, number, unpack};
 use crate::{
     config::FieldPath,
     snapshot::listener::{
-        Cidr, ClientAddress, CodecType, EscapedSlashes, Http1Options, HttpConnectionManager,
-        InternalAddresses, Limits, Normalization, RequestIdOptions, ServerHeaderTransformation, StripPort,
+        CodecType, EscapedSlashes, Http1Options, HttpConnectionManager, Limits, Normalization,
+        RequestIdOptions, ServerHeaderTransformation, StripPort,
     },
 };
 
@@ -83,6 +82,12 @@ impl Lowering<'_> {
             upgrades,
             tracing,
             filters,
+            scheme_is_https: manager.scheme_header_transformation.as_ref().and_then(|scheme| {
+                let Some(Transformation::SchemeToOverwrite(scheme)) = &scheme.transformation else {
+                    return None;
+                };
+                Some(scheme == "https")
+            }),
             suppress_envoy_headers: router.suppress_envoy_headers,
         })
     }
@@ -155,42 +160,6 @@ impl Lowering<'_> {
         }
     }
 
-    fn client_address(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> ClientAddress {
-        let internal = manager.internal_address_config.clone().unwrap_or_default();
-        let ranges_path = path.field("internal_address_config.cidr_ranges");
-        let ranges = internal.cidr_ranges.iter().enumerate().filter_map(|(index, range)| {
-            let path = ranges_path.index(index);
-            let prefix = range.address_prefix.parse::<std::net::IpAddr>();
-            if prefix.is_err() {
-                self.problems.push(
-                    &path.field("address_prefix"),
-                    format!("\"{}\" is not an IP address", range.address_prefix),
-                );
-            }
-            let prefix = prefix.ok()?;
-            let most = if prefix.is_ipv4() { 32 } else { 128 };
-            let bits = number(range.prefix_len.as_ref(), 0);
-            if bits > most {
-                self.problems.push(
-                    &path.field("prefix_len"),
-                    format!("{bits} is more than the {most} bits there are"),
-                );
-            }
-            Some(Cidr { prefix, bits: u8::try_from(bits.min(most)).unwrap_or(u8::MAX) })
-        });
-        let mut ranges: Vec<Cidr> = ranges.collect();
-        // Envoy: given without ranges, the private ones are meant; not given at all, none.
-        if manager.internal_address_config.is_some() && ranges.is_empty() {
-            ranges = private_ranges();
-        }
-        ClientAddress {
-            internal: InternalAddresses { ranges, unix_sockets: internal.unix_sockets },
-            use_remote_address: manager.use_remote_address.as_ref().is_some_and(|remote| remote.value),
-            trusted_hops: manager.xff_num_trusted_hops,
-            skip_xff_append: manager.skip_xff_append,
-        }
-    }
-
     fn request_id(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> RequestIdOptions {
         let extension =
             manager.request_id_extension.as_ref().and_then(|extension| extension.typed_config.as_ref());
@@ -210,19 +179,6 @@ impl Lowering<'_> {
             use_for_sampling: config.use_request_id_for_trace_sampling.as_ref().is_none_or(|used| used.value),
         }
     }
-}
-
-/// Addresses that are not reached from outside (RFC 1918, RFC 4193, loopback).
-fn private_ranges() -> Vec<Cidr> {
-    let v4 = |octets: [u8; 4], bits| Cidr { prefix: IpAddr::from(octets), bits };
-    vec![
-        v4([10, 0, 0, 0], 8),
-        v4([172, 16, 0, 0], 12),
-        v4([192, 168, 0, 0], 16),
-        v4([127, 0, 0, 0], 8),
-        Cidr { prefix: Ipv6Addr::LOCALHOST.into(), bits: 128 },
-        Cidr { prefix: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0).into(), bits: 8 },
-    ]
 }
 
 fn normalization(manager: &ProtoManager) -> Normalization {

@@ -5,6 +5,7 @@
 
 mod address;
 mod cel;
+mod client_address;
 mod cluster;
 mod extras;
 mod filter;
