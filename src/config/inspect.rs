@@ -8,7 +8,7 @@ use super::{
     problem::{Problem, Problems},
     report::{Mention, Report},
     schema::{self, Schema, Schemas},
-    supported::Support,
+    supported::{self, Support},
     validate,
 };
 
@@ -97,7 +97,7 @@ impl Inspector {
             Some(Support::Refused { hint, guarded }) => {
                 self.refuse(schema, field, path, not_implemented(), hint, guarded);
             }
-            None if schema.listed && schema.name.starts_with("google.protobuf.") => {}
+            None if schema.listed && supported::is_whole(&schema.name) => {}
             None => self.refuse(schema, field, path, not_implemented(), "", false),
         }
     }
@@ -105,7 +105,7 @@ impl Inspector {
     /// Look at the messages in a field.
     fn children(&mut self, field: &FieldDescriptor, value: &Value, schema: &Schema, path: &FieldPath<'_>) {
         let Some(message) = schema::message_in(field) else { return };
-        if message.full_name().starts_with("google.protobuf.") {
+        if supported::is_whole(message.full_name()) {
             return;
         }
         let child = self.schemas.of_child(schema, field, &message);

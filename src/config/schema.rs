@@ -118,7 +118,7 @@ impl Schema {
         Self {
             name: message.full_name().to_owned(),
             short_name: message.name().to_owned(),
-            listed: row.is_some() || message.full_name().starts_with("google.protobuf."),
+            listed: row.is_some() || supported::is_whole(message.full_name()),
             required: message.oneofs().filter(|oneof| options.is_required(oneof)).collect(),
             rules: message.fields().filter_map(|field| options.rules_of(&field)).collect(),
             fields: fields.collect(),

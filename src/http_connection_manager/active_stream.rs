@@ -21,12 +21,14 @@ use super::{
     stream_end::StreamEnd,
 };
 use crate::{
+    filter,
     http_headers::{X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
     router::{
         self, RouterContext, RouterFailure,
         header_transform::MutationLevels,
         path_and_query,
         route_matcher::{self, MatchContext},
+        timeouts::Timeouts,
     },
     snapshot::{
         listener::HttpConnectionManager,
@@ -39,8 +41,8 @@ use crate::{
         formatter::{FormatContext, PseudoHeaders},
     },
     trace::{
-        attempt, sampler,
-        stream::{Decoration, TracedRequest, decorate_request},
+        self, attempt, sampler,
+        stream::{Decoration, RouteNames, TracedRequest, decorate_request},
     },
     upstream::{Failure, UpstreamBody},
 };
@@ -53,6 +55,8 @@ pub(crate) struct ActiveStream {
     /// A random number that stays the same for the stream.
     random: u64,
     pub(super) grpc: bool,
+    /// Its client is internal.
+    internal: bool,
     /// What may be asked for once the request's own headers are gone upstream.
     pub(super) asked: Asked,
     pub(super) decoration: Decoration,
@@ -71,6 +75,8 @@ pub(super) struct Asked {
     external: bool,
     /// The connection ends with the response.
     pub(super) close: bool,
+    /// The response tells how many attempts there were.
+    pub(super) attempt_count: bool,
 }
 
 /// A response before the connection manager's own headers.
@@ -82,6 +88,9 @@ pub(super) enum Outcome<'a> {
     /// Ours.
     Local(LocalReply, Option<MutationLevels<'a>>),
 }
+
+/// The virtual host of a request, and its route.
+type Found<'a> = Option<(&'a VirtualHost, Option<&'a Route>)>;
 
 /// What hyper calls for each request.
 pub(crate) async fn serve(
@@ -100,6 +109,7 @@ impl ActiveStream {
             end: StreamEnd::new(Rc::clone(&connection), Rc::clone(&info), request.method() == Method::HEAD),
             random: fastrand::u64(..),
             grpc: is_grpc(request.headers()),
+            internal: false,
             asked: Asked::default(),
             decoration: Decoration::default(),
             connection,
@@ -177,6 +187,7 @@ impl ActiveStream {
         };
         let client = edge.mutate_request(&mut parts.headers);
         self.info.remote.set(client.address);
+        self.internal = client.internal;
         self.asked.external = client.edge;
         let forced = parts.headers.contains_key(X_ENVOY_FORCE_TRACE);
         if manager.request_id.always_set_in_response || forced {
@@ -213,7 +224,25 @@ impl ActiveStream {
         if upgrade.as_deref().is_some_and(|name| !is_allowed(name, action, manager)) {
             return Outcome::Local(LocalReply::upgrade_refused(), None);
         }
-        self.start_span(connection, &mut parts, route);
+        self.start_span(connection, &mut parts, found);
+        let answer = filter::decode_headers(&manager.filters, &self.view(&parts), &self.info);
+        if self.info.health_check.get() {
+            trace::stream::forget(&self.info);
+        }
+        if let Some(reply) = answer {
+            let levels = found.and_then(|(virtual_host, route)| {
+                Some(MutationLevels {
+                    weighted_cluster: None,
+                    route: &route?.headers,
+                    virtual_host: &virtual_host.headers,
+                    config: &manager.routes,
+                })
+            });
+            if let Some(levels) = &levels {
+                self.keep_request(levels, &parts);
+            }
+            return Outcome::Local(self.closing_if_unread(reply.into()), levels);
+        }
 
         let no_route = || Outcome::Local(self.closing_if_unread(LocalReply::no_route()), None);
         let Some((virtual_host, route)) = found else { return no_route() };
@@ -247,7 +276,8 @@ impl ActiveStream {
     }
 
     /// Decide whether the request is traced, and start its span.
-    fn start_span(&mut self, connection: &Connection, parts: &mut Parts, route: Option<&Route>) {
+    fn start_span(&mut self, connection: &Connection, parts: &mut Parts, found: Found<'_>) {
+        let route = found.and_then(|(_, route)| route);
         let manager: &HttpConnectionManager = &connection.listener.manager;
         let Some(tracing) = &manager.tracing else { return };
         let direction = connection.listener.direction;
@@ -270,10 +300,34 @@ impl ActiveStream {
             decorator,
             grpc: self.grpc,
             external: self.asked.external,
+            names: if tracing.tracer.has_sampler() {
+                self.route_names(connection, found, parts)
+            } else {
+                RouteNames::default()
+            },
+            node: &connection.services.snapshot.node,
         };
         let mut span = crate::trace::stream::start(&request, &self.info);
         self.decoration = decorate_request(&mut parts.headers, direction, decorator, policy, span.as_mut());
         self.info.span.replace(span);
+    }
+
+    /// Whom the request was found to be for.
+    fn route_names<'a>(&self, connection: &'a Connection, found: Found<'a>, parts: &Parts) -> RouteNames<'a> {
+        let snapshot = &connection.services.snapshot;
+        let route = found.and_then(|(_, route)| route);
+        let cluster = match route.map(|route| &route.action) {
+            Some(Action::Forward(action)) => {
+                router::draw_cluster(action, &parts.headers, self.random, snapshot).0
+            }
+            _ => None,
+        };
+        let cluster = cluster.and_then(|id| snapshot.clusters.get(id.0));
+        RouteNames {
+            virtual_host: found.map(|(virtual_host, _)| &*virtual_host.name),
+            route: route.map(|route| &*route.name),
+            cluster: cluster.map(|cluster| &*cluster.name),
+        }
     }
 
     /// Send the request on and wait for its response's headers, under the stream's deadlines.
@@ -287,6 +341,11 @@ impl ActiveStream {
     ) -> Outcome<'a> {
         let manager: &HttpConnectionManager = &connection.listener.manager;
         let info = &Rc::clone(&self.info);
+        let timeouts = if self.internal {
+            Timeouts::of_request(action, &mut parts.headers)
+        } else {
+            Timeouts::of_route(action)
+        };
         let context = RouterContext {
             info,
             clusters: &connection.services.clusters,
@@ -298,7 +357,12 @@ impl ActiveStream {
             scheme: if self.asked.https { "https" } else { "http" },
             downstream_trailers: self.trailers(manager),
             suppress_envoy_headers: manager.suppress_envoy_headers,
+            internal: self.internal,
+            timeouts,
+            own_ip: connection.services.own_ip,
+            buffer_limit_bytes: buffer_limit_bytes(connection),
             tracing: manager.tracing.as_ref(),
+            spans: &connection.services.spans,
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {
             Ok(target) => target,
@@ -313,7 +377,7 @@ impl ActiveStream {
         let deadlines = info.deadlines.get();
         info.deadlines.set(Deadlines {
             // A tunnel lives as long as it moves.
-            route: action.timeout.filter(|_| !upgrade),
+            route: timeouts.route.filter(|_| !upgrade),
             idle: match action.idle_timeout {
                 None => deadlines.idle,
                 Some(IdleTimeout::Disabled) => None,
@@ -341,12 +405,14 @@ impl ActiveStream {
         })
         .await;
         let levels = Some(levels).filter(MutationLevels::change_responses);
+        self.asked.attempt_count = virtual_host.include_attempt_count_in_response;
+        let retried = info.attempts.get() > 1;
         match outcome {
             Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 match client_upgrade {
                     Some(client) => Outcome::Tunnel(response, levels, client),
                     // A host that switches unasked has lost its mind; what follows is no HTTP.
-                    None => Outcome::Local(RouterFailure::Upstream(Failure::Protocol).into(), levels),
+                    None => Outcome::Local(LocalReply::of_failure(Failure::Protocol, retried), levels),
                 }
             }
             Ok(Ok(response)) if upgrade => {
@@ -360,13 +426,18 @@ impl ActiveStream {
             Ok(Err(failure)) => {
                 let reply = match failure {
                     RouterFailure::Upstream(Failure::RequestBroken) => LocalReply::broken_request(info),
+                    RouterFailure::Upstream(failure) => LocalReply::of_failure(failure, retried),
+                    RouterFailure::PerTryTimeout => LocalReply::per_try_timeout().or_no_content(timeouts),
                     failure => LocalReply::from(failure),
                 };
                 Outcome::Local(self.closing_if_unread(reply), levels)
             }
             Err(expired) => {
-                attempt::canceled(info);
+                attempt::canceled(info, None);
+                let by_router = expired == Expired::Route;
+                self.asked.attempt_count &= by_router;
                 let reply = LocalReply::expired(expired, info);
+                let reply = if by_router { reply.or_no_content(timeouts) } else { reply };
                 Outcome::Local(reply, levels.filter(|_| expired != Expired::Request))
             }
         }
@@ -443,4 +514,14 @@ fn is_allowed(upgrade: &str, action: Option<&Action>, manager: &HttpConnectionMa
         _ => None,
     };
     by_route.or_else(|| listed(&manager.upgrades)).unwrap_or(false)
+}
+
+/// Bytes of a request that may be kept to be sent again, or for a copy: what the listener's connections may buffer.
+fn buffer_limit_bytes(connection: &Connection) -> usize {
+    /// Where the listener says that there is no limit.
+    const MOST: usize = 1 << 20;
+    match connection.listener.buffer_limit_bytes {
+        0 => MOST,
+        limit => limit as usize,
+    }
 }

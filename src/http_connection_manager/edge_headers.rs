@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
-    header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA},
+    header::{CONNECTION, EXPECT, REFERER, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA},
 };
 use uuid::Uuid;
 
@@ -89,6 +89,10 @@ impl Edge<'_> {
     pub(crate) fn mutate_request(&self, headers: &mut HeaderMap) -> Client {
         let manager = self.manager;
         join_lists(headers);
+        // A fragment is no part of a referer (RFC 9110, 10.1.3).
+        if headers.get(REFERER).is_some_and(|referer| referer.as_bytes().contains(&b'#')) {
+            headers.remove(REFERER);
+        }
         let client = identify(&manager.client_address, headers, self.peer);
         // One look at the names spares most requests the many removals below.
         if headers.keys().any(|name| name.as_str().starts_with("x-envoy-")) {
@@ -147,7 +151,7 @@ impl Edge<'_> {
 
     fn add_user_agent(&self, headers: &mut HeaderMap) {
         set_text(headers, X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, &self.node.cluster);
-        if !headers.contains_key(USER_AGENT) {
+        if headers.get(USER_AGENT).is_none_or(HeaderValue::is_empty) {
             set_text(headers, USER_AGENT, &self.node.cluster);
         }
         if !self.node.id.is_empty() {
@@ -219,7 +223,7 @@ fn join_lists(headers: &mut HeaderMap) {
     if headers.len() == headers.keys_len() {
         return;
     }
-    for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID, X_CLIENT_TRACE_ID] {
+    for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID, X_CLIENT_TRACE_ID, REFERER] {
         if headers.get_all(&name).iter().nth(1).is_some()
             && let Some(list) = joined(headers, &name)
         {

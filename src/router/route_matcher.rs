@@ -172,6 +172,7 @@ mod tests {
         };
         RouteConfiguration {
             virtual_hosts: vec![VirtualHost {
+                name: "".into(),
                 routes: matchers.into_iter().map(route).collect(),
                 require_tls: false,
                 headers: HeaderMutations::default(),

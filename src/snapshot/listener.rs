@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 use super::{
     Address,
     cluster::Http2Options,
+    filter::HttpFilter,
     format::Format,
     route::{HeaderAddition, RouteConfiguration},
     tls::DownstreamTls,
@@ -80,6 +81,8 @@ pub(crate) struct HttpConnectionManager {
     pub(crate) upgrades: Vec<(Box<str>, bool)>,
     /// `tracing`
     pub(crate) tracing: Option<Tracing>,
+    /// What requests pass before the router. `http_filters`.
+    pub(crate) filters: Vec<HttpFilter>,
     /// Do not make `x-envoy-*` headers. `Router.suppress_envoy_headers`.
     pub(crate) suppress_envoy_headers: bool,
 }

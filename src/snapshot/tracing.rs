@@ -5,7 +5,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    ClusterId, format::Format, matcher::StringMatcher, metadata::MetadataKey, route::Fraction,
+    ClusterId,
+    format::{Format, FormatHeader},
+    matcher::StringMatcher,
+    metadata::MetadataKey,
+    otel_sampler::ConfiguredSampler,
+    route::Fraction,
     xray_sampling::SamplingStrategy,
 };
 
@@ -62,8 +67,10 @@ impl TracePolicy {
     pub(crate) fn with_route_metadata(mut self, metadata: &serde_json::Value) -> Self {
         for tag in &mut self.custom_tags {
             if let TagValue::RouteMetadata(key, default) = &tag.value {
-                let text = key.text(metadata).map_or_else(|| Arc::clone(default), Arc::from);
-                tag.value = TagValue::Literal(text);
+                tag.value = match key.text(metadata) {
+                    Some(text) => TagValue::Noted(text.into()),
+                    None => TagValue::Literal(Arc::clone(default)),
+                };
             }
         }
         self
@@ -89,8 +96,10 @@ pub(crate) struct CustomTag {
 pub(crate) enum TagValue {
     /// `literal`, and `environment`, which does not change.
     Literal(Arc<str>),
+    /// `metadata` of the route that was found.
+    Noted(Arc<str>),
     /// `request_header`: its first line, or the default.
-    RequestHeader(HeaderName, Arc<str>),
+    RequestHeader(FormatHeader, Arc<str>),
     /// `metadata` of the cluster, or the default.
     ClusterMetadata(MetadataKey, Arc<str>),
     /// `metadata` of the host, or the default.
@@ -126,6 +135,11 @@ pub(crate) enum Provider {
 }
 
 impl Tracer {
+    /// Whether a sampler decides which spans are exported.
+    pub(crate) fn has_sampler(&self) -> bool {
+        matches!(&self.provider, Provider::OpenTelemetry(otel) if otel.sampler.is_some())
+    }
+
     /// What it is called where somebody reads about it.
     pub(crate) fn name(&self) -> &str {
         match &self.provider {
@@ -155,6 +169,8 @@ pub(crate) struct OpenTelemetry {
     pub(crate) service_name: Arc<str>,
     /// What the spans are of, in order: who they are, and what detectors found.
     pub(crate) resource: Vec<(String, String)>,
+    /// Which spans are exported; `None` leaves it to the hop before, or else to Envoy's decision. `sampler`.
+    pub(crate) sampler: Option<Arc<ConfiguredSampler>>,
     /// Spans name the instrumentation. Default true. `set_instrumentation_scope`.
     pub(crate) scope: bool,
     /// How they are sent.

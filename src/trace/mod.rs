@@ -11,10 +11,9 @@ mod context;
 mod custom_tags;
 pub(crate) mod events;
 pub(crate) mod exporter;
-pub(crate) mod otel_sampler;
 pub(crate) mod propagation;
-pub(crate) mod resource;
 pub(crate) mod sampler;
+mod sampling;
 mod semantic_conventions;
 pub(crate) mod sender;
 mod span_data;
@@ -31,7 +30,7 @@ use opentelemetry::{SpanId, TraceId};
 
 use self::{
     attempt::OpenAttempt, context::Carrier, custom_tags::LateRequest, events::StreamEvents,
-    propagation::Parent,
+    propagation::Parent, sampling::Sampling,
 };
 use crate::{snapshot::cluster::Cluster, stream_info::flags::ResponseFlags};
 
@@ -63,6 +62,8 @@ pub(crate) enum SpanName {
     Router,
     /// The method and the route's name.
     Route,
+    /// `mirror`
+    Mirror,
 }
 
 /// The open span of a stream. It exists for each stream of a tracing listener, sampled or not, since ids
@@ -81,14 +82,14 @@ pub(crate) struct Span {
     pub(crate) carrier: Carrier,
     /// Its trace id is random, says the previous hop.
     pub(crate) random: bool,
-    /// The request is gRPC.
-    pub(crate) grpc: bool,
     /// The listener faces outwards.
     pub(crate) egress: bool,
     /// What is exported at its end; `None` if it is not sampled.
     pub(crate) record: Option<Box<SpanRecord>>,
     /// The request to a host that is open, where each has a span of its own.
     pub(crate) attempt: Option<Box<OpenAttempt>>,
+    /// What a sampler looks at for these, where there is one.
+    pub(crate) sampling: Option<Box<Sampling>>,
     /// The spans of requests to hosts that have ended.
     pub(crate) ended_attempts: Vec<FinishedSpan>,
     /// What formats and custom tags read at the end, where there are any.
@@ -217,6 +218,10 @@ pub(crate) struct FinishedSpan {
 
 /// What a span is the span of.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are streams; a box would be one more allocation for each"
+)]
 pub(crate) enum Subject {
     /// A request of a client.
     Stream {

@@ -10,6 +10,7 @@ use super::{
     context,
     custom_tags::LateRequest,
     events::{self, StreamEvents},
+    sampling,
 };
 use crate::{
     http_headers::{
@@ -17,6 +18,7 @@ use crate::{
         X_ENVOY_ORIGINAL_PATH, X_FORWARDED_FOR, X_REQUEST_ID,
     },
     snapshot::{
+        Node,
         listener::TrafficDirection,
         matcher::header_text,
         metadata::Metadata,
@@ -49,6 +51,10 @@ pub(crate) struct TracedRequest<'a> {
     pub(crate) grpc: bool,
     /// It comes from outside, over an edge listener.
     pub(crate) external: bool,
+    /// What samplers may look at besides.
+    pub(crate) names: RouteNames<'a>,
+    /// Who this proxy is.
+    pub(crate) node: &'a Node,
 }
 
 impl TracedRequest<'_> {
@@ -56,6 +62,17 @@ impl TracedRequest<'_> {
     pub(super) fn is_server(&self) -> bool {
         self.direction != TrafficDirection::Outbound || self.tracing.independent_hop
     }
+}
+
+/// Whom a request was found to be for, where a sampler is configured that may ask.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RouteNames<'a> {
+    /// The virtual host.
+    pub(crate) virtual_host: Option<&'a str>,
+    /// The route; empty if it has no name.
+    pub(crate) route: Option<&'a str>,
+    /// The cluster.
+    pub(crate) cluster: Option<&'a str>,
 }
 
 /// All lines of a header as one.
@@ -78,6 +95,14 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Sp
         link = context.restart().map(Box::new);
     }
     let traced = request.traced && !is_excluded(request);
+    let sampling = sampling::of(request);
+    if let Some(sampling) = &sampling {
+        let decision = sampling.decide(context.parent.and(context.decided), context.trace_id, request, info);
+        context.decided = Some(decision.sampled);
+        if !decision.keep_state {
+            context.state = HeaderValue::from_static("");
+        }
+    }
     let sampled = match &request.tracing.tracer.provider {
         // Envoy may say no to what a parent sampled, never yes to what it did not.
         Provider::OpenTelemetry(_) => traced && context.decided.unwrap_or(true),
@@ -85,7 +110,7 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Sp
         Provider::Zipkin(_) => context.decided.unwrap_or(request.traced) && !is_excluded(request),
         Provider::XRay(_) => context.decided.unwrap_or(false) && !is_excluded(request),
     };
-    let late = sampled && request.policy.reads_headers();
+    let late = (sampled || sampling.is_some()) && request.policy.reads_headers();
     let late = late.then(|| {
         let PseudoHeaders { path, scheme, .. } = request.pseudo;
         Box::new(LateRequest::new(request.policy, request.method, path, scheme, request.headers))
@@ -98,9 +123,9 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Sp
         trace_state: context.state,
         carrier: context.carrier,
         egress: request.direction == TrafficDirection::Outbound,
-        grpc: request.grpc,
         record: sampled.then(|| Box::new(record(request, info))),
         attempt: None,
+        sampling: sampling.filter(|_| request.tracing.spawn_upstream_span).map(Box::new),
         ended_attempts: Vec::new(),
         late,
         events: (sampled && request.tracing.verbose).then(Box::default),
@@ -146,7 +171,7 @@ fn facts(request: &TracedRequest<'_>, info: &StreamInfo) -> RequestFacts {
     RequestFacts {
         request_id: header(X_REQUEST_ID),
         client_trace_id: header(X_CLIENT_TRACE_ID),
-        url: url(request).into(),
+        url: url(request.tracing, request.pseudo, request.headers).into(),
         method: request.method.clone(),
         downstream_cluster: header(X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER),
         user_agent: header(header::USER_AGENT),
@@ -164,6 +189,16 @@ fn facts(request: &TracedRequest<'_>, info: &StreamInfo) -> RequestFacts {
                 timeout: header(GRPC_TIMEOUT),
             })
         }),
+    }
+}
+
+/// The request is not to be traced after all: its spans are not exported, and hosts are told so.
+pub(crate) fn forget(info: &StreamInfo) {
+    if let Some(span) = info.span.borrow_mut().as_mut() {
+        span.record = None;
+        span.sampling = None;
+        span.late = None;
+        span.events = None;
     }
 }
 
@@ -186,6 +221,18 @@ pub(crate) fn note_request(info: &StreamInfo, path: &str, headers: &HeaderMap, h
     }
 }
 
+/// The route has changed where the request goes: `http.url` says so, but for the path if its original is kept.
+pub(crate) fn note_rewrite(
+    info: &StreamInfo,
+    tracing: &Tracing,
+    pseudo: PseudoHeaders<'_>,
+    headers: &HeaderMap,
+) {
+    if let Some(record) = info.span.borrow_mut().as_mut().and_then(|span| span.record.as_mut()) {
+        record.request.url = url(tracing, pseudo, headers).into();
+    }
+}
+
 /// The response goes to the client now.
 pub(crate) fn note_response(info: &StreamInfo, headers: &HeaderMap) {
     let mut span = info.span.borrow_mut();
@@ -199,12 +246,12 @@ pub(crate) fn note_response(info: &StreamInfo, headers: &HeaderMap) {
 }
 
 /// `http.url`: the path is cut, scheme and authority are not.
-fn url(request: &TracedRequest<'_>) -> String {
-    let path = request.headers.get(X_ENVOY_ORIGINAL_PATH).map_or(request.pseudo.path, header_text);
-    let path = redact(path, &request.tracing.extras.redacted);
-    let longest = request.tracing.max_path_length;
+fn url(tracing: &Tracing, pseudo: PseudoHeaders<'_>, headers: &HeaderMap) -> String {
+    let path = headers.get(X_ENVOY_ORIGINAL_PATH).map_or(pseudo.path, header_text);
+    let path = redact(path, &tracing.extras.redacted);
+    let longest = tracing.max_path_length;
     let path = (0..=longest.min(path.len())).rev().find_map(|at| path.get(..at)).unwrap_or_default();
-    format!("{}://{}{path}", request.pseudo.scheme, request.pseudo.authority)
+    format!("{}://{}{path}", pseudo.scheme, pseudo.authority)
 }
 
 /// The path with the values of those parameters of its query replaced.
@@ -301,7 +348,7 @@ pub(crate) fn decorate_response(
 /// Note the outcome of a gRPC call, from a response's headers or trailers.
 pub(crate) fn note_grpc_status(info: &StreamInfo, headers: &HeaderMap) {
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_mut().filter(|span| span.grpc) else { return };
+    let Some(span) = span.as_mut() else { return };
     let Some(status) = attempt::grpc_status(headers) else { return };
     attempt::note_grpc_status(span, &status);
     if let Some(record) = &mut span.record {
@@ -314,7 +361,7 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
     if info.span.borrow().is_none() {
         return;
     }
-    attempt::end(info);
+    attempt::abandon(info);
     // Formats may read the span, so that it stays until they have.
     let late = info.span.borrow_mut().as_mut().and_then(|span| span.late.take());
     let operation = late.as_deref().and_then(|late| late.operation(info));

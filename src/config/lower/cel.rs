@@ -1,5 +1,4 @@
 //! CEL expressions of the API, for the samplers of traces.
-#![allow(dead_code, reason = "wired next")]
 
 use cel::common::{
     ast::{
@@ -18,7 +17,7 @@ use envoy_types::pb::{
 };
 use prost::Message;
 
-use crate::trace::otel_sampler::{CelError, Sampler};
+use crate::snapshot::otel_sampler::{CelError, Sampler};
 
 /// A sampler by an expression: checked before parsed, the newer fields before the older ones. Its text, which
 /// Envoy 1.40 ignores here, counts only if it is alone.

@@ -1,17 +1,16 @@
 //! Lowers HTTP connection managers.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
 
 use envoy_types::pb::envoy::extensions::{
-    filters::{
-        http::router::v3::Router,
-        network::http_connection_manager::v3::{
-            HttpConnectionManager as ProtoManager,
-            http_connection_manager::{
-                CodecType as ProtoCodec, PathWithEscapedSlashesAction, RouteSpecifier,
-                ServerHeaderTransformation as ProtoServerHeader, StripPortMode,
-            },
-            http_filter::ConfigType as FilterConfig,
+    filters::network::http_connection_manager::v3::{
+        HttpConnectionManager as ProtoManager,
+        http_connection_manager::{
+            CodecType as ProtoCodec, PathWithEscapedSlashesAction, RouteSpecifier,
+            ServerHeaderTransformation as ProtoServerHeader, StripPortMode,
         },
     },
     request_id::uuid::v3::UuidRequestIdConfig,
@@ -45,7 +44,7 @@ impl Lowering<'_> {
             self.problems.push_with_hint(path, "no routes", "give them in route_config");
             return None;
         };
-        let router = self.router(path, manager);
+        let (filters, router) = self.http_filters(path, manager);
         #[expect(deprecated, reason = "Envoy still reads the field that spawn_upstream_span replaced")]
         let child_spans = router.start_child_span;
         let tracing = manager.tracing.as_ref();
@@ -83,48 +82,9 @@ impl Lowering<'_> {
                 .local_reply(&path.field("local_reply_config"), manager.local_reply_config.as_ref()),
             upgrades,
             tracing,
+            filters,
             suppress_envoy_headers: router.suppress_envoy_headers,
         })
-    }
-
-    /// The router, which must be the last filter and, until there are others, the only one.
-    fn router(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> Router {
-        let filters = path.field("http_filters");
-        let routers =
-            manager.http_filters.iter().enumerate().filter_map(|(index, filter)| match &filter.config_type {
-                Some(FilterConfig::TypedConfig(any)) => unpack::<Router>(any).map(|router| (index, router)),
-                _ => None,
-            });
-        let routers = routers.collect::<Vec<_>>();
-        if manager.http_filters.is_empty() {
-            self.problems.push_with_hint(
-                path,
-                "no HTTP filter, so that no request would be answered",
-                "give an envoy.filters.http.router",
-            );
-        }
-        for (index, filter) in manager.http_filters.iter().enumerate() {
-            let path = filters.index(index);
-            let is_router = routers.iter().any(|(place, _)| *place == index);
-            let last = index + 1 == manager.http_filters.len();
-            if filter.config_type.is_none() {
-                self.problems.push_with_hint(
-                    &path,
-                    "no configuration of the filter",
-                    "give its typed_config",
-                );
-            } else if is_router && !last {
-                self.problems
-                    .push(&path, format!("the router \"{}\" must be the last HTTP filter", filter.name));
-            } else if last && !is_router {
-                self.problems.push_with_hint(
-                    &path,
-                    format!("the last HTTP filter is \"{}\"", filter.name),
-                    "it must be an envoy.filters.http.router",
-                );
-            }
-        }
-        routers.into_iter().next_back().map(|(_, router)| router).unwrap_or_default()
     }
 
     /// Which upgrades are allowed, by name in lower case.
@@ -218,8 +178,13 @@ impl Lowering<'_> {
             }
             Some(Cidr { prefix, bits: u8::try_from(bits.min(most)).unwrap_or(u8::MAX) })
         });
+        let mut ranges: Vec<Cidr> = ranges.collect();
+        // Envoy: given without ranges, the private ones are meant; not given at all, none.
+        if manager.internal_address_config.is_some() && ranges.is_empty() {
+            ranges = private_ranges();
+        }
         ClientAddress {
-            internal: InternalAddresses { ranges: ranges.collect(), unix_sockets: internal.unix_sockets },
+            internal: InternalAddresses { ranges, unix_sockets: internal.unix_sockets },
             use_remote_address: manager.use_remote_address.as_ref().is_some_and(|remote| remote.value),
             trusted_hops: manager.xff_num_trusted_hops,
             skip_xff_append: manager.skip_xff_append,
@@ -245,6 +210,19 @@ impl Lowering<'_> {
             use_for_sampling: config.use_request_id_for_trace_sampling.as_ref().is_none_or(|used| used.value),
         }
     }
+}
+
+/// Addresses that are not reached from outside (RFC 1918, RFC 4193, loopback).
+fn private_ranges() -> Vec<Cidr> {
+    let v4 = |octets: [u8; 4], bits| Cidr { prefix: IpAddr::from(octets), bits };
+    vec![
+        v4([10, 0, 0, 0], 8),
+        v4([172, 16, 0, 0], 12),
+        v4([192, 168, 0, 0], 16),
+        v4([127, 0, 0, 0], 8),
+        Cidr { prefix: Ipv6Addr::LOCALHOST.into(), bits: 128 },
+        Cidr { prefix: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0).into(), bits: 8 },
+    ]
 }
 
 fn normalization(manager: &ProtoManager) -> Normalization {

@@ -3,28 +3,48 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use envoy_types::pb::{
-    envoy::config::{
-        core::v3::{
-            GrpcService as ProtoGrpcService, HttpService as ProtoHttpService,
-            grpc_service::TargetSpecifier,
-            http_uri::HttpUpstreamType,
-            socket_address::{PortSpecifier, Protocol},
+    envoy::{
+        config::{
+            core::v3::{
+                GrpcService as ProtoGrpcService, HttpService as ProtoHttpService, TypedExtensionConfig,
+                grpc_service::TargetSpecifier,
+                http_uri::HttpUpstreamType,
+                socket_address::{PortSpecifier, Protocol},
+            },
+            trace::v3::{
+                OpenTelemetryConfig, XRayConfig, ZipkinConfig,
+                zipkin_config::{CollectorEndpointVersion, TraceContextOption},
+            },
         },
-        trace::v3::{
-            OpenTelemetryConfig, XRayConfig, ZipkinConfig,
-            zipkin_config::{CollectorEndpointVersion, TraceContextOption},
+        extensions::tracers::opentelemetry::{
+            resource_detectors::v3::{EnvironmentResourceDetectorConfig, StaticConfigResourceDetectorConfig},
+            samplers::v3::{
+                AlwaysOnSamplerConfig, CelSamplerConfig, ParentBasedSamplerConfig,
+                TraceIdRatioBasedSamplerConfig,
+            },
         },
     },
-    google::protobuf::BoolValue,
+    google::protobuf::{Any, BoolValue},
 };
 use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 
-use super::{Lowering, metadata::object, number};
+use super::{
+    Lowering, cel,
+    metadata::object,
+    number,
+    resource::{
+        OTEL_RESOURCE_ATTRIBUTES, ResourceDetector, ResourceParts, Sdk, UNKNOWN_SERVICE, resource_attributes,
+    },
+    route::fractional_percent,
+    unpack,
+};
 use crate::{
     config::FieldPath,
     snapshot::{
         ClusterId,
         cluster::UpstreamProtocol,
+        otel_sampler::{ConfiguredSampler, Sampler, TraceIdRatio},
+        route::Fraction,
         tracing::{
             Flush, GrpcService, HttpService, NewTrace, OpenTelemetry, OtlpExporter, Provider, XRay, Zipkin,
         },
@@ -69,18 +89,24 @@ impl Lowering<'_> {
                 return None;
             }
         };
+        let sampler = match &config.sampler {
+            Some(sampler) => Some(Arc::new(self.configured_sampler(&path.field("sampler"), sampler)?)),
+            None => None,
+        };
+        let parts = ResourceParts {
+            service_name: is_default_true(config.set_service_name_resource_attribute.as_ref()),
+            telemetry_sdk: is_default_true(config.set_telemetry_sdk_resource_attributes.as_ref()),
+        };
+        let detectors: Vec<ResourceDetector> =
+            config.resource_detectors.iter().filter_map(resource_detector).collect();
         let service_name = match config.service_name.as_str() {
-            "" => "unknown_service:envoy",
+            "" => UNKNOWN_SERVICE,
             name => name,
         };
         let provider = OpenTelemetry {
             service_name: service_name.into(),
-            resource: vec![
-                ("service.name".to_owned(), service_name.to_owned()),
-                ("telemetry.sdk.language".to_owned(), "rust".to_owned()),
-                ("telemetry.sdk.name".to_owned(), "spanway".to_owned()),
-                ("telemetry.sdk.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-            ],
+            resource: resource_attributes(service_name, SDK, parts, &detectors),
+            sampler,
             scope: is_default_true(config.set_instrumentation_scope.as_ref()),
             exporter,
         };
@@ -88,6 +114,52 @@ impl Lowering<'_> {
             number(config.max_cache_size.as_ref(), u32::try_from(FLUSH.waiting).unwrap_or(u32::MAX));
         let flush = self.flush("tracing.opentelemetry", waiting as usize);
         Some((Provider::OpenTelemetry(Box::new(provider)), flush))
+    }
+
+    fn configured_sampler(
+        &mut self,
+        path: &FieldPath<'_>,
+        config: &TypedExtensionConfig,
+    ) -> Option<ConfiguredSampler> {
+        let any = config.typed_config.as_ref()?;
+        let bytes = [any.type_url.as_bytes(), &any.value].concat();
+        self.sampler(&path.field("typed_config"), any)
+            .map(|sampler| ConfiguredSampler { config: bytes, sampler })
+    }
+
+    fn sampler(&mut self, path: &FieldPath<'_>, config: &Any) -> Option<Sampler> {
+        if unpack::<AlwaysOnSamplerConfig>(config).is_some() {
+            return Some(Sampler::AlwaysOn);
+        }
+        if let Some(config) = unpack::<ParentBasedSamplerConfig>(config) {
+            let path = path.field("wrapped_sampler");
+            let Some(wrapped) = config.wrapped_sampler.and_then(|wrapped| wrapped.typed_config) else {
+                self.problems.push_with_hint(
+                    &path,
+                    "no sampler for traces that begin here",
+                    "give one, such as envoy.tracers.opentelemetry.samplers.always_on",
+                );
+                return None;
+            };
+            return self
+                .sampler(&path.field("typed_config"), &wrapped)
+                .map(|wrapped| Sampler::ParentBased(Box::new(wrapped)));
+        }
+        if let Some(config) = unpack::<TraceIdRatioBasedSamplerConfig>(config) {
+            let ratio = config.sampling_percentage.as_ref().map(fractional_percent);
+            return Some(Sampler::TraceIdRatioBased(ratio.map_or_else(
+                TraceIdRatio::default,
+                |Fraction { numerator, denominator }| TraceIdRatio { numerator, denominator },
+            )));
+        }
+        let config = unpack::<CelSamplerConfig>(config)?;
+        match cel::sampler(&config.expression.unwrap_or_default()) {
+            Ok(sampler) => Some(sampler),
+            Err(error) => {
+                self.problems.push(&path.field("expression"), error.to_string());
+                None
+            }
+        }
     }
 
     /// When spans are sent, as runtime keys below `prefix` say.
@@ -338,6 +410,21 @@ impl Lowering<'_> {
         }
         address
     }
+}
+
+/// What emits the spans.
+const SDK: Sdk<'_> = Sdk { language: "rust", name: "spanway", version: env!("CARGO_PKG_VERSION") };
+
+fn resource_detector(config: &TypedExtensionConfig) -> Option<ResourceDetector> {
+    let any = config.typed_config.as_ref()?;
+    if unpack::<EnvironmentResourceDetectorConfig>(any).is_some() {
+        return Some(ResourceDetector::Environment(std::env::var(OTEL_RESOURCE_ATTRIBUTES).ok()));
+    }
+    let config = unpack::<StaticConfigResourceDetectorConfig>(any)?;
+    let mut attributes: Vec<(String, String)> = config.attributes.into_iter().collect();
+    // A map has no order of its own.
+    attributes.sort();
+    Some(ResourceDetector::Static(attributes))
 }
 
 fn is_default_true(value: Option<&BoolValue>) -> bool {

@@ -21,6 +21,19 @@ const PROVIDERS: &[&str] = &[
     "spanway.config.trace.v1.TracingConfig",
 ];
 
+/// The samplers of OpenTelemetry that spanway has.
+const SAMPLERS: &[&str] = &[
+    "envoy.extensions.tracers.opentelemetry.samplers.v3.AlwaysOnSamplerConfig",
+    "envoy.extensions.tracers.opentelemetry.samplers.v3.ParentBasedSamplerConfig",
+    "envoy.extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig",
+    "envoy.extensions.tracers.opentelemetry.samplers.v3.CELSamplerConfig",
+];
+/// The resource detectors of OpenTelemetry that spanway has.
+const DETECTORS: &[&str] = &[
+    "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.EnvironmentResourceDetectorConfig",
+    "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.StaticConfigResourceDetectorConfig",
+];
+
 pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -98,10 +111,47 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["grpc_service", "http_service", "service_name", "max_cache_size"]),
             honoured(&["set_telemetry_sdk_resource_attributes", "set_service_name_resource_attribute"]),
             honoured(&["set_instrumentation_scope"]),
-            refused(&["sampler"], "use tracing.random_sampling of the HTTP connection manager"),
-            refused(&["resource_detectors"], "service_name is the only attribute of the resource"),
+            honoured(&["sampler", "resource_detectors"]),
             refused(&["exporter"], "use grpc_service or http_service"),
         ],
+    ),
+    message_at(
+        "envoy.config.core.v3.TypedExtensionConfig",
+        "OpenTelemetryConfig.sampler",
+        &[honoured(&["name"]), holds(&["typed_config"], SAMPLERS)],
+    ),
+    message_at(
+        "envoy.config.core.v3.TypedExtensionConfig",
+        "ParentBasedSamplerConfig.wrapped_sampler",
+        &[honoured(&["name"]), holds(&["typed_config"], SAMPLERS)],
+    ),
+    message_at(
+        "envoy.config.core.v3.TypedExtensionConfig",
+        "OpenTelemetryConfig.resource_detectors",
+        &[honoured(&["name"]), holds(&["typed_config"], DETECTORS)],
+    ),
+    message(
+        "envoy.extensions.tracers.opentelemetry.samplers.v3.ParentBasedSamplerConfig",
+        &[honoured(&["wrapped_sampler"])],
+    ),
+    message(
+        "envoy.extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig",
+        &[honoured(&["sampling_percentage"])],
+    ),
+    message(
+        "envoy.extensions.tracers.opentelemetry.samplers.v3.CELSamplerConfig",
+        &[honoured(&["expression"])],
+    ),
+    message(
+        "xds.type.v3.CelExpression",
+        &[
+            honoured(&["parsed_expr", "checked_expr", "cel_expr_parsed", "cel_expr_checked"]),
+            honoured(&["cel_expr_string"]),
+        ],
+    ),
+    message(
+        "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.StaticConfigResourceDetectorConfig",
+        &[honoured(&["attributes"])],
     ),
     message(
         "envoy.config.trace.v3.ZipkinConfig",
@@ -197,9 +247,24 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
         &[
             honoured(&["name"]),
-            holds_filters(&["typed_config"], &["envoy.extensions.filters.http.router.v3.Router"]),
+            holds_filters(
+                &["typed_config"],
+                &[
+                    "envoy.extensions.filters.http.health_check.v3.HealthCheck",
+                    "envoy.extensions.filters.http.router.v3.Router",
+                ],
+            ),
             guarded(&["config_discovery"], "give the filter's typed_config"),
             guarded(&["is_optional", "disabled"], "list the filters that shall run, and no others"),
+        ],
+    ),
+    message(
+        "envoy.extensions.filters.http.health_check.v3.HealthCheck",
+        &[
+            honoured(&["pass_through_mode", "headers"]),
+            refused(&["cache_time"], "every check is passed on"),
+            // Without it a check is answered well whatever the clusters are.
+            guarded(&["cluster_min_healthy_percentages"], "a check is answered well while the proxy serves"),
         ],
     ),
     message(

@@ -52,6 +52,12 @@ pub(super) fn table() -> impl Iterator<Item = &'static MessageRow> {
         .flatten()
 }
 
+/// Whether all of that message is supported or refused as a whole where it is lowered: protobuf's own types, and
+/// parsed CEL expressions, which are trees.
+pub(super) fn is_whole(message: &str) -> bool {
+    ["google.protobuf.", "cel.expr.", "google.api.expr."].iter().any(|package| message.starts_with(package))
+}
+
 const fn message(message: &'static str, rows: &'static [Row]) -> MessageRow {
     MessageRow { message, place: None, rows }
 }
@@ -100,7 +106,7 @@ mod tests {
     /// A message that is honoured needs rows of its own, unless it is one of protobuf's or has no fields.
     fn needs_rows(kind: &Kind) -> Option<String> {
         let message = kind.as_message()?;
-        let plain = message.full_name().starts_with("google.protobuf.") || message.fields().len() == 0;
+        let plain = is_whole(message.full_name()) || message.fields().len() == 0;
         (!plain).then(|| message.full_name().to_owned())
     }
 

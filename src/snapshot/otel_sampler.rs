@@ -1,9 +1,8 @@
 //! OpenTelemetry samplers, as Envoy has them: which spans are exported, decided per span and after Envoy's own
-//! decision to trace ([`super::sampler`]).
+//! decision to trace (`trace::sampler`).
 //!
 //! A sampler is asked for the span of a downstream request, where `overall_sampling` and the like can still
 //! overrule its yes, and again for each span of an upstream request, where nothing overrules it.
-#![allow(dead_code, reason = "wired next")]
 
 mod expression;
 mod operators;
@@ -20,6 +19,21 @@ use self::{expression::Expression, value::Value};
 /// Longest text of an expression: a chain of thousands of operators would exhaust the parser's stack. (It
 /// limits nesting itself.)
 const LONGEST_EXPRESSION: usize = 4096;
+
+/// A sampler, and the bytes of the message that it was made of.
+#[derive(Debug)]
+pub(crate) struct ConfiguredSampler {
+    /// The message.
+    pub(crate) config: Vec<u8>,
+    /// What it says.
+    pub(crate) sampler: Sampler,
+}
+
+impl PartialEq for ConfiguredSampler {
+    fn eq(&self, other: &Self) -> bool {
+        self.config == other.config
+    }
+}
 
 /// A sampler. API: `envoy.config.trace.v3.OpenTelemetryConfig.sampler`; without one, the parent's decision
 /// counts, else Envoy's.

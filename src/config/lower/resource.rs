@@ -1,43 +1,40 @@
 //! Who exports: the attributes of the OpenTelemetry resource, and the instrumentation scope, put together as
 //! Envoy does from `envoy.config.trace.v3.OpenTelemetryConfig`.
-#![allow(dead_code, reason = "wired next")]
 
 /// What `service.name` is if nobody names the service.
-const UNKNOWN_SERVICE: &str = "unknown_service:envoy";
+pub(super) const UNKNOWN_SERVICE: &str = "unknown_service:envoy";
 
 /// The software that exports.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sdk<'a> {
+pub(super) struct Sdk<'a> {
     /// `telemetry.sdk.language`
-    pub(crate) language: &'a str,
+    pub(super) language: &'a str,
     /// `telemetry.sdk.name`, and the name of the instrumentation scope.
-    pub(crate) name: &'a str,
+    pub(super) name: &'a str,
     /// `telemetry.sdk.version`, and the version of the instrumentation scope.
-    pub(crate) version: &'a str,
+    pub(super) version: &'a str,
 }
 
 /// Which parts are wanted. Each is, by default.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ResourceParts {
+pub(super) struct ResourceParts {
     /// `service.name` from the configuration. Default: true. API: `set_service_name_resource_attribute`. A
     /// detector's `service.name` is kept either way.
-    pub(crate) service_name: bool,
+    pub(super) service_name: bool,
     /// The three attributes `telemetry.sdk.*`. Default: true. API: `set_telemetry_sdk_resource_attributes`. A
     /// detector's are kept either way.
-    pub(crate) telemetry_sdk: bool,
-    /// The instrumentation scope's name and version. Default: true. API: `set_instrumentation_scope`.
-    pub(crate) scope: bool,
+    pub(super) telemetry_sdk: bool,
 }
 
 impl Default for ResourceParts {
     fn default() -> Self {
-        Self { service_name: true, telemetry_sdk: true, scope: true }
+        Self { service_name: true, telemetry_sdk: true }
     }
 }
 
 /// Where further attributes come from. API: `resource_detectors`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ResourceDetector {
+pub(super) enum ResourceDetector {
     /// `EnvironmentResourceDetectorConfig`: the value of [`OTEL_RESOURCE_ATTRIBUTES`], if it is set.
     Environment(Option<String>),
     /// `StaticConfigResourceDetectorConfig.attributes`. Those with an empty value are left out.
@@ -45,12 +42,12 @@ pub(crate) enum ResourceDetector {
 }
 
 /// The variable that [`ResourceDetector::Environment`] reads.
-pub(crate) const OTEL_RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+pub(super) const OTEL_RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 /// The attributes: `service.name` (API: `service_name`; if empty `unknown_service:envoy`), `telemetry.sdk.*`,
 /// then those of the detectors in their order. Of two with one key the later value counts, in the place of
 /// the earlier; so a detector can rename the service.
-pub(crate) fn resource_attributes(
+pub(super) fn resource_attributes(
     service_name: &str,
     sdk: Sdk<'_>,
     parts: ResourceParts,
@@ -82,15 +79,10 @@ pub(crate) fn resource_attributes(
     attributes.0
 }
 
-/// Name and version of the instrumentation scope, if it is wanted.
-pub(crate) fn instrumentation_scope<'a>(sdk: Sdk<'a>, parts: ResourceParts) -> Option<(&'a str, &'a str)> {
-    parts.scope.then_some((sdk.name, sdk.version))
-}
-
 /// What [`OTEL_RESOURCE_ATTRIBUTES`] holds, as Envoy reads it: pairs between `,`, each of exactly two tokens
 /// between `=`, where empty tokens are none; nothing is trimmed or decoded. `Err` is the text of what is not
 /// a pair, which is left out: worth a warning.
-pub(crate) fn environment_attributes(text: &str) -> impl Iterator<Item = Result<(&str, &str), &str>> {
+pub(super) fn environment_attributes(text: &str) -> impl Iterator<Item = Result<(&str, &str), &str>> {
     text.split(',').filter(|pair| !pair.is_empty()).map(|pair| {
         let mut tokens = pair.split('=').filter(|token| !token.is_empty());
         match (tokens.next(), tokens.next(), tokens.next()) {
@@ -134,7 +126,7 @@ mod tests {
     }
 
     fn detected(detectors: &[ResourceDetector]) -> String {
-        let parts = ResourceParts { service_name: false, telemetry_sdk: false, scope: true };
+        let parts = ResourceParts { service_name: false, telemetry_sdk: false };
         text("svc", parts, detectors)
     }
 
@@ -153,8 +145,6 @@ mod tests {
         let sdk = text("svc", ResourceParts { service_name: false, ..all }, &[]);
         assert_eq!(sdk, "telemetry.sdk.language=l|telemetry.sdk.name=n|telemetry.sdk.version=v");
         assert_eq!(detected(&[]), "");
-        assert_eq!(instrumentation_scope(SDK, all), Some(("n", "v")));
-        assert_eq!(instrumentation_scope(SDK, ResourceParts { scope: false, ..all }), None);
     }
 
     #[test]
