@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::{IpAddr, SocketAddr},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -32,6 +33,9 @@ const SHORTLY: Duration = Duration::from_millis(50);
 const FOR_ARRIVAL: Duration = Duration::from_millis(500);
 /// A tunnel that is silent for so long says no more.
 const SILENCE: Duration = Duration::from_millis(300);
+
+/// Where a request begins, to know its method.
+static START_LINE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?m)^(\S+) \S+ HTTP/1\.\d\r?$").unwrap());
 
 /// What one request led to.
 #[derive(Debug, Default)]
@@ -235,9 +239,8 @@ impl Http1 {
             }
         }
         if !self.is_tunnel {
-            let start = Regex::new(r"(?m)^(\S+) \S+ HTTP/1\.\d\r?$").unwrap();
             let text = String::from_utf8_lossy(&sent);
-            self.methods.extend(start.captures_iter(&text).map(|found| found[1].to_owned()));
+            self.methods.extend(START_LINE.captures_iter(&text).map(|found| found[1].to_owned()));
         }
         if !matches!(request.send, Some(Bytes::Pieces(_))) {
             self.wire.writer.send(sent);

@@ -1,10 +1,27 @@
 //! Names for what is random or belongs to a machine: equal things get equal names, different ones different names.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
 const UUID: &str = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}";
+
+/// All that is looked at: ids, dates, addresses and ports.
+static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+    let alternatives = [
+        UUID,
+        r"\b1-[0-9a-f]{8}-[0-9a-f]{24}\b",
+        r"\b[0-9a-fA-F]{32}\b",
+        r"\b[0-9a-fA-F]{16}\b",
+        r"\b[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT\b",
+        r"\b\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{4})",
+        r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d+)?\b",
+        r"\b\d{4,5}\b",
+    ];
+    Regex::new(&alternatives.join("|")).unwrap()
+});
+
+static A_UUID: LazyLock<Regex> = LazyLock::new(|| Regex::new(UUID).unwrap());
 
 /// The character of a UUID that tells why a request is traced.
 const REASON_AT: usize = 14;
@@ -12,8 +29,6 @@ const REASON_AT: usize = 14;
 /// The names given so far in one observation.
 #[derive(Debug)]
 pub(crate) struct Normalizer {
-    pattern: Regex,
-    uuid: Regex,
     unique: Option<Regex>,
     names: HashMap<String, String>,
     /// What the scenario says itself.
@@ -30,23 +45,10 @@ pub(crate) struct Normalizer {
 
 impl Normalizer {
     pub(crate) fn new(literal: &str, ports: HashMap<u16, String>, names: Vec<(String, String)>) -> Self {
-        let pattern = [
-            UUID,
-            r"\b1-[0-9a-f]{8}-[0-9a-f]{24}\b",
-            r"\b[0-9a-fA-F]{32}\b",
-            r"\b[0-9a-fA-F]{16}\b",
-            r"\b[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT\b",
-            r"\b\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{4})",
-            r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?::\d+)?\b",
-            r"\b\d{4,5}\b",
-        ];
-        let uuid = Regex::new(UUID).unwrap();
-        let literal_uuids = uuid.find_iter(literal).map(|found| without_reason(found.as_str())).collect();
+        let literal_uuids = A_UUID.find_iter(literal).map(|found| without_reason(found.as_str())).collect();
         let alternatives: Vec<String> = names.iter().map(|(unique, _)| regex::escape(unique)).collect();
         let unique = (!names.is_empty()).then(|| format!(r"\b(?:{})\b", alternatives.join("|")));
         Self {
-            pattern: Regex::new(&pattern.join("|")).unwrap(),
-            uuid,
             unique: unique.map(|pattern| Regex::new(&pattern).unwrap()),
             names: names.into_iter().collect(),
             literal: literal.to_ascii_lowercase(),
@@ -78,12 +80,11 @@ impl Normalizer {
             Some(unique) => unique.replace_all(value, |found: &Captures<'_>| self.names[&found[0]].clone()),
             None => value.into(),
         };
-        let pattern = self.pattern.clone();
-        pattern.replace_all(&value, |found: &Captures<'_>| self.token(&found[0], assign)).into_owned()
+        TOKEN.replace_all(&value, |found: &Captures<'_>| self.token(&found[0], assign)).into_owned()
     }
 
     fn token(&mut self, token: &str, assign: bool) -> String {
-        if self.uuid.is_match(token) {
+        if A_UUID.is_match(token) {
             return self.uuid(token, assign);
         }
         if let Some((address, port)) = address(token) {
