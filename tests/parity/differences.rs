@@ -6,10 +6,12 @@ const PREFACE: &str = "\
 # Where spanway does other than Envoy 1.40
 
 Each entry is shown by scenarios in tests/parity, which send the same bytes through both and demand exactly this
-difference. Written by `cargo test --test parity -- --bless`; a reason is changed where its scenario says it.
+difference; those without are of a kind that the suite cannot show. Written by `cargo test --test parity -- --bless`; a reason is changed where its scenario says it.
 ";
 
 const WIDTH: usize = 120;
+/// Scenarios that are named for a reason; some show in dozens.
+const MOST_NAMES: usize = 3;
 
 /// The text of the page.
 pub(crate) fn page(topics: &[std::sync::Arc<Topic>]) -> String {
@@ -27,12 +29,20 @@ pub(crate) fn page(topics: &[std::sync::Arc<Topic>]) -> String {
                 }
             }
         }
-        if entries.is_empty() {
+        if entries.is_empty() && topic.notes.is_empty() {
             continue;
         }
         page += &format!("\n## {}\n\n", topic.title);
         for (reason, names) in entries {
-            page += &wrapped(&format!("{reason} *Shown by: {}.*", names.join("; ")));
+            let shown = names.iter().take(MOST_NAMES).copied().collect::<Vec<_>>().join("; ");
+            let more = match names.len().saturating_sub(MOST_NAMES) {
+                0 => String::new(),
+                more => format!("; and {more} more"),
+            };
+            page += &wrapped(&format!("{reason} *Shown by: {shown}{more}.*"));
+        }
+        for note in &topic.notes {
+            page += &wrapped(note.trim());
         }
     }
     page

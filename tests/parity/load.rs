@@ -39,7 +39,10 @@ struct File {
     bootstrap: Value,
     #[serde(default)]
     defaults: Option<Value>,
+    #[serde(default)]
     scenarios: Vec<Value>,
+    #[serde(default)]
+    notes: Vec<String>,
 }
 
 /// Read one file; what is wrong with it names its place.
@@ -58,7 +61,14 @@ pub(crate) fn load(path: &Path) -> Result<Topic, String> {
         let spec = spec(&raw).map_err(|error| format!("{place}: {name}: {error}"))?;
         scenarios.push(Scenario { index, place, raw, spec });
     }
-    Ok(Topic { file, title: read.title, env: read.env, bootstrap: read.bootstrap, scenarios })
+    Ok(Topic {
+        file,
+        title: read.title,
+        env: read.env,
+        bootstrap: read.bootstrap,
+        scenarios,
+        notes: read.notes,
+    })
 }
 
 /// Whether this line begins the scenario of this name.

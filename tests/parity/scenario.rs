@@ -17,6 +17,8 @@ pub(crate) struct Topic {
     /// Merged over the bootstrap.
     pub(crate) bootstrap: Value,
     pub(crate) scenarios: Vec<Scenario>,
+    /// Differences that no scenario can show.
+    pub(crate) notes: Vec<String>,
 }
 
 /// One claim, before its placeholders are filled in.
