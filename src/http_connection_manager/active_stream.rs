@@ -41,8 +41,10 @@ use crate::{
         formatter::{FormatContext, PseudoHeaders},
     },
     trace::{
-        self, attempt, sampler,
-        stream::{Decoration, RouteNames, TracedRequest, decorate_request},
+        self, attempt,
+        decorator::{Decoration, decorate_request},
+        sampler,
+        stream::{RouteNames, TracedRequest},
     },
     upstream::{Failure, UpstreamBody},
 };

@@ -21,7 +21,10 @@ use crate::{
     router::header_transform::MutationLevels,
     snapshot::listener::{HttpConnectionManager, ServerHeaderTransformation},
     stream_info::ResponseFlag,
-    trace::stream::{decorate_response, note_grpc_status, note_response, server_timing},
+    trace::{
+        decorator::decorate_response,
+        stream::{note_grpc_status, note_response, server_timing},
+    },
     upstream::UpstreamBody,
 };
 

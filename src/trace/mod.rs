@@ -9,6 +9,7 @@ mod b3;
 pub(crate) mod buffer;
 mod context;
 mod custom_tags;
+pub(crate) mod decorator;
 pub(crate) mod events;
 pub(crate) mod exporter;
 pub(crate) mod propagation;
