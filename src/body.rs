@@ -1,6 +1,7 @@
 //! The body of a request on its way to a host: streamed, counted, bounded by back-pressure.
 
 use std::{
+    io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -52,12 +53,15 @@ impl Body for RequestBody {
                 if this.incoming.is_end_stream() {
                     this.info.end_request();
                 }
-                if frame.is_trailers() && !this.trailers {
+                if frame.is_trailers() {
+                    // Nothing follows them, and hyper's client does not ask again.
                     this.info.end_request();
-                    return Poll::Ready(None);
+                    if !this.trailers {
+                        return Poll::Ready(None);
+                    }
                 }
             }
-            Some(Err(error)) => this.info.flag(if error.is_parse() || error.is_parse_too_large() {
+            Some(Err(error)) => this.info.flag(if error.is_parse() || is_bad_chunk(error) {
                 ResponseFlag::DownstreamProtocolError
             } else {
                 ResponseFlag::DownstreamConnectionTermination
@@ -71,6 +75,16 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        // hyper would tell an HTTP/2 host the length of a body that is not there.
+        if self.incoming.is_end_stream() { SizeHint::default() } else { self.incoming.size_hint() }
     }
+}
+
+/// Whether a body is no body, rather than broken off: hyper tells by what kind of error it wraps.
+fn is_bad_chunk(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_parse_too_large()
+        || source.is_some_and(|source| {
+            matches!(source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        })
 }

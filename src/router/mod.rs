@@ -4,15 +4,16 @@ pub(crate) mod header_transform;
 pub(crate) mod route_matcher;
 
 use std::{
+    cell::RefCell,
     hash::{DefaultHasher, Hash, Hasher},
     rc::Rc,
 };
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{Authority, InvalidUri, PathAndQuery, Scheme},
 };
 use hyper::body::{Body, Incoming};
 
@@ -67,6 +68,17 @@ pub(crate) struct RouterContext<'a, 's> {
     pub(crate) suppress_envoy_headers: bool,
     /// How the listener traces, if it does.
     pub(crate) tracing: Option<&'a Tracing>,
+    /// Where the request is kept as it goes upstream, for formats of response headers; only if there are any.
+    pub(crate) kept: Option<&'s RefCell<Option<Box<Parts>>>>,
+}
+
+/// What formats read of a request.
+pub(crate) fn copy_request(parts: &Parts) -> Box<Parts> {
+    let mut copy = Request::new(()).into_parts().0;
+    copy.method = parts.method.clone();
+    copy.uri = parts.uri.clone();
+    copy.headers = parts.headers.clone();
+    Box::new(copy)
 }
 
 /// Why a request got no response from a host.
@@ -137,8 +149,11 @@ pub(crate) async fn forward(
     let info = context.info;
     let cluster = target.cluster;
     let hash = hash_request(action, &parts, info);
-    let pool = cluster.choose_host(hash).ok_or(RouterFailure::NoHost)?;
-    *info.upstream_host.borrow_mut() = Some(std::sync::Arc::clone(&pool.host.address_text));
+    let keep = |parts: &Parts| context.kept.map(|kept| kept.replace(Some(copy_request(parts))));
+    let Some(pool) = cluster.choose_host(hash) else {
+        keep(&parts);
+        return Err(RouterFailure::NoHost);
+    };
     let (http2, trailers) = match &cluster.state.config.protocol {
         UpstreamProtocol::Http1 { enable_trailers } => (false, *enable_trailers),
         UpstreamProtocol::Http2(_) => (true, true),
@@ -148,6 +163,9 @@ pub(crate) async fn forward(
         }
     };
     prepare_headers(action, target, &mut parts, &pool.host.hostname, context);
+    keep(&parts);
+    // To the formats of request headers it is not known yet.
+    *info.upstream_host.borrow_mut() = Some(std::sync::Arc::clone(&pool.host.address_text));
     info.attempts.set(info.attempts.get() + 1);
     if context.virtual_host.include_request_attempt_count && !context.suppress_envoy_headers {
         parts.headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.attempts.get()));
@@ -158,12 +176,13 @@ pub(crate) async fn forward(
         attempt::chose_host(info, &pool.host.address_text);
         trace::stream::inject(info, tracing, &mut parts.headers);
     }
+    let upgrade = parts.headers.contains_key(UPGRADE);
+    if info.protocol == Version::HTTP_2 {
+        join_cookies(&mut parts.headers);
+    }
     if http2 {
         address_http2(&mut parts, context.scheme);
     } else {
-        if info.protocol == Version::HTTP_2 {
-            join_cookies(&mut parts.headers);
-        }
         frame_http1(&parts.method, &mut parts.headers, body.is_end_stream());
     }
 
@@ -176,9 +195,10 @@ pub(crate) async fn forward(
     })?;
     info.touch();
     attempt::responded(info, response.status().as_u16());
-    // The time counts from the end of the request; a response that comes earlier has none.
+    // The time counts from the end of the request; a response that comes earlier has none. (What asks for an upgrade
+    // has no end.)
     if !context.suppress_envoy_headers
-        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        && !upgrade
         && let Some(end) = info.request_end.get()
     {
         let milliseconds = u64::try_from(end.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -225,7 +245,7 @@ fn prepare_headers(
     if let Some(rewrite) = &action.path_rewrite {
         let before = path_and_query(&parts.uri).to_owned();
         let after = rewrite_path(rewrite, &context.route.matcher.path, &before);
-        if let Ok(rewritten) = PathAndQuery::from_maybe_shared(after) {
+        if let Ok(rewritten) = valid_path(after) {
             parts.uri = Uri::from(rewritten);
             if !context.suppress_envoy_headers
                 && let Ok(original) = HeaderValue::from_str(&before)
@@ -234,6 +254,29 @@ fn prepare_headers(
             }
         }
     }
+}
+
+/// A path that a rewrite has made. What no request target can hold is escaped, and it begins with a slash.
+fn valid_path(path: String) -> Result<PathAndQuery, InvalidUri> {
+    if path.starts_with('/') && !path.contains('#') {
+        let unchanged = PathAndQuery::try_from(path.as_str());
+        if unchanged.is_ok() {
+            return unchanged;
+        }
+    }
+    let mut escaped = String::with_capacity(path.len() + 16);
+    if !path.starts_with('/') {
+        escaped.push('/');
+    }
+    for letter in path.chars() {
+        match letter {
+            '"' | '#' | '<' | '>' | '^' | '`' | '{' | '|' | '}' | '\0'..=' ' | '\x7f' => {
+                escaped.push_str(&format!("%{:02X}", u32::from(letter)));
+            }
+            letter => escaped.push(letter),
+        }
+    }
+    PathAndQuery::from_maybe_shared(escaped)
 }
 
 /// The mutations that the request's route asks for.
@@ -288,6 +331,10 @@ pub(crate) fn path_and_query(uri: &Uri) -> &str {
 /// HTTP/2 carries scheme and authority with the path instead of `host` (RFC 9113, 8.3.1).
 fn address_http2(parts: &mut Parts, scheme: &str) {
     let Some(host) = parts.headers.remove(HOST) else { return };
+    // No authority: there is none to name (RFC 9113, 8.3.1).
+    if host.is_empty() {
+        return;
+    }
     let mut uri = std::mem::take(&mut parts.uri).into_parts();
     uri.scheme = Some(if scheme == "https" { Scheme::HTTPS } else { Scheme::HTTP });
     uri.authority = Authority::try_from(host.as_bytes()).ok();
@@ -316,7 +363,7 @@ fn frame_http1(method: &Method, headers: &mut HeaderMap, empty: bool) {
     }
 }
 
-/// HTTP/2 may split cookies over several lines; HTTP/1 may not (RFC 9113, 8.2.3).
+/// A client that splits its cookies over several lines (RFC 9113, 8.2.3) means one, and so do hosts read it.
 fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
         return;
