@@ -5,6 +5,7 @@ mod copy;
 mod replay;
 
 use std::{
+    io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -97,6 +98,8 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
+            // hyper would tell an HTTP/2 host the length of a body that is not there.
+            Source::Client(client) if client.incoming.is_end_stream() => SizeHint::default(),
             Source::Client(client) => client.incoming.size_hint(),
             Source::Replay(reader) => reader.size_hint(),
             Source::Copy(copy) => copy.size_hint(),
@@ -162,7 +165,7 @@ impl ClientBody {
                     self.info.end_request();
                 }
             }
-            Some(Err(error)) => self.info.flag(if error.is_parse() || error.is_parse_too_large() {
+            Some(Err(error)) => self.info.flag(if error.is_parse() || is_bad_chunk(error) {
                 ResponseFlag::DownstreamProtocolError
             } else {
                 ResponseFlag::DownstreamConnectionTermination
@@ -170,4 +173,13 @@ impl ClientBody {
         }
         Poll::Ready(frame)
     }
+}
+
+/// Whether a body is no body, rather than broken off: hyper tells by what kind of error it wraps.
+fn is_bad_chunk(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_parse_too_large()
+        || source.is_some_and(|source| {
+            matches!(source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        })
 }

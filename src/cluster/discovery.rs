@@ -98,15 +98,12 @@ fn publish(
         let taken = if first_only { addresses.len().min(1) } else { addresses.len() };
         addresses.iter().take(taken).map(move |ip| {
             let address = Address::Socket((*ip, endpoint.address.port).into());
-            Arc::new(Host::new(
-                address,
-                Arc::clone(&endpoint.hostname),
-                endpoint.weight,
-                endpoint.metadata.clone(),
-            ))
+            let hostname = Arc::clone(&endpoint.hostname);
+            let host = Host::new(address, hostname, endpoint.weight, endpoint.metadata.clone());
+            (Arc::new(host), endpoint.health)
         })
     });
-    let set = HostSet { hosts: hosts.collect() };
+    let set = HostSet::new(hosts.collect());
     if !cluster.hosts.load().same_hosts(&set) {
         tracing::debug!("cluster \"{}\": {} hosts", cluster.config.name, set.hosts.len());
         cluster.hosts.store(Arc::new(set));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::snapshot::{
     Address,
-    cluster::{Cluster, Discovery, Endpoint},
+    cluster::{Cluster, Discovery, Endpoint, Health},
     metadata::Metadata,
 };
 
@@ -30,7 +30,7 @@ impl Host {
     }
 }
 
-/// The hosts of a cluster at one moment. Never changed, only replaced.
+/// The hosts of a cluster that get requests at one moment. Never changed, only replaced.
 #[derive(Debug, Default)]
 pub(crate) struct HostSet {
     /// In the order of the configuration, names resolved.
@@ -38,18 +38,30 @@ pub(crate) struct HostSet {
 }
 
 impl HostSet {
+    /// Of all hosts of a cluster those that are well; or all, if fewer than half are, since these few could not carry
+    /// the load (Envoy's panic, at its default threshold). Hosts that drain do not count.
+    pub(crate) fn new(all: Vec<(Arc<Host>, Health)>) -> Self {
+        let count = |wanted| all.iter().filter(|(_, health)| *health == wanted).count();
+        let healthy = count(Health::Healthy);
+        let panic = healthy == 0 || healthy < count(Health::Unhealthy);
+        let used = all.into_iter().filter(|(_, health)| panic || *health == Health::Healthy);
+        Self { hosts: used.map(|(host, _)| host).collect() }
+    }
+
     /// The hosts that are known before anything is resolved.
     pub(crate) fn initial(cluster: &Cluster) -> Self {
-        let hosts = match &cluster.discovery {
-            Discovery::Static(endpoints) => endpoints
-                .iter()
-                .map(|Endpoint { address, hostname, weight, metadata }| {
-                    Arc::new(Host::new(address.clone(), Arc::clone(hostname), *weight, metadata.clone()))
-                })
-                .collect(),
-            Discovery::StrictDns(..) | Discovery::LogicalDns(..) => Vec::new(),
-        };
-        Self { hosts }
+        match &cluster.discovery {
+            Discovery::Static(endpoints) => Self::new(
+                endpoints
+                    .iter()
+                    .map(|Endpoint { address, hostname, weight, health, metadata }| {
+                        let (address, hostname) = (address.clone(), Arc::clone(hostname));
+                        (Arc::new(Host::new(address, hostname, *weight, metadata.clone())), *health)
+                    })
+                    .collect(),
+            ),
+            Discovery::StrictDns(..) | Discovery::LogicalDns(..) => Self::default(),
+        }
     }
 
     /// Whether both hold the same hosts, so that balancers and pools may stay as they are.
@@ -58,5 +70,35 @@ impl HostSet {
             && self.hosts.iter().zip(&other.hosts).all(|(one, two)| {
                 one.address == two.address && one.weight == two.weight && one.hostname == two.hostname
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_are_not_well_get_requests_only_when_fewer_than_half_are() {
+        use Health::{Draining, Healthy, Unhealthy};
+
+        let used = |health: &[Health]| {
+            let all = (1..).zip(health).map(|(port, health)| {
+                let address = Address::Socket(([127, 0, 0, 1], port).into());
+                (Arc::new(Host::new(address, "".into(), 1, None)), *health)
+            });
+            HostSet::new(all.collect()).hosts.len()
+        };
+        for (health, hosts) in [
+            (&[][..], 0),
+            (&[Healthy, Healthy], 2),
+            (&[Healthy, Unhealthy], 1),
+            (&[Healthy, Unhealthy, Unhealthy], 3),
+            (&[Unhealthy], 1),
+            (&[Healthy, Draining, Draining], 1),
+            (&[Healthy, Unhealthy, Unhealthy, Draining], 4),
+            (&[Draining], 1),
+        ] {
+            assert_eq!(used(health), hosts, "{health:?}");
+        }
     }
 }

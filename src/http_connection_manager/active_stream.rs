@@ -1,6 +1,6 @@
 //! One request, from its headers to its response, in the order in which things happen to it.
 
-use std::{borrow::Cow, convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{borrow::Cow, cell::RefCell, convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
@@ -12,11 +12,11 @@ use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
     Connection,
-    edge_headers::{Edge, asks_to_keep_alive, remove_hop_by_hop, requested_upgrade},
+    edge_headers::{Edge, asks_to_close, remove_hop_by_hop, requested_upgrade},
     local_reply::LocalReply,
     path_normalization::{Normalized, normalize},
     redirect,
-    request_target::{check_method, check_transfer_coding, set_authority, strip_port},
+    request_target::{check_connect, check_method, check_transfer_coding, set_authority, strip_port},
     response_body::ResponseBody,
     stream_end::StreamEnd,
 };
@@ -136,7 +136,11 @@ impl ActiveStream {
             idle: manager.limits.stream_idle,
         });
         let outcome = match self.admit(manager, &mut parts) {
-            Ok(upgrade) => self.route(&connection, parts, body, upgrade).await,
+            Ok(upgrade) => {
+                // Unless the host agrees, what the client sends next may already be the tunnel's, and no request.
+                self.asked.close |= upgrade.is_some();
+                self.route(&connection, parts, body, upgrade).await
+            }
             Err(reply) => Outcome::Local(reply, None),
         };
         self.respond(manager, outcome)
@@ -157,12 +161,21 @@ impl ActiveStream {
         if parts.version != Version::HTTP_2 {
             check_method(&parts.method)?;
             check_transfer_coding(&parts.headers)?;
+            if !path_and_query(&parts.uri).is_ascii() {
+                return Err(LocalReply::codec_error());
+            }
         }
         let says_https = parts.uri.scheme_str() == Some("https");
-        self.asked.close = parts.version == Version::HTTP_10 && !asks_to_keep_alive(&parts.headers);
+        self.asked.close = asks_to_close(parts.version, &parts.headers);
+        if parts.method == Method::CONNECT {
+            check_connect(parts)?;
+        }
         set_authority(&self.connection, parts)?;
         if parts.method == Method::CONNECT {
             return Err(LocalReply::no_connect_route());
+        }
+        if parts.method.as_str() == "QUERY" && !parts.headers.contains_key(CONTENT_TYPE) {
+            return Err(LocalReply::query_without_type());
         }
         if !path_and_query(&parts.uri).starts_with('/') {
             return Err(LocalReply::not_a_path());
@@ -172,6 +185,8 @@ impl ActiveStream {
             Normalized::Path(Cow::Owned(path)) => {
                 parts.uri = PathAndQuery::from_maybe_shared(path).map_err(|_| LocalReply::bad_path())?.into();
             }
+            // gRPC clients follow no redirects.
+            Normalized::Redirect(_) if self.grpc => return Err(LocalReply::bad_path()),
             Normalized::Redirect(path) => return Err(LocalReply::normalized_redirect(&path)),
             Normalized::Reject => return Err(LocalReply::bad_path()),
         }
@@ -273,7 +288,7 @@ impl ActiveStream {
             }
             Action::Direct(action) => {
                 self.keep_request(&levels, &parts);
-                let reply = LocalReply::direct(action.status, &action.body);
+                let reply = LocalReply::direct(action.status, &action.body, &self.view(&parts));
                 Outcome::Local(self.closing_if_unread(reply), Some(levels))
             }
         }
@@ -367,6 +382,7 @@ impl ActiveStream {
             buffer_limit_bytes: buffer_limit_bytes(connection),
             tracing: manager.tracing.as_ref(),
             spans: &connection.services.spans,
+            kept: None,
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {
             Ok(target) => target,
@@ -377,7 +393,9 @@ impl ActiveStream {
             }
         };
         let levels = router::mutation_levels(target.mutations, &context);
-        self.keep_request(&levels, &parts);
+        let kept = RefCell::new(None);
+        let formats = levels.change_responses() || manager.local_reply.is_set();
+        let context = RouterContext { kept: formats.then_some(&kept), ..context };
         let deadlines = info.deadlines.get();
         info.deadlines.set(Deadlines {
             // A tunnel lives as long as it moves.
@@ -408,6 +426,7 @@ impl ActiveStream {
             }
         })
         .await;
+        self.asked.request = kept.take().or(self.asked.request.take());
         let levels = Some(levels).filter(MutationLevels::change_responses);
         self.asked.attempt_count = virtual_host.include_attempt_count_in_response;
         let retried = info.attempts.get() > 1;
@@ -419,12 +438,8 @@ impl ActiveStream {
                     None => Outcome::Local(LocalReply::of_failure(Failure::Protocol, retried), levels),
                 }
             }
-            Ok(Ok(response)) if upgrade => {
-                self.asked.close = true;
-                if response.status().is_success() {
-                    return Outcome::Local(LocalReply::upgrade_misunderstood(), levels);
-                }
-                Outcome::Upstream(response, levels, timer)
+            Ok(Ok(response)) if upgrade && response.status().is_success() => {
+                Outcome::Local(LocalReply::upgrade_misunderstood(&response.into_parts().0), levels)
             }
             Ok(Ok(response)) => Outcome::Upstream(response, levels, timer),
             Ok(Err(failure)) => {
@@ -467,11 +482,7 @@ impl ActiveStream {
 
     /// Keep a copy of the request for formats.
     fn keep(&mut self, parts: &Parts) {
-        let mut kept = Request::new(()).into_parts().0;
-        kept.method = parts.method.clone();
-        kept.uri = parts.uri.clone();
-        kept.headers = parts.headers.clone();
-        self.asked.request = Some(Box::new(kept));
+        self.asked.request = Some(router::copy_request(parts));
     }
 
     pub(super) fn format_context<'a>(&'a self, response: Option<&'a HeaderMap>) -> FormatContext<'a> {

@@ -3,10 +3,10 @@
 //! Names follow Envoy: an *internal* request comes from an address that the configuration calls internal; an
 //! *edge* request is one that is not, on a listener that faces clients (`use_remote_address`).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
     header::{CONNECTION, EXPECT, REFERER, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA},
 };
 use uuid::Uuid;
@@ -119,7 +119,9 @@ impl Edge<'_> {
     fn append_forwarded_for(&self, headers: &mut HeaderMap) {
         let Some(peer) = self.peer else { return };
         let ip = peer.ip().to_canonical();
-        let ip = if ip.is_loopback() { self.own_ip } else { ip };
+        // As in Envoy only the one address that has the name localhost: the others may be told apart on purpose.
+        let local = ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let ip = if local { self.own_ip } else { ip };
         match joined(headers, &X_FORWARDED_FOR).filter(|list| !list.is_empty()) {
             None => set_text(headers, X_FORWARDED_FOR, &ip.to_string()),
             Some(list) => set_text(headers, X_FORWARDED_FOR, &format!("{list},{ip}")),
@@ -232,9 +234,15 @@ pub(crate) fn requested_upgrade(method: &Method, headers: &HeaderMap) -> Option<
     (wanted && !name.is_empty() && name != "h2c").then_some(name)
 }
 
-/// Whether an HTTP/1.0 client wants to go on after the response.
-pub(crate) fn asks_to_keep_alive(headers: &HeaderMap) -> bool {
-    connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("keep-alive"))
+/// Whether the client wants the connection to end with the response. hyper sees to `connection: close` itself.
+pub(crate) fn asks_to_close(version: Version, headers: &HeaderMap) -> bool {
+    // What clients of proxies sent before HTTP/1.1 had a word for it.
+    let by_proxy_connection = || has_token(headers, PROXY_CONNECTION, "close");
+    match version {
+        Version::HTTP_10 => !has_token(headers, CONNECTION, "keep-alive") || by_proxy_connection(),
+        Version::HTTP_11 => by_proxy_connection(),
+        _ => false,
+    }
 }
 
 /// Take off what speaks of the client's connection only (RFC 9110, 7.6.1); an upgrade that will be passed on
@@ -249,10 +257,10 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
         for name in &nominated {
             headers.remove(name);
         }
-        if upgrade {
-            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        } else {
+        if !upgrade {
             headers.remove(CONNECTION);
+        } else if let Some(list) = joined(headers, &CONNECTION) {
+            set_text(headers, CONNECTION, &list);
         }
     }
     match headers.remove(UPGRADE) {
@@ -288,7 +296,15 @@ fn is_protected(name: &HeaderName) -> bool {
 }
 
 fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers.get_all(CONNECTION).iter().flat_map(|value| header_text(value).split(',')).map(str::trim)
+    tokens(headers, CONNECTION)
+}
+
+fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).iter().flat_map(|value| header_text(value).split(',')).map(str::trim)
+}
+
+fn has_token(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
+    tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
 }
 
 #[cfg(test)]

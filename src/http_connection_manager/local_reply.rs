@@ -1,12 +1,15 @@
 //! Responses that the proxy makes itself: from a cause to status, body, flag and details, in one place.
 
+use std::io;
+
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header::LOCATION};
+use http::{HeaderName, HeaderValue, StatusCode, header::LOCATION, response::Parts};
 
 use crate::{
     filter,
     http_headers::X_ENVOY_OVERLOADED,
     router::{RouterFailure, timeouts::Timeouts},
+    snapshot::matcher::RequestView,
     stream_info::{ResponseFlag, StreamInfo, deadline::Expired},
     upstream::Failure,
 };
@@ -26,8 +29,6 @@ pub(crate) struct LocalReply {
     pub(crate) close: bool,
     /// Headers that this kind of reply has besides the usual ones.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// A gRPC client gets it as a gRPC status.
-    pub(crate) grpc: bool,
 }
 
 /// The text of a failed upstream request with this reason: of the first attempt, and of a later one.
@@ -44,6 +45,17 @@ macro_rules! upstream_error {
     };
 }
 
+/// What the system says of a connection that could not be opened.
+macro_rules! connect_details {
+    ($reason:literal) => {
+        concat!(
+            "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_",
+            $reason,
+            "}"
+        )
+    };
+}
+
 impl LocalReply {
     const fn new(status: StatusCode, body: &'static str, details: &'static str) -> Self {
         Self {
@@ -53,7 +65,6 @@ impl LocalReply {
             flag: None,
             close: false,
             headers: Vec::new(),
-            grpc: true,
         }
     }
 
@@ -103,11 +114,16 @@ impl LocalReply {
             .closing()
     }
 
-    /// A method that HTTP/1 does not have.
-    pub(crate) const fn unknown_method() -> Self {
+    /// What is no HTTP/1, such as a method that it does not have.
+    pub(crate) const fn codec_error() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "Bad Request", "http1.codec_error")
             .flagged(ResponseFlag::DownstreamProtocolError)
             .closing()
+    }
+
+    /// A QUERY that does not say in which language it is.
+    pub(crate) const fn query_without_type() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "", "query_missing_content_type").closing()
     }
 
     /// A body in a coding other than chunked.
@@ -158,16 +174,21 @@ impl LocalReply {
     /// A redirect to `location`.
     pub(crate) fn redirect(status: StatusCode, location: &str, details: &'static str) -> Self {
         let mut reply = Self::new(status, "", details);
-        reply.grpc = false;
         if let Ok(location) = HeaderValue::from_str(location) {
             reply.headers.push((LOCATION, location));
         }
         reply
     }
 
-    /// The answer of a route.
-    pub(crate) fn direct(status: StatusCode, body: &Bytes) -> Self {
-        let mut reply = Self::new(status, "", "direct_response");
+    /// The answer of a route to `request`.
+    pub(crate) fn direct(status: StatusCode, body: &Bytes, request: &RequestView<'_>) -> Self {
+        let mut reply = if status == StatusCode::CREATED || status.is_redirection() {
+            // Both say where something is (RFC 9110, 10.2.2): for want of another place, here.
+            let location = format!("{}://{}{}", request.scheme, request.authority, request.path_and_query);
+            Self::redirect(status, &location, "direct_response")
+        } else {
+            Self::new(status, "", "direct_response")
+        };
         reply.body = body.clone();
         reply
     }
@@ -180,7 +201,7 @@ impl LocalReply {
     /// A request whose body broke off: badly framed, or the client is gone and will not read this.
     pub(crate) fn broken_request(info: &StreamInfo) -> Self {
         if info.flags.get().contains(ResponseFlag::DownstreamProtocolError) {
-            return Self::new(StatusCode::BAD_REQUEST, "Bad Request", "http1.codec_error").closing();
+            return Self::codec_error();
         }
         Self::new(StatusCode::BAD_REQUEST, "", "downstream_remote_disconnect")
             .flagged(ResponseFlag::DownstreamConnectionTermination)
@@ -189,8 +210,10 @@ impl LocalReply {
 
     /// A host that answers a request to switch protocols as if it were another one: what the client sends next would be
     /// read as a request by one and as a tunnel's bytes by the other.
-    pub(crate) const fn upgrade_misunderstood() -> Self {
-        Self::new(StatusCode::OK, "", "websocket_handshake_unsuccessful").closing()
+    pub(crate) fn upgrade_misunderstood(response: &Parts) -> Self {
+        let mut reply = Self::new(response.status, "", "websocket_handshake_unsuccessful").closing();
+        reply.headers.extend(response.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        reply
     }
 
     /// A deadline that passed before there was a response.
@@ -257,9 +280,15 @@ impl LocalReply {
     /// A host that gave no response, at first or when it was tried again.
     pub(crate) fn of_failure(failure: Failure, retried: bool) -> Self {
         let (text, details) = match failure {
-            Failure::Connect(_) => (
+            Failure::Connect(kind) => (
                 upstream_error!("remote connection failure"),
-                "upstream_reset_before_response_started{remote_connection_failure}",
+                match kind {
+                    io::ErrorKind::ConnectionRefused => connect_details!("Connection_refused"),
+                    io::ErrorKind::HostUnreachable => connect_details!("No_route_to_host"),
+                    io::ErrorKind::NetworkUnreachable => connect_details!("Network_is_unreachable"),
+                    io::ErrorKind::ConnectionReset => connect_details!("Connection_reset_by_peer"),
+                    _ => "upstream_reset_before_response_started{remote_connection_failure}",
+                },
             ),
             Failure::ConnectTimeout => (
                 upstream_error!("connection timeout"),

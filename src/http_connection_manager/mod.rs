@@ -268,6 +268,8 @@ enum End {
     Done,
     /// The headers of a request did not come in time.
     HeadersTimeout(&'static str),
+    /// The client speaks HTTP/2 where HTTP/1 is spoken. (What else is no HTTP/1 is answered by hyper.)
+    Http2Preface,
 }
 
 /// Run the codec, end the connection when it is idle, old, or the worker drains.
@@ -275,8 +277,13 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
     let mut timer = ConnectionTimer::default();
     poll_fn(|cx| {
         loop {
-            if Pin::new(&mut *server).poll(cx).is_ready() || connection.poll_stuck(cx).is_ready() {
-                return Poll::Ready(End::Done);
+            match Pin::new(&mut *server).poll(cx) {
+                Poll::Ready(Err(error)) if error.is_parse_version_h2() => {
+                    return Poll::Ready(End::Http2Preface);
+                }
+                Poll::Ready(_) => return Poll::Ready(End::Done),
+                Poll::Pending if connection.poll_stuck(cx).is_ready() => return Poll::Ready(End::Done),
+                Poll::Pending => {}
             }
             let told = connection.told.get().is_some();
             let ending = match timer.poll_due(cx, connection) {
@@ -337,11 +344,16 @@ async fn until_due<F: Future>(connection: &Connection, future: F) -> Option<F::O
 
 /// Say why a connection ends, if a request was coming in, and let the client read its last response.
 async fn close_http1(mut stream: DownstreamStream, connection: &Connection, end: End) {
-    if let End::HeadersTimeout(body) = end {
+    let reply = match end {
+        End::Done => None,
+        End::HeadersTimeout(body) => Some(("408 Request Timeout", body)),
+        End::Http2Preface => Some(("400 Bad Request", "Bad Request")),
+    };
+    if let Some((status, body)) = reply {
         let manager = &connection.listener.manager;
         let date = connection.services.date.now(SystemTime::now());
         let head = format!(
-            "HTTP/1.1 408 Request Timeout\r\ncontent-length: {}\r\ncontent-type: text/plain\r\ndate: {}\r\n\
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\ncontent-type: text/plain\r\ndate: {}\r\n\
              server: {}\r\nconnection: close\r\n\r\n{body}",
             body.len(),
             date.to_str().unwrap_or_default(),

@@ -9,7 +9,7 @@ use http::{
 use super::local_reply::LocalReply;
 use crate::{
     http_headers::{GRPC_MESSAGE, GRPC_STATUS},
-    router::header_transform,
+    router::header_transform::{self, MutationLevels},
     snapshot::{
         format::Format,
         listener::{BodyFormat, BodyTemplate, Comparison, JsonTemplate, LocalReplyConfig, ReplyFilter},
@@ -18,10 +18,12 @@ use crate::{
 };
 
 impl LocalReply {
-    /// The response: changed by `local_reply_config`, in gRPC's form for gRPC clients.
+    /// The response: with what the route says of responses, changed by `local_reply_config`, in gRPC's form for gRPC
+    /// clients. In the order in which Envoy does that.
     pub(crate) fn into_response(
         self,
         config: &LocalReplyConfig,
+        levels: Option<MutationLevels<'_>>,
         grpc_client: bool,
         context: &FormatContext<'_>,
     ) -> Response<Bytes> {
@@ -30,40 +32,60 @@ impl LocalReply {
         if let Some(flag) = self.flag {
             info.flag(flag);
         }
-        info.status.set(self.status.as_u16());
-
         let mut headers = HeaderMap::with_capacity(8);
         for (name, value) in self.headers {
-            headers.insert(name, value);
+            headers.append(name, value);
         }
+        if let Some(levels) = levels {
+            // To these the status is not known yet.
+            info.status.set(0);
+            levels.apply_to_response(&mut headers, context);
+        }
+        info.status.set(self.status.as_u16());
+
         let mut body = self.body;
         let mut content_type = HeaderValue::from_static("text/plain");
         let mapper = config.mappers.iter().find(|mapper| mapper.filter.passes(info));
         let mut format = config.body_format.as_ref();
+        let (mut rewritten, mut custom_type) = (false, false);
         if let Some(mapper) = mapper {
             // As in Envoy they still read the original status; the body reads the new one.
+            let before = headers.get(CONTENT_TYPE).cloned();
             header_transform::add(&mut headers, &mapper.headers, context);
+            custom_type = headers.get(CONTENT_TYPE) != before.as_ref();
             if let Some(status) = mapper.status {
                 info.status.set(status.as_u16());
             }
             if let Some(text) = &mapper.body {
                 body = Bytes::from(text.clone());
+                rewritten = true;
             }
             format = mapper.body_format.as_ref().or(format);
         }
         if let Some(format) = format {
             body = format.body(&body, context);
             content_type = format.content_type.clone();
+            rewritten = true;
         }
-        let status = StatusCode::from_u16(info.status.get()).unwrap_or(self.status);
-        if grpc_client && self.grpc {
-            return grpc_response(status, &body, headers);
-        }
-        if !body.is_empty() {
+        let mut status = StatusCode::from_u16(info.status.get()).unwrap_or(self.status);
+        if grpc_client {
+            headers.remove(CONTENT_LENGTH);
+            write_grpc_status(status, &body, &content_type, &mut headers);
+            (status, body) = (StatusCode::OK, Bytes::new());
+        } else if body.is_empty() {
+            headers.remove(CONTENT_LENGTH);
+            headers.remove(CONTENT_TYPE);
+        } else {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-            headers.entry(CONTENT_TYPE).or_insert(content_type);
+            // The route's is that of its own body, a mapper's that of any.
+            if rewritten && !custom_type {
+                headers.insert(CONTENT_TYPE, content_type);
+            } else {
+                headers.entry(CONTENT_TYPE).or_insert(content_type);
+            }
         }
-        if self.close {
+        // A client that was told that its request is bad is not trusted to have framed it well.
+        if self.close || self.status == StatusCode::BAD_REQUEST {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let mut response = Response::new(body);
@@ -74,7 +96,7 @@ impl LocalReply {
 }
 
 /// gRPC clients read their own status, in a response that says 200 and has no body.
-fn grpc_response(status: StatusCode, body: &[u8], mut headers: HeaderMap) -> Response<Bytes> {
+fn write_grpc_status(status: StatusCode, body: &[u8], content_type: &HeaderValue, headers: &mut HeaderMap) {
     // The mapping is gRPC's own ("HTTP to gRPC Status Code Mapping").
     let code = match status.as_u16() {
         400 => 13_u16,
@@ -85,15 +107,15 @@ fn grpc_response(status: StatusCode, body: &[u8], mut headers: HeaderMap) -> Res
         _ => 2,
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(GRPC_STATUS, HeaderValue::from(code));
-    if !body.is_empty()
-        && let Ok(message) = HeaderValue::from_str(&percent_encode(body))
+    headers.entry(GRPC_STATUS).or_insert_with(|| HeaderValue::from(code));
+    // A line of JSON ends with a newline, a message does not.
+    let line = content_type == "application/json";
+    let message = if line { body.strip_suffix(b"\n").unwrap_or(body) } else { body };
+    if !message.is_empty()
+        && let Ok(message) = HeaderValue::from_str(&percent_encode(message))
     {
         headers.insert(GRPC_MESSAGE, message);
     }
-    let mut response = Response::new(Bytes::new());
-    *response.headers_mut() = headers;
-    response
 }
 
 /// As gRPC carries messages: what is not printable ASCII, and `%`, as `%XX`.
@@ -156,15 +178,16 @@ fn write_json(json: &JsonTemplate, body: &str, context: &FormatContext<'_>, out:
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     match json {
         JsonTemplate::Literal(text) => out.push_str(text),
-        JsonTemplate::Text { parts, number } => {
+        JsonTemplate::Text(parts) => {
             let mut text = String::new();
             write_parts(parts, body, context, &mut text);
-            match (number, text.as_str()) {
-                (true, "-") => out.push_str("null"),
-                (true, text) => out.push_str(text),
-                (false, text) => out.push_str(&quoted(text)),
-            }
+            out.push_str(&quoted(&text));
         }
+        JsonTemplate::Value(format) => match format.only_value(context) {
+            None => out.push_str("null"),
+            Some((value, true)) => out.push_str(&value),
+            Some((value, false)) => out.push_str(&quoted(&value)),
+        },
         JsonTemplate::List(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {

@@ -4,7 +4,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Version,
     header::{HOST, TRANSFER_ENCODING},
     request::Parts,
-    uri::PathAndQuery,
+    uri::{Authority, PathAndQuery},
 };
 
 use super::{Connection, local_reply::LocalReply};
@@ -93,7 +93,7 @@ pub(super) fn check_method(method: &Method) -> Result<(), LocalReply> {
     if standard || EXTENSION_METHODS.contains(&method.as_str()) {
         Ok(())
     } else {
-        Err(LocalReply::unknown_method())
+        Err(LocalReply::codec_error())
     }
 }
 
@@ -109,13 +109,10 @@ pub(super) fn check_transfer_coding(headers: &HeaderMap) -> Result<(), LocalRepl
 
 /// A target in absolute form names a scheme that is served here, and a port that exists.
 fn check_absolute_form(client: &ClientAddress, tls: bool, parts: &Parts) -> Result<(), LocalReply> {
-    let port =
-        parts.uri.authority().map(|authority| authority.as_str()).and_then(|text| text.rsplit_once(':'));
-    let bad_port = port.is_some_and(|(_, port)| {
-        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_err()
-    });
     match parts.uri.scheme_str() {
-        _ if bad_port && parts.uri.port().is_some() => Err(LocalReply::invalid_url()),
+        _ if parts.uri.authority().is_some_and(|authority| port(authority) == Port::Impossible) => {
+            Err(LocalReply::invalid_url())
+        }
         Some("http") => Ok(()),
         Some("https") if parts.version == Version::HTTP_2 => Ok(()),
         Some("https") if tls => Ok(()),
@@ -127,6 +124,33 @@ fn check_absolute_form(client: &ClientAddress, tls: bool, parts: &Parts) -> Resu
         None if parts.version == Version::HTTP_2 => Ok(()),
         _ => Err(LocalReply::invalid_url()),
     }
+}
+
+/// What an authority says of its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    /// Nothing.
+    None,
+    /// One that there is.
+    Known,
+    /// One that there cannot be.
+    Impossible,
+}
+
+fn port(authority: &Authority) -> Port {
+    // The colons within brackets are an IPv6 address's, and those before `@` a user's.
+    let text = authority.as_str();
+    match text.rsplit(['@', ']']).next().unwrap_or_default().rsplit_once(':') {
+        None => Port::None,
+        Some((_, port)) if port.parse::<u16>().is_ok() => Port::Known,
+        Some(_) => Port::Impossible,
+    }
+}
+
+/// CONNECT is for a host and its port (RFC 9110, 9.3.6).
+pub(super) fn check_connect(parts: &Parts) -> Result<(), LocalReply> {
+    let known = parts.uri.authority().is_some_and(|authority| port(authority) == Port::Known);
+    if parts.version == Version::HTTP_2 || known { Ok(()) } else { Err(LocalReply::invalid_url()) }
 }
 
 /// Whether it can be a host with port; empty is allowed (RFC 9110, 7.2).
@@ -154,5 +178,25 @@ pub(super) fn strip_port(option: StripPort, connection: &Connection, parts: &mut
         && let Ok(host) = HeaderValue::from_str(stripped)
     {
         parts.headers.insert(HOST, host);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_read_from_behind_hosts_users_and_brackets() {
+        for (authority, expected) in [
+            ("h", Port::None),
+            ("h:", Port::Impossible),
+            ("h:80", Port::Known),
+            ("h:99999", Port::Impossible),
+            ("[::1]", Port::None),
+            ("[::1]:443", Port::Known),
+            ("u:123456@h", Port::None),
+        ] {
+            assert_eq!(port(&Authority::from_static(authority)), expected, "{authority}");
+        }
     }
 }

@@ -39,11 +39,7 @@ impl ActiveStream {
             Outcome::Local(reply, levels) => {
                 let mut response = {
                     let context = self.format_context(None);
-                    let mut response = reply.into_response(&manager.local_reply, self.grpc, &context);
-                    if let Some(levels) = levels {
-                        levels.apply_to_response(response.headers_mut(), &context);
-                    }
-                    response
+                    reply.into_response(&manager.local_reply, levels, self.grpc, &context)
                 };
                 self.count_attempts(response.headers_mut());
                 self.encode_headers(manager, response.headers_mut());
@@ -96,7 +92,11 @@ impl ActiveStream {
         self.info.status.set(if gone { 0 } else { response.status().as_u16() });
         note_response(&self.info, response.headers());
         if response.status().canonical_reason().is_none() {
-            response.extensions_mut().insert(ReasonPhrase::from_static(b"Unknown"));
+            let reason = match response.status().as_u16() {
+                599 => ReasonPhrase::from_static(b"Last Unassigned Server Error Code"),
+                _ => ReasonPhrase::from_static(b"Unknown"),
+            };
+            response.extensions_mut().insert(reason);
         }
         response
     }

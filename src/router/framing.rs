@@ -23,12 +23,12 @@ pub(super) fn protocol(pool: &HostPool, info: &StreamInfo) -> (bool, bool) {
 
 /// Make the request one of that protocol. `empty`: it has no body.
 pub(super) fn frame(parts: &mut Parts, http2: bool, empty: bool, scheme: &str, info: &StreamInfo) {
+    if info.protocol == Version::HTTP_2 {
+        join_cookies(&mut parts.headers);
+    }
     if http2 {
         address_http2(parts, scheme);
         return;
-    }
-    if info.protocol == Version::HTTP_2 {
-        join_cookies(&mut parts.headers);
     }
     frame_http1(&parts.method, &mut parts.headers, empty);
 }
@@ -36,6 +36,10 @@ pub(super) fn frame(parts: &mut Parts, http2: bool, empty: bool, scheme: &str, i
 /// HTTP/2 carries scheme and authority with the path instead of `host` (RFC 9113, 8.3.1).
 fn address_http2(parts: &mut Parts, scheme: &str) {
     let Some(host) = parts.headers.remove(HOST) else { return };
+    // No authority: there is none to name (RFC 9113, 8.3.1).
+    if host.is_empty() {
+        return;
+    }
     let mut uri = std::mem::take(&mut parts.uri).into_parts();
     uri.scheme = Some(if scheme == "https" { Scheme::HTTPS } else { Scheme::HTTP });
     uri.authority = Authority::try_from(host.as_bytes()).ok();
@@ -64,7 +68,7 @@ fn frame_http1(method: &Method, headers: &mut HeaderMap, empty: bool) {
     }
 }
 
-/// HTTP/2 may split cookies over several lines; HTTP/1 may not (RFC 9113, 8.2.3).
+/// A client that splits its cookies over several lines (RFC 9113, 8.2.3) means one, and so do hosts read it.
 fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
         return;

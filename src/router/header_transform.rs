@@ -1,7 +1,5 @@
 //! Changes of headers, paths and authorities that routes ask for.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, HeaderValue};
 use regex::Regex;
 
@@ -67,35 +65,55 @@ impl<'a> MutationLevels<'a> {
     }
 }
 
-/// Add each header as its append action says.
+/// Add each header as its append action says. As in Envoy all actions see the headers as they were, and values that
+/// overwrite come before those that are added: a list with both for one name keeps all that it adds.
 pub(crate) fn add(headers: &mut HeaderMap, additions: &[HeaderAddition], context: &FormatContext<'_>) {
-    for addition in additions {
-        let value = match &addition.value {
-            AddedValue::Literal(value) => Cow::Borrowed(value),
-            AddedValue::Format(format) => {
-                let mut text = String::new();
-                format.write(context, "", &mut text);
-                match HeaderValue::from_str(&text) {
-                    Ok(value) => Cow::Owned(value),
-                    // A value that no header can hold is left out rather than sent broken.
-                    Err(_) => continue,
-                }
-            }
-        };
-        if value.is_empty() && !addition.keep_empty {
-            continue;
+    if let [only] = additions {
+        if let Some(value) = due(headers, only, context) {
+            apply(headers, only, value);
         }
-        let name = &addition.name;
-        match addition.action {
-            AppendAction::AppendOrAdd => {
-                headers.append(name, value.into_owned());
-            }
-            AppendAction::AddIfAbsent if headers.contains_key(name) => {}
-            AppendAction::OverwriteIfExists if !headers.contains_key(name) => {}
-            AppendAction::AddIfAbsent | AppendAction::OverwriteOrAdd | AppendAction::OverwriteIfExists => {
-                headers.insert(name, value.into_owned());
-            }
+        return;
+    }
+    let mut changes = Vec::with_capacity(additions.len());
+    changes.extend(
+        additions
+            .iter()
+            .filter_map(|addition| due(headers, addition, context).map(|value| (addition, value))),
+    );
+    // Stable: within each kind the order stays.
+    changes.sort_by_key(|(addition, _)| !addition.action.overwrites());
+    for (addition, value) in changes {
+        apply(headers, addition, value);
+    }
+}
+
+/// The value to add; `None` if the headers, or the lack of a value, say that there is nothing to do.
+fn due(headers: &HeaderMap, addition: &HeaderAddition, context: &FormatContext<'_>) -> Option<HeaderValue> {
+    let wanted = match addition.action {
+        AppendAction::AppendOrAdd | AppendAction::OverwriteOrAdd => true,
+        AppendAction::AddIfAbsent => !headers.contains_key(&addition.name),
+        AppendAction::OverwriteIfExists => headers.contains_key(&addition.name),
+    };
+    if !wanted {
+        return None;
+    }
+    let value = match &addition.value {
+        AddedValue::Literal(value) => value.clone(),
+        AddedValue::Format(format) => {
+            let mut text = String::new();
+            format.write(context, "", &mut text);
+            // A value that no header can hold is left out rather than sent broken.
+            HeaderValue::from_str(&text).ok()?
         }
+    };
+    (!value.is_empty() || addition.keep_empty).then_some(value)
+}
+
+fn apply(headers: &mut HeaderMap, addition: &HeaderAddition, value: HeaderValue) {
+    if addition.action.overwrites() {
+        headers.insert(&addition.name, value);
+    } else {
+        headers.append(&addition.name, value);
     }
 }
 

@@ -10,6 +10,7 @@ mod shadow;
 pub(crate) mod timeouts;
 
 use std::{
+    cell::RefCell,
     net::IpAddr,
     pin::{Pin, pin},
     rc::Rc,
@@ -18,8 +19,10 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header::HOST, request::Parts,
-    uri::PathAndQuery,
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri,
+    header::{HOST, UPGRADE},
+    request::Parts,
+    uri::{InvalidUri, PathAndQuery},
 };
 use hyper::body::{Body, Incoming};
 
@@ -87,6 +90,17 @@ pub(crate) struct RouterContext<'a, 's> {
     pub(crate) tracing: Option<&'a Tracing>,
     /// Where spans go that end on their own.
     pub(crate) spans: &'a Rc<SpanBuffer>,
+    /// Where the request is kept as it goes upstream, for formats of response headers; only if there are any.
+    pub(crate) kept: Option<&'s RefCell<Option<Box<Parts>>>>,
+}
+
+/// What formats read of a request.
+pub(crate) fn copy_request(parts: &Parts) -> Box<Parts> {
+    let mut copy = Request::new(()).into_parts().0;
+    copy.method = parts.method.clone();
+    copy.uri = parts.uri.clone();
+    copy.headers = parts.headers.clone();
+    Box::new(copy)
 }
 
 /// Why a request got no response from a host.
@@ -161,6 +175,7 @@ pub(crate) async fn forward(
     info.attempts.set(1);
     let hash = hash_request(action, &parts, info);
     prepare_headers(action, target, &mut parts, context);
+    let upgrade = parts.headers.contains_key(UPGRADE);
     let retries = attempts::retries(action, target, &mut parts, context);
     let mut body = ClientBody::new(body, Rc::clone(info));
     shadow::send(action, &parts, &mut body, hash, context);
@@ -175,9 +190,10 @@ pub(crate) async fn forward(
             Box::pin(attempts::retried(action, target, parts, body, retries, hash, context)).await?
         }
     };
-    // The time counts from the end of the request; a response that comes earlier has none.
+    // The time counts from the end of the request; a response that comes earlier has none. (What asks for an upgrade
+    // has no end.)
     if !context.suppress_envoy_headers
-        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        && !upgrade
         && let Some(end) = info.request_end.get()
     {
         let milliseconds = u64::try_from(end.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -204,7 +220,10 @@ fn note_host(
     parts: &mut Parts,
     context: &RouterContext<'_, '_>,
 ) -> Result<Rc<HostPool>, RouterFailure> {
-    let pool = pool.ok_or(RouterFailure::NoHost)?;
+    let Some(pool) = pool else {
+        keep(parts, context);
+        return Err(RouterFailure::NoHost);
+    };
     *context.info.upstream_host.borrow_mut() = Some(std::sync::Arc::clone(&pool.host.address_text));
     if let Some(HostRewrite::Auto) = &action.host_rewrite
         && let Ok(host) = HeaderValue::from_str(&pool.host.hostname)
@@ -212,7 +231,15 @@ fn note_host(
     {
         replace_host(action, parts, host);
     }
+    keep(parts, context);
     Ok(pool)
+}
+
+/// Keep the request as it goes upstream, where formats of response headers will read it.
+fn keep(parts: &Parts, context: &RouterContext<'_, '_>) {
+    if let Some(kept) = context.kept {
+        kept.replace(Some(copy_request(parts)));
+    }
 }
 
 /// One attempt: send the request to that host and wait for the headers of its response. `body` is told whether the
@@ -332,7 +359,7 @@ fn prepare_headers(
     if let Some(rewrite) = &action.path_rewrite {
         let before = path_and_query(&parts.uri).to_owned();
         let after = rewrite_path(rewrite, &context.route.matcher.path, &before);
-        if let Ok(rewritten) = PathAndQuery::from_maybe_shared(after) {
+        if let Ok(rewritten) = valid_path(after) {
             parts.uri = Uri::from(rewritten);
             if !context.suppress_envoy_headers
                 && let Ok(original) = HeaderValue::from_str(&before)
@@ -341,6 +368,29 @@ fn prepare_headers(
             }
         }
     }
+}
+
+/// A path that a rewrite has made. What no request target can hold is escaped, and it begins with a slash.
+fn valid_path(path: String) -> Result<PathAndQuery, InvalidUri> {
+    if path.starts_with('/') && !path.contains('#') {
+        let unchanged = PathAndQuery::try_from(path.as_str());
+        if unchanged.is_ok() {
+            return unchanged;
+        }
+    }
+    let mut escaped = String::with_capacity(path.len() + 16);
+    if !path.starts_with('/') {
+        escaped.push('/');
+    }
+    for letter in path.chars() {
+        match letter {
+            '"' | '#' | '<' | '>' | '^' | '`' | '{' | '|' | '}' | '\0'..=' ' | '\x7f' => {
+                escaped.push_str(&format!("%{:02X}", u32::from(letter)));
+            }
+            letter => escaped.push(letter),
+        }
+    }
+    PathAndQuery::from_maybe_shared(escaped)
 }
 
 /// The mutations that the request's route asks for.

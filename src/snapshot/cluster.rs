@@ -58,8 +58,21 @@ pub(crate) struct Endpoint<A> {
     pub(crate) hostname: Arc<str>,
     /// Share of the traffic, relative to the other endpoints. Default 1. `LbEndpoint.load_balancing_weight`.
     pub(crate) weight: u32,
+    /// How it is. Default healthy. `LbEndpoint.health_status`.
+    pub(crate) health: Health,
     /// What is noted of it. `LbEndpoint.metadata`.
     pub(crate) metadata: Metadata,
+}
+
+/// How a host is. `HealthStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// It gets requests. `UNKNOWN`, `HEALTHY`.
+    Healthy,
+    /// It gets none while enough others are well. `UNHEALTHY`, `TIMEOUT`.
+    Unhealthy,
+    /// It gets none, and is not missed. `DRAINING`.
+    Draining,
 }
 
 /// A host name and port to resolve.

@@ -269,6 +269,9 @@ fn parse_command(inside: &str) -> Result<Piece, FormatError> {
         ("REQ" | "RESP", None) => return Err(malformed("the header's name in parentheses is missing")),
         _ => return Err(FormatError::Unknown(inside.to_owned())),
     };
+    if limit.is_some() && !matches!(command, Command::RequestHeader(..) | Command::ResponseHeader(..)) {
+        return Err(malformed("it takes no length"));
+    }
     Ok(Piece::Command(command, limit))
 }
 
@@ -312,6 +315,7 @@ mod tests {
         assert_eq!(Format::parse("%NOPE%"), Err(FormatError::Unknown("NOPE".into())));
         assert!(matches!(Format::parse("%REQ(a b)%"), Err(FormatError::Malformed { .. })));
         assert!(matches!(Format::parse("%REQ(a):x%"), Err(FormatError::Malformed { .. })));
+        assert!(matches!(Format::parse("%RESPONSE_CODE:3%"), Err(FormatError::Malformed { .. })));
     }
 
     proptest! {

@@ -362,11 +362,8 @@ pub(crate) enum JsonTemplate {
     List(Vec<JsonTemplate>),
     /// What stands in the output as it is.
     Literal(Box<str>),
-    /// A text with values in it; a `number` stands without quotes.
-    Text {
-        /// As in [`BodyTemplate::Text`].
-        parts: Vec<Format>,
-        /// It is one command whose value is a number.
-        number: bool,
-    },
+    /// A text with values in it, as in [`BodyTemplate::Text`].
+    Text(Vec<Format>),
+    /// One command alone, whose value keeps its type.
+    Value(Format),
 }

@@ -354,3 +354,10 @@ pub(crate) enum AppendAction {
     /// `OVERWRITE_IF_EXISTS`
     OverwriteIfExists,
 }
+
+impl AppendAction {
+    /// Whether the value takes the place of all others, if it is set at all.
+    pub(crate) fn overwrites(self) -> bool {
+        matches!(self, Self::OverwriteOrAdd | Self::OverwriteIfExists)
+    }
+}

@@ -52,6 +52,19 @@ impl Format {
     }
 }
 
+impl Format {
+    /// The value of a format that is one command, and whether it is a number; `None` if it has none on this stream.
+    pub(crate) fn only_value<'a>(&'a self, context: &FormatContext<'a>) -> Option<(Cow<'a, str>, bool)> {
+        let [Piece::Command(command, limit)] = self.pieces.as_slice() else { return None };
+        let value = command.value(context)?;
+        Some(match limit {
+            // What is left of a number is a text.
+            Some(limit) => (truncate(&value, *limit).to_owned().into(), false),
+            None => (value, command.is_number()),
+        })
+    }
+}
+
 impl Command {
     /// Its value on this stream; `None` if it has none there.
     fn value<'a>(&'a self, context: &FormatContext<'a>) -> Option<Cow<'a, str>> {

@@ -145,7 +145,9 @@ pub(crate) async fn exchange(
             let mut client = pool.http2(options).await?;
             info.connected.set(true);
             permit = admit(pool)?;
-            *request.version_mut() = Version::HTTP_2;
+            // h2 sends a request without an authority only if it comes from HTTP/1, where a host may be empty.
+            *request.version_mut() =
+                if request.uri().authority().is_some() { Version::HTTP_2 } else { Version::HTTP_11 };
             attempt::connected(info, Version::HTTP_2);
             let stream = client.stream();
             last = connections == MAX_HTTP2_CONNECTIONS;

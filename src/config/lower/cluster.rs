@@ -10,10 +10,10 @@ use envoy_types::pb::envoy::{
             cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily as ProtoFamily, LbPolicy},
         },
         core::v3::{
-            Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonOptions,
+            HealthStatus, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonOptions,
             RoutingPriority, TcpKeepalive as ProtoKeepalive,
         },
-        endpoint::v3::{Endpoint as ProtoEndpoint, LbEndpoint, lb_endpoint::HostIdentifier},
+        endpoint::v3::lb_endpoint::HostIdentifier,
     },
     extensions::upstreams::http::v3::{
         HttpProtocolOptions,
@@ -27,7 +27,7 @@ use crate::{
     snapshot::{
         ClusterId,
         cluster::{
-            Cluster, Discovery, DnsLookupFamily, DnsName, DnsOptions, Endpoint, Http2Options,
+            Cluster, Discovery, DnsLookupFamily, DnsName, DnsOptions, Endpoint, Health, Http2Options,
             LoadBalancingPolicy, TcpKeepalive, Thresholds, UpstreamProtocol,
         },
     },
@@ -37,8 +37,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DNS_REFRESH: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 const BUFFER_BYTES: u32 = 1 << 20;
-/// `HealthStatus` values of hosts that get no traffic: UNHEALTHY, DRAINING, TIMEOUT.
-const UNUSED_HOSTS: [i32; 3] = [2, 3, 4];
 
 impl Lowering<'_> {
     /// Lower a cluster and add it.
@@ -147,14 +145,19 @@ impl Lowering<'_> {
             let path = path.index(group);
             let path = path.field("lb_endpoints");
             for (index, host) in locality.lb_endpoints.iter().enumerate() {
-                let Some((endpoint, weight)) = usable(host) else { continue };
+                let Some(HostIdentifier::Endpoint(endpoint)) = &host.host_identifier else { continue };
                 let path = path.index(index);
                 let path = path.field("endpoint.address");
                 if let Some(address) = address(self, &path, endpoint.address.as_ref()) {
                     endpoints.push(Endpoint {
                         address,
                         hostname: endpoint.hostname.as_str().into(),
-                        weight,
+                        weight: number(host.load_balancing_weight.as_ref(), 1),
+                        health: match host.health_status() {
+                            HealthStatus::Unhealthy | HealthStatus::Timeout => Health::Unhealthy,
+                            HealthStatus::Draining => Health::Draining,
+                            _ => Health::Healthy,
+                        },
                         metadata: lower_metadata(host.metadata.as_ref()),
                     });
                 }
@@ -247,16 +250,6 @@ struct ProtocolOptions {
     protocol: UpstreamProtocol,
     max_requests: Option<u32>,
     idle_timeout: Option<Duration>,
-}
-
-/// The endpoint and its weight, unless its health status keeps it from traffic.
-fn usable(host: &LbEndpoint) -> Option<(&ProtoEndpoint, u32)> {
-    match &host.host_identifier {
-        Some(HostIdentifier::Endpoint(endpoint)) if !UNUSED_HOSTS.contains(&host.health_status) => {
-            Some((endpoint, number(host.load_balancing_weight.as_ref(), 1)))
-        }
-        _ => None,
-    }
 }
 
 /// The limits of the default priority, which is the one that all routes use.

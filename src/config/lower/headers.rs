@@ -56,6 +56,11 @@ impl Lowering<'_> {
 
     fn addition(&mut self, path: &FieldPath<'_>, option: &HeaderValueOption) -> Option<HeaderAddition> {
         let header = option.header.as_ref()?;
+        #[expect(deprecated, reason = "Envoy still reads the field that append_action replaced")]
+        let append = option.append.as_ref().map(|append| append.value);
+        if append.is_some() && option.append_action() != HeaderAppendAction::AppendIfExistsOrAdd {
+            self.problems.push(&path.field("append"), "append_action is set too; give one of them");
+        }
         let path = path.field("header");
         if header.key.starts_with(':') || header.key.eq_ignore_ascii_case("host") {
             self.problems.push_with_hint(
@@ -80,8 +85,7 @@ impl Lowering<'_> {
             }
             AddedValue::Literal(value?)
         };
-        #[expect(deprecated, reason = "Envoy still reads the field that append_action replaced")]
-        let action = match option.append.as_ref().map(|append| append.value) {
+        let action = match append {
             Some(true) => AppendAction::AppendOrAdd,
             Some(false) => AppendAction::OverwriteOrAdd,
             None => match option.append_action() {

@@ -55,6 +55,14 @@ impl Lowering<'_> {
         let text = |lowering: &mut Self, field: &str, text: &str| {
             if text.is_empty() { None } else { lowering.header_value(&path.field(field), text) }
         };
+        if manager.strip_matching_host_port
+            && matches!(manager.strip_port_mode, Some(StripPortMode::StripAnyHostPort(true)))
+        {
+            self.problems.push(
+                &path.field("strip_matching_host_port"),
+                "strip_any_host_port is set too; give one of them",
+            );
+        }
         Some(HttpConnectionManager {
             codec: match manager.codec_type() {
                 ProtoCodec::Http1 => CodecType::Http1,
@@ -104,7 +112,14 @@ impl Lowering<'_> {
             if name.eq_ignore_ascii_case("connect") && enabled {
                 self.problems.push(&path.index(index).field("upgrade_type"), "CONNECT is not there yet");
             }
-            list.push((name.to_ascii_lowercase().into(), enabled));
+            let lower: Box<str> = name.to_ascii_lowercase().into();
+            if list.iter().any(|(known, _)| *known == lower) {
+                self.problems.push(
+                    &path.index(index).field("upgrade_type"),
+                    format!("\"{name}\" has been configured already"),
+                );
+            }
+            list.push((lower, enabled));
         }
         list
     }

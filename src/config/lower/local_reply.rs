@@ -151,15 +151,18 @@ impl Lowering<'_> {
             Some(Kind::BoolValue(value)) => JsonTemplate::Literal(value.to_string().into()),
             Some(Kind::NumberValue(value)) => JsonTemplate::Literal(value.to_string().into()),
             Some(Kind::StringValue(text)) => {
-                let parts = self.body_parts(path, text).unwrap_or_default();
-                // A number that stands alone stays one.
-                let number = match parts.as_slice() {
-                    [Format { pieces }] => {
-                        matches!(pieces.as_slice(), [Piece::Command(command, None)] if command.is_number())
+                let mut parts = self.body_parts(path, text).unwrap_or_default();
+                match parts.pop() {
+                    Some(only)
+                        if parts.is_empty() && matches!(only.pieces.as_slice(), [Piece::Command(..)]) =>
+                    {
+                        JsonTemplate::Value(only)
                     }
-                    _ => false,
-                };
-                JsonTemplate::Text { parts, number }
+                    last => {
+                        parts.extend(last);
+                        JsonTemplate::Text(parts)
+                    }
+                }
             }
             Some(Kind::StructValue(object)) => self.json_object(path, object),
             Some(Kind::ListValue(list)) => JsonTemplate::List(

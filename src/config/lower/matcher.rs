@@ -90,6 +90,13 @@ impl Lowering<'_> {
             Some(MatchPattern::Suffix(text)) => StringPattern::Suffix(text.clone()),
             Some(MatchPattern::Contains(text)) => StringPattern::Contains(text.clone()),
             Some(MatchPattern::SafeRegex(regex)) => {
+                if matcher.ignore_case {
+                    self.problems.push_with_hint(
+                        &path.field("ignore_case"),
+                        "has no effect on safe_regex",
+                        "let the expression begin with (?i)",
+                    );
+                }
                 StringPattern::Regex(self.full_regex(&path.field("safe_regex"), regex)?)
             }
             // Refused before: `custom`, or nothing at all.

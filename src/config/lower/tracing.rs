@@ -44,14 +44,8 @@ impl Lowering<'_> {
         tracing: &ProtoTracing,
         start_child_span: bool,
     ) -> Option<Tracing> {
-        let Some(provider) = &tracing.provider else {
-            self.problems.push_with_hint(
-                path,
-                "no tracer",
-                "give a provider, such as envoy.tracers.opentelemetry with a grpc_service",
-            );
-            return None;
-        };
+        // Without a tracer nothing is traced.
+        let provider = tracing.provider.as_ref()?;
         let config_path = path.field("provider.typed_config");
         let Some(TracerConfig::TypedConfig(config)) = &provider.config_type else {
             self.problems.push_with_hint(

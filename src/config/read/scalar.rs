@@ -70,13 +70,14 @@ pub(super) fn enum_number(descriptor: &EnumDescriptor, node: &Node) -> Option<i3
     descriptor.get_value(number).map(|value| value.number())
 }
 
-/// Besides `true` and `false` the words that YAML 1.1, hence Envoy, takes for them.
+/// Besides `true` and `false` the words that YAML 1.1, hence Envoy, takes for them. (`on` and `off` count there only
+/// without quotes, which the reader of YAML does not tell.)
 fn boolean(node: &Node) -> Option<bool> {
     match &node.kind {
         NodeKind::Bool(value) => Some(*value),
         NodeKind::Text(text) => match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "y" => Some(true),
-            "false" | "no" | "off" | "n" => Some(false),
+            "true" | "yes" | "on" | "y" | "t" | "1" => Some(true),
+            "false" | "no" | "off" | "n" | "f" | "0" => Some(false),
             _ => None,
         },
         _ => None,

@@ -73,6 +73,12 @@ impl Reader {
             let reason = format!("expected the name of a message, found {}", found(&entry.value));
             return self.problems.add(Problem::new(path, reason).at_key("@type"));
         };
+        if !type_url.contains('/') {
+            let problem =
+                Problem::new(path, format!("'{type_url}' is the name of a message, and no type URL"));
+            let hint = format!("write type.googleapis.com/{type_url}");
+            return self.problems.add(problem.at_key("@type").hint(hint));
+        }
         let Some(descriptor) = api::message_of(type_url) else {
             return self.problems.add(unknown_type(type_url, path));
         };
