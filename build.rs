@@ -52,6 +52,7 @@ const EXTENSIONS: &[&str] = &[
     "envoy/extensions/filters/http",
     "envoy/extensions/filters/listener",
     "envoy/extensions/filters/network",
+    "envoy/extensions/http",
     "envoy/extensions/internal_redirect",
     "envoy/extensions/load_balancing_policies",
     "envoy/extensions/network/dns_resolver",

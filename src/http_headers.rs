@@ -35,10 +35,12 @@ headers! {
     X_ENVOY_ORIGINAL_PATH = "x-envoy-original-path";
     X_ENVOY_ORIGINAL_URL = "x-envoy-original-url";
     X_ENVOY_OVERLOADED = "x-envoy-overloaded";
+    X_ENVOY_RATELIMITED = "x-envoy-ratelimited";
     X_ENVOY_RETRIABLE_HEADER_NAMES = "x-envoy-retriable-header-names";
     X_ENVOY_RETRIABLE_STATUS_CODES = "x-envoy-retriable-status-codes";
     X_ENVOY_RETRY_GRPC_ON = "x-envoy-retry-grpc-on";
     X_ENVOY_RETRY_ON = "x-envoy-retry-on";
+    X_ENVOY_UPSTREAM_HEALTHCHECKED_CLUSTER = "x-envoy-upstream-healthchecked-cluster";
     X_ENVOY_UPSTREAM_ALT_STAT_NAME = "x-envoy-upstream-alt-stat-name";
     X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS = "x-envoy-upstream-rq-per-try-timeout-ms";
     X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE = "x-envoy-upstream-rq-timeout-alt-response";

@@ -4,6 +4,7 @@ mod body;
 mod cluster;
 pub mod collector;
 pub mod config;
+mod filter;
 mod http_connection_manager;
 mod http_headers;
 mod listener;

@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http_connection_manager",
         &[
+            "filter",
             "router",
             "cluster",
             "upstream",
@@ -29,6 +30,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http_headers",
         ],
     ),
+    // Filters never import the router.
+    ("filter", &["snapshot", "stream_info", "http_headers"]),
     ("router", &["cluster", "upstream", "body", "snapshot", "stream_info", "trace", "http_headers"]),
     // These two are one layer: a cluster holds its hosts' pools, and they count against its limits.
     ("cluster", &["upstream", "snapshot", "socket"]),

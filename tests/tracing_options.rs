@@ -145,7 +145,6 @@ async fn values_of_listed_query_parameters_are_not_shown() {
 async fn clients_are_told_their_trace() {
     let mut traced = Traced::start("server_timing: true", unchanged).await;
     let (response, _, span) = traced.ask("/", "").await;
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let expected = format!("trace;desc=\"00-{}-{}-01\"", hex(&span.trace_id), hex(&span.span_id));
     assert_eq!(response.header("server-timing"), Some(&*expected));
     traced.end().await;
@@ -161,10 +160,7 @@ async fn an_external_client_begins_a_trace_that_is_linked_to_its_own() {
     let (_, request, span) = traced.ask("/", PARENT).await;
     assert!(span.parent_span_id.is_empty());
     assert_eq!(span.links.len(), 1);
-    assert_eq!(
-        u128::from_be_bytes(span.links[0].trace_id.clone().try_into().unwrap()),
-        0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c
-    );
+    assert_eq!(hex(&span.links[0].trace_id), "0af7651916cd43dd8448eb211c80319c");
     assert!(!request.header("traceparent").unwrap().contains("0af7651916cd43dd"));
     traced.end().await;
 }
@@ -192,4 +188,39 @@ async fn excluded_requests_have_no_span_and_tell_the_host_so() {
         Some("http://h:1/healthzz")
     );
     traced.end().await;
+}
+
+#[tokio::test]
+async fn of_several_propagators_the_first_that_finds_a_trace_counts_and_all_are_told() {
+    let mut traced =
+        Traced::start("propagators: [B3, TRACECONTEXT, B3MULTI, XRAY, BAGGAGE]", unchanged).await;
+    let b3 = "b3: 00000000000000010000000000000002-0000000000000003-1\r\nbaggage: a=1\r\n";
+    let (_, request, span) = traced.ask("/", &format!("{PARENT}{b3}")).await;
+    let id = hex(&span.span_id);
+    let trace = "00000000000000010000000000000002";
+    assert_eq!((hex(&span.trace_id), hex(&span.parent_span_id)), (trace.into(), "0000000000000003".into()));
+    assert_eq!(request.header("traceparent"), Some(&*format!("00-{trace}-{id}-01")));
+    assert_eq!(request.header("b3"), Some(&*format!("{trace}-{id}-1-0000000000000003")));
+    assert_eq!(request.header("x-b3-traceid"), Some(trace));
+    assert_eq!(request.header("x-b3-spanid"), Some(&*id));
+    let xray = format!("Root=1-00000000-000000010000000000000002;Parent={id};Sampled=1");
+    assert_eq!(request.header("x-amzn-trace-id"), Some(&*xray));
+    assert_eq!(request.header("baggage"), Some("a=1"));
+    traced.end().await;
+}
+
+#[tokio::test]
+async fn a_propagator_that_finds_nothing_valid_leaves_it_to_the_next() {
+    let mut traced = Traced::start("propagators: [XRAY, B3, B3MULTI, TRACECONTEXT]", unchanged).await;
+    let (.., span) = traced.ask("/", &format!("b3: junk\r\nx-amzn-trace-id: Root=junk\r\n{PARENT}")).await;
+    assert_eq!(hex(&span.trace_id), "0af7651916cd43dd8448eb211c80319c");
+    // None of them does: a trace begins here, with an id that X-Ray takes.
+    let (_, request, span) = traced.ask("/", "traceparent: junk\r\n").await;
+    assert!(span.parent_span_id.is_empty());
+    assert!(request.header("x-amzn-trace-id").unwrap().starts_with("Root=1-"));
+    traced.end().await;
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -16,6 +16,8 @@ pub(crate) struct CircuitBreakers {
     pub(crate) pending: Arc<Limit>,
     /// Requests, waiting ones not included.
     pub(crate) requests: Arc<Limit>,
+    /// Attempts after the first.
+    pub(crate) retries: Arc<Limit>,
 }
 
 impl CircuitBreakers {
@@ -26,6 +28,7 @@ impl CircuitBreakers {
             connections: limit(thresholds.max_connections),
             pending: limit(thresholds.max_pending_requests),
             requests: limit(thresholds.max_requests),
+            retries: limit(thresholds.max_retries),
         }
     }
 }

@@ -69,16 +69,17 @@ impl LoadBalancer {
         }
     }
 
-    /// The place of the chosen host. `hash` is what RING_HASH goes by; without it the ring is entered anywhere.
-    pub(crate) fn pick(&self, hash: Option<u64>) -> Option<usize> {
+    /// The place of the chosen host. `hash` is what RING_HASH goes by; without it the ring is entered anywhere. `nth`
+    /// places further along the ring are others, for who does not want the first.
+    pub(crate) fn pick(&self, hash: Option<u64>, nth: usize) -> Option<usize> {
         match self {
             Self::Empty => None,
             Self::Single => Some(0),
-            Self::RoundRobin(selector) => first(selector.iter(&[])),
-            Self::Random(selector) => first(selector.iter(&[])),
+            Self::RoundRobin(selector) => place(selector.iter(&[]), 0),
+            Self::Random(selector) => place(selector.iter(&[]), 0),
             Self::RingHash(selector) => {
                 let key = hash.unwrap_or_else(|| fastrand::u64(..));
-                first(selector.iter(&key.to_le_bytes()))
+                place(selector.iter(&key.to_le_bytes()), nth)
             }
         }
     }
@@ -96,7 +97,10 @@ impl std::fmt::Debug for LoadBalancer {
     }
 }
 
-fn first(mut hosts: impl BackendIter) -> Option<usize> {
+fn place(mut hosts: impl BackendIter, nth: usize) -> Option<usize> {
+    for _ in 0..nth {
+        hosts.next();
+    }
     hosts.next().and_then(|backend| backend.ext.get::<HostIndex>()).map(|index| index.0)
 }
 
@@ -144,7 +148,7 @@ mod tests {
     fn counts(balancer: &LoadBalancer, hosts: usize, picks: usize) -> Vec<usize> {
         let mut counts = vec![0; hosts];
         for _ in 0..picks {
-            counts[balancer.pick(None).expect("a host")] += 1;
+            counts[balancer.pick(None, 0).expect("a host")] += 1;
         }
         counts
     }
@@ -166,10 +170,10 @@ mod tests {
     fn ring_hash_keeps_a_key_with_its_host() {
         let balancer = LoadBalancer::new(LoadBalancingPolicy::RingHash, &set(&[1, 1, 1, 1]));
         for key in 0..50 {
-            let host = balancer.pick(Some(key));
-            assert!((0..5).all(|_| balancer.pick(Some(key)) == host));
+            let host = balancer.pick(Some(key), 0);
+            assert!((0..5).all(|_| balancer.pick(Some(key), 0) == host));
         }
-        let used = (0..200).filter_map(|key| balancer.pick(Some(key))).collect::<BTreeSet<_>>();
+        let used = (0..200).filter_map(|key| balancer.pick(Some(key), 0)).collect::<BTreeSet<_>>();
         assert_eq!(used.len(), 4, "all hosts get keys");
     }
 
@@ -197,7 +201,7 @@ mod tests {
         fn a_pick_is_always_a_host_of_the_set(weights in proptest::collection::vec(1_u32..1000, 0..9), hash: u64) {
             let set = set(&weights);
             for policy in [LoadBalancingPolicy::RoundRobin, LoadBalancingPolicy::Random, LoadBalancingPolicy::RingHash] {
-                let pick = LoadBalancer::new(policy, &set).pick(Some(hash));
+                let pick = LoadBalancer::new(policy, &set).pick(Some(hash), 0);
                 prop_assert_eq!(pick.is_some(), !weights.is_empty());
                 prop_assert!(pick.is_none_or(|pick| pick < weights.len()));
             }

@@ -99,12 +99,34 @@ impl WorkerCluster {
 
     /// Choose a host for a request; `None` if there is none. `hash` is what RING_HASH goes by.
     pub(crate) fn choose_host(&self, hash: Option<u64>) -> Option<Rc<HostPool>> {
+        self.choose_nth_host(hash, 0)
+    }
+
+    /// Choose a host that is `fresh`. After one more than `draws` the last one is taken whatever it is.
+    pub(crate) fn choose_other_host(
+        &self,
+        hash: Option<u64>,
+        draws: u32,
+        fresh: impl Fn(&Rc<HostPool>) -> bool,
+    ) -> Option<Rc<HostPool>> {
+        let mut chosen = None;
+        for draw in 0..=draws {
+            // Of a ring that is entered at the same place each time the next one is taken.
+            chosen = self.choose_nth_host(hash, draw as usize);
+            if chosen.as_ref().is_none_or(&fresh) {
+                break;
+            }
+        }
+        chosen
+    }
+
+    fn choose_nth_host(&self, hash: Option<u64>, nth: usize) -> Option<Rc<HostPool>> {
         let mut view = self.view.borrow_mut();
         let current = self.state.hosts.load();
         if !Arc::ptr_eq(&current, &view.set) {
             view.replace(Guard::into_inner(current), &self.state);
         }
-        let index = view.balancer.pick(hash)?;
+        let index = view.balancer.pick(hash, nth)?;
         view.pools.get(index).cloned()
     }
 }

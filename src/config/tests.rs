@@ -103,7 +103,8 @@ fn an_unsupported_filter_is_refused_even_when_skipping() {
         problems,
         [
             ".http_filters[0].typed_config: spanway does not implement envoy.extensions.filters.http.rbac.v3.RBAC; \
-          supported: envoy.extensions.filters.http.router.v3.Router"
+          supported: envoy.extensions.filters.http.health_check.v3.HealthCheck, \
+          envoy.extensions.filters.http.router.v3.Router"
         ]
     );
     let unknown = "http_filters: [{name: r, typed_config: {'@type': x/envoy.filters.rbac}}]";

@@ -21,12 +21,14 @@ use super::{
     stream_end::StreamEnd,
 };
 use crate::{
+    filter,
     http_headers::{X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
     router::{
         self, RouterContext, RouterFailure,
         header_transform::MutationLevels,
         path_and_query,
         route_matcher::{self, MatchContext},
+        timeouts::Timeouts,
     },
     snapshot::{
         listener::HttpConnectionManager,
@@ -39,8 +41,10 @@ use crate::{
         formatter::{FormatContext, PseudoHeaders},
     },
     trace::{
-        attempt, sampler,
-        stream::{Decoration, RouteNames, TracedRequest, decorate_request},
+        self, attempt,
+        decorator::{Decoration, decorate_request},
+        sampler,
+        stream::{RouteNames, TracedRequest},
     },
     upstream::{Failure, UpstreamBody},
 };
@@ -53,6 +57,8 @@ pub(crate) struct ActiveStream {
     /// A random number that stays the same for the stream.
     random: u64,
     pub(super) grpc: bool,
+    /// Its client is internal.
+    internal: bool,
     /// What may be asked for once the request's own headers are gone upstream.
     pub(super) asked: Asked,
     pub(super) decoration: Decoration,
@@ -71,6 +77,8 @@ pub(super) struct Asked {
     external: bool,
     /// The connection ends with the response.
     pub(super) close: bool,
+    /// The response tells how many attempts there were.
+    pub(super) attempt_count: bool,
 }
 
 /// A response before the connection manager's own headers.
@@ -103,6 +111,7 @@ impl ActiveStream {
             end: StreamEnd::new(Rc::clone(&connection), Rc::clone(&info), request.method() == Method::HEAD),
             random: fastrand::u64(..),
             grpc: is_grpc(request.headers()),
+            internal: false,
             asked: Asked::default(),
             decoration: Decoration::default(),
             connection,
@@ -193,19 +202,22 @@ impl ActiveStream {
             node: &services.snapshot.node,
             tls: self.connection.is_tls(),
         };
-        let client = edge.mutate_request(&mut parts.headers);
+        let client = edge.mutate_request(&mut parts.headers).map_err(LocalReply::unknown_client)?;
         self.info.remote.set(client.address);
+        self.internal = client.internal;
         self.asked.external = client.edge;
         let forced = parts.headers.contains_key(X_ENVOY_FORCE_TRACE);
         if manager.request_id.always_set_in_response || forced {
             self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
         }
-        self.asked.https = match parts.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
-            _ if says_https => true,
-            Some(proto) if proto.eq_ignore_ascii_case(b"https") => true,
-            Some(proto) if proto.eq_ignore_ascii_case(b"http") => false,
-            _ => self.connection.is_tls(),
-        };
+        self.asked.https = manager.scheme_is_https.unwrap_or_else(|| {
+            match parts.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+                _ if says_https => true,
+                Some(proto) if proto.eq_ignore_ascii_case(b"https") => true,
+                Some(proto) if proto.eq_ignore_ascii_case(b"http") => false,
+                _ => self.connection.is_tls(),
+            }
+        });
         Ok(upgrade)
     }
 
@@ -232,6 +244,24 @@ impl ActiveStream {
             return Outcome::Local(LocalReply::upgrade_refused(), None);
         }
         self.start_span(connection, &mut parts, found);
+        let answer = filter::decode_headers(&manager.filters, &self.view(&parts), &self.info);
+        if self.info.health_check.get() {
+            trace::stream::forget(&self.info);
+        }
+        if let Some(reply) = answer {
+            let levels = found.and_then(|(virtual_host, route)| {
+                Some(MutationLevels {
+                    weighted_cluster: None,
+                    route: &route?.headers,
+                    virtual_host: &virtual_host.headers,
+                    config: &manager.routes,
+                })
+            });
+            if let Some(levels) = &levels {
+                self.keep_request(levels, &parts);
+            }
+            return Outcome::Local(self.closing_if_unread(reply.into()), levels);
+        }
 
         let no_route = || Outcome::Local(self.closing_if_unread(LocalReply::no_route()), None);
         let Some((virtual_host, route)) = found else { return no_route() };
@@ -330,6 +360,11 @@ impl ActiveStream {
     ) -> Outcome<'a> {
         let manager: &HttpConnectionManager = &connection.listener.manager;
         let info = &Rc::clone(&self.info);
+        let timeouts = if self.internal {
+            Timeouts::of_request(action, &mut parts.headers)
+        } else {
+            Timeouts::of_route(action)
+        };
         let context = RouterContext {
             info,
             clusters: &connection.services.clusters,
@@ -341,7 +376,12 @@ impl ActiveStream {
             scheme: if self.asked.https { "https" } else { "http" },
             downstream_trailers: self.trailers(manager),
             suppress_envoy_headers: manager.suppress_envoy_headers,
+            internal: self.internal,
+            timeouts,
+            own_ip: connection.services.own_ip,
+            buffer_limit_bytes: buffer_limit_bytes(connection),
             tracing: manager.tracing.as_ref(),
+            spans: &connection.services.spans,
             kept: None,
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {
@@ -359,7 +399,7 @@ impl ActiveStream {
         let deadlines = info.deadlines.get();
         info.deadlines.set(Deadlines {
             // A tunnel lives as long as it moves.
-            route: action.timeout.filter(|_| !upgrade),
+            route: timeouts.route.filter(|_| !upgrade),
             idle: match action.idle_timeout {
                 None => deadlines.idle,
                 Some(IdleTimeout::Disabled) => None,
@@ -388,12 +428,14 @@ impl ActiveStream {
         .await;
         self.asked.request = kept.take().or(self.asked.request.take());
         let levels = Some(levels).filter(MutationLevels::change_responses);
+        self.asked.attempt_count = virtual_host.include_attempt_count_in_response;
+        let retried = info.attempts.get() > 1;
         match outcome {
             Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 match client_upgrade {
                     Some(client) => Outcome::Tunnel(response, levels, client),
                     // A host that switches unasked has lost its mind; what follows is no HTTP.
-                    None => Outcome::Local(RouterFailure::Upstream(Failure::Protocol).into(), levels),
+                    None => Outcome::Local(LocalReply::of_failure(Failure::Protocol, retried), levels),
                 }
             }
             Ok(Ok(response)) if upgrade && response.status().is_success() => {
@@ -403,13 +445,18 @@ impl ActiveStream {
             Ok(Err(failure)) => {
                 let reply = match failure {
                     RouterFailure::Upstream(Failure::RequestBroken) => LocalReply::broken_request(info),
+                    RouterFailure::Upstream(failure) => LocalReply::of_failure(failure, retried),
+                    RouterFailure::PerTryTimeout => LocalReply::per_try_timeout().or_no_content(timeouts),
                     failure => LocalReply::from(failure),
                 };
                 Outcome::Local(self.closing_if_unread(reply), levels)
             }
             Err(expired) => {
-                attempt::canceled(info);
+                attempt::canceled(info, None);
+                let by_router = expired == Expired::Route;
+                self.asked.attempt_count &= by_router;
                 let reply = LocalReply::expired(expired, info);
+                let reply = if by_router { reply.or_no_content(timeouts) } else { reply };
                 Outcome::Local(reply, levels.filter(|_| expired != Expired::Request))
             }
         }
@@ -482,4 +529,14 @@ fn is_allowed(upgrade: &str, action: Option<&Action>, manager: &HttpConnectionMa
         _ => None,
     };
     by_route.or_else(|| listed(&manager.upgrades)).unwrap_or(false)
+}
+
+/// Bytes of a request that may be kept to be sent again, or for a copy: what the listener's connections may buffer.
+fn buffer_limit_bytes(connection: &Connection) -> usize {
+    /// Where the listener says that there is no limit.
+    const MOST: usize = 1 << 20;
+    match connection.listener.buffer_limit_bytes {
+        0 => MOST,
+        limit => limit as usize,
+    }
 }

@@ -6,11 +6,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Version,
-    header::{CONNECTION, EXPECT, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
+    header::{CONNECTION, EXPECT, REFERER, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VIA},
 };
 use uuid::Uuid;
 
+use super::client_address::{self, Client};
 use crate::{
     http_headers::{
         HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, X_CLIENT_TRACE_ID, X_ENVOY_DECORATOR_OPERATION,
@@ -23,11 +24,7 @@ use crate::{
         X_ENVOY_UPSTREAM_STREAM_DURATION_MS, X_FORWARDED_CLIENT_CERT, X_FORWARDED_FOR, X_FORWARDED_PROTO,
         X_REQUEST_ID,
     },
-    snapshot::{
-        Node,
-        listener::{ClientAddress, HttpConnectionManager, InternalAddresses},
-        matcher::header_text,
-    },
+    snapshot::{Node, listener::HttpConnectionManager, matcher::header_text},
     trace::sampler::{TraceReason, pack_reason},
 };
 
@@ -73,23 +70,17 @@ pub(crate) struct Edge<'a> {
     pub(crate) tls: bool,
 }
 
-/// The client behind a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Client {
-    /// Its address as far as it can be trusted.
-    pub(crate) address: Option<SocketAddr>,
-    /// It is internal.
-    pub(crate) internal: bool,
-    /// It is at the edge.
-    pub(crate) edge: bool,
-}
-
 impl Edge<'_> {
     /// Change the headers of a request as Envoy's connection manager does before routing.
-    pub(crate) fn mutate_request(&self, headers: &mut HeaderMap) -> Client {
+    /// `Err` is the status that refuses a client whose address cannot be told.
+    pub(crate) fn mutate_request(&self, headers: &mut HeaderMap) -> Result<Client, StatusCode> {
         let manager = self.manager;
         join_lists(headers);
-        let client = identify(&manager.client_address, headers, self.peer);
+        // A fragment is no part of a referer (RFC 9110, 10.1.3).
+        if headers.get(REFERER).is_some_and(|referer| referer.as_bytes().contains(&b'#')) {
+            headers.remove(REFERER);
+        }
+        let client = client_address::identify(&manager.client_address, headers, self.peer)?;
         // One look at the names spares most requests the many removals below.
         if headers.keys().any(|name| name.as_str().starts_with("x-envoy-")) {
             headers.remove(X_ENVOY_INTERNAL);
@@ -105,7 +96,9 @@ impl Edge<'_> {
         }
         // What others say of the client's certificate is not to be trusted. `forward_client_cert_details: SANITIZE`.
         headers.remove(X_FORWARDED_CLIENT_CERT);
-        self.append_forwarded_for(headers);
+        if client.append_peer {
+            self.append_forwarded_for(headers);
+        }
         self.set_forwarded_proto(headers);
         if manager.add_user_agent {
             self.add_user_agent(headers);
@@ -120,14 +113,11 @@ impl Edge<'_> {
         if let Some(via) = &manager.via {
             append_via(headers, via);
         }
-        client
+        Ok(client)
     }
 
     fn append_forwarded_for(&self, headers: &mut HeaderMap) {
-        let options = &self.manager.client_address;
-        let Some(peer) = self.peer.filter(|_| options.use_remote_address && !options.skip_xff_append) else {
-            return;
-        };
+        let Some(peer) = self.peer else { return };
         let ip = peer.ip().to_canonical();
         // As in Envoy only the one address that has the name localhost: the others may be told apart on purpose.
         let local = ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -140,6 +130,11 @@ impl Edge<'_> {
 
     fn set_forwarded_proto(&self, headers: &mut HeaderMap) {
         let options = &self.manager.client_address;
+        if let Some(https) = self.manager.scheme_is_https {
+            let scheme = if https { "https" } else { "http" };
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+            return;
+        }
         let overwrite = options.use_remote_address && options.trusted_hops == 0;
         if overwrite || !headers.contains_key(X_FORWARDED_PROTO) {
             let scheme = if self.tls { "https" } else { "http" };
@@ -149,7 +144,7 @@ impl Edge<'_> {
 
     fn add_user_agent(&self, headers: &mut HeaderMap) {
         set_text(headers, X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, &self.node.cluster);
-        if !headers.contains_key(USER_AGENT) {
+        if headers.get(USER_AGENT).is_none_or(HeaderValue::is_empty) {
             set_text(headers, USER_AGENT, &self.node.cluster);
         }
         if !self.node.id.is_empty() {
@@ -186,42 +181,13 @@ fn new_request_id() -> HeaderValue {
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// Who the client is: the peer, or what `x-forwarded-for` says of it, as far as the configuration trusts that.
-pub(crate) fn identify(options: &ClientAddress, headers: &HeaderMap, peer: Option<SocketAddr>) -> Client {
-    let forwarded = joined(headers, &X_FORWARDED_FOR);
-    let hops = options.trusted_hops as usize;
-    let listed = |from_right: usize| {
-        let entry = forwarded.as_deref()?.rsplit(',').nth(from_right)?;
-        entry.trim().parse::<IpAddr>().ok().map(|ip| SocketAddr::from((ip, 0)))
-    };
-    let (address, may_be_internal) = if options.use_remote_address {
-        let address = if hops > 0 { listed(hops - 1).or(peer) } else { peer };
-        (address, forwarded.is_none())
-    } else {
-        let single = forwarded.as_deref().is_some_and(|list| !list.contains(','));
-        match listed(hops) {
-            Some(address) => (Some(address), hops == 0 && single),
-            None => (peer, false),
-        }
-    };
-    let internal = may_be_internal && is_internal(&options.internal, address);
-    Client { address, internal, edge: !internal && options.use_remote_address }
-}
-
-fn is_internal(addresses: &InternalAddresses, address: Option<SocketAddr>) -> bool {
-    match address {
-        Some(address) => addresses.ranges.iter().any(|range| range.contains(address.ip())),
-        None => addresses.unix_sockets,
-    }
-}
-
 /// Make one line of the headers that decide about trust and identity, so that every later step, and the host, reads
 /// the same value.
 fn join_lists(headers: &mut HeaderMap) {
     if headers.len() == headers.keys_len() {
         return;
     }
-    for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID, X_CLIENT_TRACE_ID] {
+    for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID, X_CLIENT_TRACE_ID, REFERER] {
         if headers.get_all(&name).iter().nth(1).is_some()
             && let Some(list) = joined(headers, &name)
         {
@@ -231,7 +197,7 @@ fn join_lists(headers: &mut HeaderMap) {
 }
 
 /// All lines of a header as one list; `None` if there is none.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(super) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let mut values = headers.get_all(name).iter().map(header_text);
     let mut list = values.next()?.to_owned();
     for value in values {
@@ -344,68 +310,6 @@ fn has_token(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::listener::Cidr;
-
-    fn options(use_remote_address: bool, trusted_hops: u32, internal: &str) -> ClientAddress {
-        let ranges = match internal.split_once('/') {
-            Some((prefix, bits)) => {
-                vec![Cidr {
-                    prefix: prefix.parse().expect("an address"),
-                    bits: bits.parse().expect("a number"),
-                }]
-            }
-            None => Vec::new(),
-        };
-        ClientAddress {
-            use_remote_address,
-            trusted_hops,
-            skip_xff_append: false,
-            internal: InternalAddresses { ranges, unix_sockets: false },
-        }
-    }
-
-    fn client(options: &ClientAddress, peer: &str, forwarded: &[&'static str]) -> (String, bool, bool) {
-        let mut headers = HeaderMap::new();
-        for line in forwarded {
-            headers.append(X_FORWARDED_FOR, HeaderValue::from_static(line));
-        }
-        let peer = SocketAddr::from((peer.parse::<IpAddr>().expect("an address"), 5));
-        let client = identify(options, &headers, Some(peer));
-        (client.address.expect("an address").ip().to_string(), client.internal, client.edge)
-    }
-
-    #[test]
-    fn a_client_facing_listener_trusts_the_peer_or_the_trusted_hops() {
-        let list = ["1.1.1.1, 2.2.2.2,10.0.0.3"];
-        for (hops, address) in
-            [(0, "10.0.0.1"), (1, "10.0.0.3"), (2, "2.2.2.2"), (3, "1.1.1.1"), (4, "10.0.0.1")]
-        {
-            assert_eq!(
-                client(&options(true, hops, ""), "10.0.0.1", &list),
-                (address.into(), false, true),
-                "{hops}"
-            );
-        }
-        assert_eq!(client(&options(true, 1, ""), "10.0.0.1", &["junk"]).0, "10.0.0.1");
-    }
-
-    #[test]
-    fn a_client_facing_listener_finds_internal_only_peers_that_forward_for_nobody() {
-        let internal = options(true, 0, "10.0.0.0/8");
-        assert_eq!(client(&internal, "10.0.0.1", &[]), ("10.0.0.1".into(), true, false));
-        assert_eq!(client(&internal, "10.0.0.1", &["10.0.0.2"]), ("10.0.0.1".into(), false, true));
-        assert!(client(&internal, "::ffff:10.0.0.1", &[]).1, "a mapped address is the same address");
-    }
-
-    #[test]
-    fn an_inner_listener_trusts_the_last_entry_and_calls_only_a_single_one_internal() {
-        let internal = options(false, 0, "10.0.0.0/8");
-        assert_eq!(client(&internal, "10.0.0.1", &["10.0.0.2"]), ("10.0.0.2".into(), true, false));
-        assert_eq!(client(&internal, "10.0.0.1", &["1.1.1.1, 10.0.0.2"]), ("10.0.0.2".into(), false, false));
-        assert!(!client(&internal, "10.0.0.1", &["1.1.1.1", "10.0.0.2"]).1, "two lines are one list");
-        assert_eq!(client(&internal, "10.0.0.1", &[]), ("10.0.0.1".into(), false, false));
-        assert_eq!(client(&options(false, 1, ""), "10.0.0.9", &["1.1.1.1, 10.0.0.2"]).0, "1.1.1.1");
-    }
 
     #[test]
     fn headers_of_the_connection_stay_with_it() {

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header::LOCATION, response::Parts};
 
 use crate::{
+    filter,
     http_headers::X_ENVOY_OVERLOADED,
-    router::RouterFailure,
+    router::{RouterFailure, timeouts::Timeouts},
     snapshot::matcher::RequestView,
     stream_info::{ResponseFlag, StreamInfo, deadline::Expired},
     upstream::Failure,
@@ -30,10 +31,17 @@ pub(crate) struct LocalReply {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// Before the reason of a failed upstream request.
+/// The text of a failed upstream request with this reason: of the first attempt, and of a later one.
 macro_rules! upstream_error {
     ($reason:literal) => {
-        concat!("upstream connect error or disconnect/reset before headers. reset reason: ", $reason)
+        [
+            concat!("upstream connect error or disconnect/reset before headers. reset reason: ", $reason),
+            concat!(
+                "upstream connect error or disconnect/reset before headers. ",
+                "retried and the latest reset reason: ",
+                $reason
+            ),
+        ]
     };
 }
 
@@ -153,6 +161,11 @@ impl LocalReply {
         .closing()
     }
 
+    /// A client whose address cannot be told, where that is not to be.
+    pub(crate) fn unknown_client(status: StatusCode) -> Self {
+        Self::new(status, "", "rejecting_because_detection_failed")
+    }
+
     /// The normalized path, for the client to ask again.
     pub(crate) fn normalized_redirect(path: &str) -> Self {
         Self::redirect(StatusCode::TEMPORARY_REDIRECT, path, "path_normalization_failed")
@@ -224,22 +237,50 @@ impl LocalReply {
     }
 }
 
+impl From<filter::Reply> for LocalReply {
+    fn from(reply: filter::Reply) -> Self {
+        match reply {
+            filter::Reply::Healthy => Self::new(StatusCode::OK, "", "health_check_ok"),
+        }
+    }
+}
+
 impl From<RouterFailure> for LocalReply {
     fn from(failure: RouterFailure) -> Self {
-        const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
-        let failure = match failure {
+        match failure {
             RouterFailure::NoCluster(status) => {
-                return Self::new(status, "", "cluster_not_found").flagged(ResponseFlag::NoClusterFound);
+                Self::new(status, "", "cluster_not_found").flagged(ResponseFlag::NoClusterFound)
             }
             RouterFailure::NoHost => {
-                return Self::new(UNAVAILABLE, "no healthy upstream", "no_healthy_upstream")
-                    .flagged(ResponseFlag::NoHealthyUpstream);
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "no healthy upstream", "no_healthy_upstream")
+                    .flagged(ResponseFlag::NoHealthyUpstream)
             }
-            RouterFailure::Upstream(failure) => failure,
-        };
-        match failure {
-            Failure::Connect(kind) => Self::new(
-                UNAVAILABLE,
+            RouterFailure::PerTryTimeout => Self::per_try_timeout(),
+            RouterFailure::Upstream(failure) => Self::of_failure(failure, false),
+        }
+    }
+}
+
+impl LocalReply {
+    /// An attempt that took too long.
+    pub(crate) const fn per_try_timeout() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream request timeout", "upstream_per_try_timeout")
+            .flagged(ResponseFlag::UpstreamRequestTimeout)
+    }
+
+    /// The same without saying so, for a client that wants that (`x-envoy-upstream-rq-timeout-alt-response`).
+    pub(crate) fn or_no_content(mut self, timeouts: Timeouts) -> Self {
+        if timeouts.alternative_response {
+            self.status = StatusCode::NO_CONTENT;
+            self.body = Bytes::new();
+        }
+        self
+    }
+
+    /// A host that gave no response, at first or when it was tried again.
+    pub(crate) fn of_failure(failure: Failure, retried: bool) -> Self {
+        let (text, details) = match failure {
+            Failure::Connect(kind) => (
                 upstream_error!("remote connection failure"),
                 match kind {
                     io::ErrorKind::ConnectionRefused => connect_details!("Connection_refused"),
@@ -248,51 +289,44 @@ impl From<RouterFailure> for LocalReply {
                     io::ErrorKind::ConnectionReset => connect_details!("Connection_reset_by_peer"),
                     _ => "upstream_reset_before_response_started{remote_connection_failure}",
                 },
-            )
-            .flagged(ResponseFlag::UpstreamConnectionFailure),
-            Failure::ConnectTimeout => Self::new(
-                UNAVAILABLE,
+            ),
+            Failure::ConnectTimeout => (
                 upstream_error!("connection timeout"),
                 "upstream_reset_before_response_started{connection_timeout}",
-            )
-            .flagged(ResponseFlag::UpstreamConnectionFailure),
-            Failure::Terminated => Self::new(
-                UNAVAILABLE,
+            ),
+            Failure::Terminated => (
                 upstream_error!("connection termination"),
                 "upstream_reset_before_response_started{connection_termination}",
-            )
-            .flagged(ResponseFlag::UpstreamConnectionTermination),
-            Failure::Reset => Self::new(
-                UNAVAILABLE,
-                upstream_error!("remote reset"),
-                "upstream_reset_before_response_started{remote_reset}",
-            )
-            .flagged(ResponseFlag::UpstreamRemoteReset),
-            Failure::Refused => Self::new(
-                UNAVAILABLE,
+            ),
+            Failure::Reset => {
+                (upstream_error!("remote reset"), "upstream_reset_before_response_started{remote_reset}")
+            }
+            Failure::Refused => (
                 upstream_error!("remote refused stream reset"),
                 "upstream_reset_before_response_started{remote_refused_stream_reset}",
-            )
-            .flagged(ResponseFlag::UpstreamRemoteReset),
+            ),
             // The request is at fault; see `broken_request` for what the client is told.
-            Failure::RequestBroken => Self::new(StatusCode::BAD_REQUEST, "", "downstream_remote_disconnect"),
-            Failure::Protocol => Self::new(
-                StatusCode::BAD_GATEWAY,
-                upstream_error!("protocol error"),
-                "upstream_reset_before_response_started{protocol_error}",
-            )
-            .flagged(ResponseFlag::UpstreamProtocolError),
-            Failure::Overflow => {
-                let mut reply = Self::new(
-                    UNAVAILABLE,
-                    upstream_error!("overflow"),
-                    "upstream_reset_before_response_started{overflow}",
-                )
-                .flagged(ResponseFlag::UpstreamOverflow);
-                reply.headers.push((X_ENVOY_OVERLOADED, HeaderValue::from_static("true")));
-                reply
+            Failure::RequestBroken => {
+                return Self::new(StatusCode::BAD_REQUEST, "", "downstream_remote_disconnect");
             }
+            Failure::Protocol => {
+                (upstream_error!("protocol error"), "upstream_reset_before_response_started{protocol_error}")
+            }
+            Failure::Overflow => {
+                (upstream_error!("overflow"), "upstream_reset_before_response_started{overflow}")
+            }
+        };
+        let [first, later] = text;
+        let status = match failure {
+            Failure::Protocol => StatusCode::BAD_GATEWAY,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let mut reply = Self::new(status, if retried { later } else { first }, details);
+        reply.flag = failure.flag();
+        if failure == Failure::Overflow {
+            reply.headers.push((X_ENVOY_OVERLOADED, HeaderValue::from_static("true")));
         }
+        reply
     }
 }
 

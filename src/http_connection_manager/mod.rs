@@ -1,7 +1,8 @@
 //! HTTP on one client's connection: its codec, its timers, its streams.
 
 mod active_stream;
-pub(crate) mod codec;
+mod client_address;
+mod codec;
 mod connection_timer;
 pub(crate) mod date;
 mod edge_headers;

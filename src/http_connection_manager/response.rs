@@ -16,11 +16,15 @@ use super::{
     tunnel,
 };
 use crate::{
-    http_headers::{KEEP_ALIVE, PROXY_CONNECTION, SERVER_TIMING, X_REQUEST_ID},
+    filter,
+    http_headers::{KEEP_ALIVE, PROXY_CONNECTION, SERVER_TIMING, X_ENVOY_ATTEMPT_COUNT, X_REQUEST_ID},
     router::header_transform::MutationLevels,
     snapshot::listener::{HttpConnectionManager, ServerHeaderTransformation},
     stream_info::ResponseFlag,
-    trace::stream::{decorate_response, note_grpc_status, note_response, server_timing},
+    trace::{
+        decorator::decorate_response,
+        stream::{note_grpc_status, note_response, server_timing},
+    },
     upstream::UpstreamBody,
 };
 
@@ -37,6 +41,8 @@ impl ActiveStream {
                     let context = self.format_context(None);
                     reply.into_response(&manager.local_reply, levels, self.grpc, &context)
                 };
+                self.count_attempts(response.headers_mut());
+                self.encode_headers(manager, response.headers_mut());
                 self.finish_headers(manager, response.headers_mut(), false);
                 if self.grpc {
                     note_grpc_status(&self.info, response.headers());
@@ -52,6 +58,7 @@ impl ActiveStream {
                     self.end.set_bodiless();
                 }
                 self.accept_response(&mut response, levels);
+                self.encode_headers(manager, response.headers_mut());
                 self.finish_headers(manager, response.headers_mut(), false);
                 let trailers = self.trailers(manager) && self.info.upstream_trailers.get();
                 if self.info.request_end.get().is_none() && self.info.protocol != Version::HTTP_2 {
@@ -66,6 +73,7 @@ impl ActiveStream {
                 let host = hyper::upgrade::on(&mut response);
                 response.extensions_mut().clear();
                 self.accept_response(&mut response, levels);
+                self.encode_headers(manager, response.headers_mut());
                 self.finish_headers(manager, response.headers_mut(), true);
                 let (parts, body) = response.into_parts();
                 let end = self.end.clone();
@@ -97,13 +105,30 @@ impl ActiveStream {
     fn accept_response(&self, response: &mut Response<UpstreamBody>, levels: Option<MutationLevels<'_>>) {
         self.info.status.set(response.status().as_u16());
         self.info.details.set("via_upstream");
-        if self.grpc {
-            note_grpc_status(&self.info, response.headers());
-        }
+        note_grpc_status(&self.info, response.headers());
         if let Some(levels) = levels {
             let before = response.headers().clone();
             let context = self.format_context(Some(&before));
             levels.apply_to_response(response.headers_mut(), &context);
+        }
+        self.count_attempts(response.headers_mut());
+    }
+
+    /// What filters make of the response's headers.
+    fn encode_headers(&self, manager: &HttpConnectionManager, headers: &mut HeaderMap) {
+        filter::encode_headers(
+            &manager.filters,
+            headers,
+            &self.info,
+            &self.connection.services.snapshot.node,
+        );
+    }
+
+    /// Tell the client how many attempts there were, where that is asked for. As in Envoy that is so even where other
+    /// `x-envoy-*` headers are suppressed.
+    fn count_attempts(&self, headers: &mut HeaderMap) {
+        if self.asked.attempt_count {
+            headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(self.info.attempts.get()));
         }
     }
 

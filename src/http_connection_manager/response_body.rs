@@ -11,9 +11,9 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::stream_end::StreamEnd;
 use crate::{
-    stream_info::{StreamInfo, deadline::StreamTimer},
+    stream_info::{ResponseFlag, StreamInfo, deadline::StreamTimer},
     trace,
-    upstream::{UpstreamBody, body_failure_flag},
+    upstream::{Failure, UpstreamBody},
 };
 
 /// A response's body. The stream ends when it has been read whole, or is dropped.
@@ -124,7 +124,9 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                info.flag(body_failure_flag(&error));
+                let failure = Failure::of_body(&error);
+                trace::attempt::failed(info, failure.reason(), failure.flag());
+                info.flag(failure.flag().unwrap_or(ResponseFlag::UpstreamProtocolError));
                 if info.bytes_sent.get() > 0 {
                     return Poll::Ready(Some(Err(BodyError::Upstream(error))));
                 }
@@ -161,7 +163,10 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         // A response without body, and any to HEAD, is complete without having been polled.
         if self.is_end_stream() || self.end.bodiless() {
-            self.info().response_complete.set(true);
+            match self.source {
+                Source::Local(_) => self.info().response_complete.set(true),
+                Source::Upstream(..) => complete(self.info()),
+            }
         }
     }
 }

@@ -1,25 +1,38 @@
 //! The last step of a request's way: cluster, host, upstream request.
 
+mod attempts;
+mod framing;
+mod hash;
 pub(crate) mod header_transform;
+pub(crate) mod retry;
 pub(crate) mod route_matcher;
+mod shadow;
+pub(crate) mod timeouts;
 
 use std::{
     cell::RefCell,
-    hash::{DefaultHasher, Hash, Hasher},
+    net::IpAddr,
+    pin::{Pin, pin},
     rc::Rc,
+    task::Poll,
+    time::Duration,
 };
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE},
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri,
+    header::{HOST, UPGRADE},
     request::Parts,
-    uri::{Authority, InvalidUri, PathAndQuery, Scheme},
+    uri::PathAndQuery,
 };
 use hyper::body::{Body, Incoming};
 
-use self::header_transform::{MutationLevels, rewrite_path, split_path, substitute};
+use self::{
+    hash::hash_request,
+    header_transform::{MutationLevels, rewrite_path, split_path, substitute, valid_path},
+    timeouts::Timeouts,
+};
 use crate::{
-    body::RequestBody,
+    body::{ClientBody, RequestBody},
     cluster::{ClusterManager, WorkerCluster},
     http_headers::{
         X_ENVOY_ATTEMPT_COUNT, X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, X_ENVOY_ORIGINAL_HOST, X_ENVOY_ORIGINAL_PATH,
@@ -27,20 +40,19 @@ use crate::{
     },
     snapshot::{
         ClusterId, Snapshot,
-        cluster::UpstreamProtocol,
-        matcher::{header_text, query_parameter},
+        matcher::header_text,
         route::{
-            ClusterChoice, HashSource, HeaderMutations, HostRewrite, Route, RouteAction, RouteConfiguration,
+            Action, ClusterChoice, HeaderMutations, HostRewrite, Route, RouteAction, RouteConfiguration,
             VirtualHost,
         },
         tracing::Tracing,
     },
     stream_info::{
-        StreamInfo,
+        ResponseFlag, StreamInfo,
         formatter::{FormatContext, PseudoHeaders},
     },
-    trace::{self, attempt},
-    upstream::{self, Failure, UpstreamBody},
+    trace::{self, attempt, buffer::SpanBuffer},
+    upstream::{self, Failure, UpstreamBody, conn_pool::HostPool},
 };
 
 /// What the router needs besides the request.
@@ -66,8 +78,18 @@ pub(crate) struct RouterContext<'a, 's> {
     pub(crate) downstream_trailers: bool,
     /// Do not make `x-envoy-*` headers.
     pub(crate) suppress_envoy_headers: bool,
+    /// The client is internal, so that it may say in headers how its request is retried.
+    pub(crate) internal: bool,
+    /// How long it may take.
+    pub(crate) timeouts: Timeouts,
+    /// This machine's address towards others.
+    pub(crate) own_ip: IpAddr,
+    /// Bytes of the request that may be kept to be sent again, or until a copy is sent.
+    pub(crate) buffer_limit_bytes: usize,
     /// How the listener traces, if it does.
     pub(crate) tracing: Option<&'a Tracing>,
+    /// Where spans go that end on their own.
+    pub(crate) spans: &'a Rc<SpanBuffer>,
     /// Where the request is kept as it goes upstream, for formats of response headers; only if there are any.
     pub(crate) kept: Option<&'s RefCell<Option<Box<Parts>>>>,
 }
@@ -90,6 +112,8 @@ pub(crate) enum RouterFailure {
     NoHost,
     /// The host gave none.
     Upstream(Failure),
+    /// The host gave none in the time of one attempt.
+    PerTryTimeout,
 }
 
 /// The cluster that a request goes to.
@@ -138,7 +162,8 @@ pub(crate) fn draw_cluster<'a>(
     }
 }
 
-/// Send a request to a host of its cluster and wait for the headers of the response.
+/// Send a request to a host of its cluster and wait for the headers of the response: once, or again where an attempt
+/// did not go well and the request may be retried.
 pub(crate) async fn forward(
     action: &RouteAction,
     target: &Target<'_>,
@@ -147,54 +172,27 @@ pub(crate) async fn forward(
     context: &RouterContext<'_, '_>,
 ) -> Result<Response<UpstreamBody>, RouterFailure> {
     let info = context.info;
-    let cluster = target.cluster;
+    info.attempts.set(1);
     let hash = hash_request(action, &parts, info);
-    let keep = |parts: &Parts| context.kept.map(|kept| kept.replace(Some(copy_request(parts))));
-    let Some(pool) = cluster.choose_host(hash) else {
-        keep(&parts);
-        return Err(RouterFailure::NoHost);
-    };
-    let (http2, trailers) = match &cluster.state.config.protocol {
-        UpstreamProtocol::Http1 { enable_trailers } => (false, *enable_trailers),
-        UpstreamProtocol::Http2(_) => (true, true),
-        UpstreamProtocol::Downstream { enable_trailers, .. } => {
-            let http2 = info.protocol == Version::HTTP_2;
-            (http2, http2 || *enable_trailers)
-        }
-    };
-    prepare_headers(action, target, &mut parts, &pool.host.hostname, context);
-    keep(&parts);
-    // To the formats of request headers it is not known yet.
-    *info.upstream_host.borrow_mut() = Some(std::sync::Arc::clone(&pool.host.address_text));
-    info.attempts.set(info.attempts.get() + 1);
-    if context.virtual_host.include_request_attempt_count && !context.suppress_envoy_headers {
-        parts.headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.attempts.get()));
-    }
-    if let Some(tracing) = context.tracing {
-        trace::stream::note_request(info, path_and_query(&parts.uri), &parts.headers, &pool.host.metadata);
-        attempt::start(info, tracing, &context.snapshot.node);
-        attempt::chose_host(info, &pool.host.address_text);
-        trace::stream::inject(info, tracing, &mut parts.headers);
+    prepare_headers(action, target, &mut parts, context);
+    if let Some(kept) = context.kept {
+        kept.replace(Some(copy_request(&parts)));
     }
     let upgrade = parts.headers.contains_key(UPGRADE);
-    if info.protocol == Version::HTTP_2 {
-        join_cookies(&mut parts.headers);
-    }
-    if http2 {
-        address_http2(&mut parts, context.scheme);
-    } else {
-        frame_http1(&parts.method, &mut parts.headers, body.is_end_stream());
-    }
-
-    info.upstream_trailers.set(trailers);
-    let body = RequestBody::new(body, Rc::clone(info), trailers && context.downstream_trailers);
-    let request = Request::from_parts(parts, body);
-    let mut response = upstream::exchange(&pool, request, info).await.map_err(|failure| {
-        attempt::failed(info, failure.reason(), failure.flag());
-        RouterFailure::Upstream(failure)
-    })?;
-    info.touch();
-    attempt::responded(info, response.status().as_u16());
+    let retries = attempts::retries(action, target, &mut parts, context);
+    let mut body = ClientBody::new(body, Rc::clone(info));
+    shadow::send(action, &parts, &mut body, hash, context);
+    let mut response = match retries {
+        None => {
+            let pool = choose_host(action, target, &mut parts, context, hash)?;
+            let body = |trailers| RequestBody::once(body, trailers);
+            attempt(&pool, parts, body, context).await?
+        }
+        // Boxed, since most requests are sent once and need not carry this future's room.
+        Some(retries) => {
+            Box::pin(attempts::retried(action, target, parts, body, retries, hash, context)).await?
+        }
+    };
     // The time counts from the end of the request; a response that comes earlier has none. (What asks for an upgrade
     // has no end.)
     if !context.suppress_envoy_headers
@@ -204,10 +202,115 @@ pub(crate) async fn forward(
         let milliseconds = u64::try_from(end.elapsed().as_millis()).unwrap_or(u64::MAX);
         response.headers_mut().insert(X_ENVOY_UPSTREAM_SERVICE_TIME, HeaderValue::from(milliseconds));
     }
-    if context.virtual_host.include_attempt_count_in_response && !context.suppress_envoy_headers {
-        response.headers_mut().insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(info.attempts.get()));
-    }
     Ok(response)
+}
+
+/// Choose the host of an attempt.
+fn choose_host(
+    action: &RouteAction,
+    target: &Target<'_>,
+    parts: &mut Parts,
+    context: &RouterContext<'_, '_>,
+    hash: Option<u64>,
+) -> Result<Rc<HostPool>, RouterFailure> {
+    note_host(action, target.cluster.choose_host(hash), parts, context)
+}
+
+/// What follows from the choice of a host.
+fn note_host(
+    action: &RouteAction,
+    pool: Option<Rc<HostPool>>,
+    parts: &mut Parts,
+    context: &RouterContext<'_, '_>,
+) -> Result<Rc<HostPool>, RouterFailure> {
+    let pool = pool.ok_or(RouterFailure::NoHost)?;
+    *context.info.upstream_host.borrow_mut() = Some(std::sync::Arc::clone(&pool.host.address_text));
+    if let Some(HostRewrite::Auto) = &action.host_rewrite
+        && let Ok(host) = HeaderValue::from_str(&pool.host.hostname)
+        && !host.is_empty()
+    {
+        replace_host(action, parts, host);
+    }
+    Ok(pool)
+}
+
+/// One attempt: send the request to that host and wait for the headers of its response. `body` is told whether the
+/// host may get trailers.
+async fn attempt(
+    pool: &Rc<HostPool>,
+    mut parts: Parts,
+    body: impl FnOnce(bool) -> RequestBody,
+    context: &RouterContext<'_, '_>,
+) -> Result<Response<UpstreamBody>, RouterFailure> {
+    let info = context.info;
+    let (http2, trailers) = framing::protocol(pool, info);
+    if let Some(tracing) = context.tracing {
+        if rewrites(context.route) {
+            let pseudo = PseudoHeaders {
+                method: parts.method.as_str(),
+                path: path_and_query(&parts.uri),
+                authority: parts.headers.get(HOST).map_or("", header_text),
+                scheme: context.scheme,
+            };
+            trace::stream::note_rewrite(info, tracing, pseudo, &parts.headers);
+        }
+        trace::stream::note_request(info, path_and_query(&parts.uri), &parts.headers, &pool.host.metadata);
+        attempt::start(info, tracing, &context.snapshot.node);
+        attempt::chose_host(info, &pool.host.address_text);
+        trace::stream::inject(info, tracing, &mut parts.headers);
+    }
+    let body = body(trailers && context.downstream_trailers);
+    framing::frame(&mut parts, http2, body.is_end_stream(), context.scheme, info);
+    info.upstream_trailers.set(trailers);
+    info.connected.set(false);
+    let exchange = upstream::exchange(pool, Request::from_parts(parts, body), info);
+    let outcome = match context.timeouts.per_try {
+        None => Some(exchange.await),
+        Some(limit) => in_time(limit, Box::pin(exchange), info).await,
+    };
+    let Some(outcome) = outcome else {
+        attempt::canceled(info, Some(ResponseFlag::UpstreamRequestTimeout));
+        return Err(RouterFailure::PerTryTimeout);
+    };
+    let response = outcome.map_err(|failure| {
+        attempt::failed(info, failure.reason(), failure.flag());
+        RouterFailure::Upstream(failure)
+    })?;
+    info.touch();
+    attempt::responded(info, response.status().as_u16());
+    Ok(response)
+}
+
+/// Whether a route changes where its requests go.
+fn rewrites(route: &Route) -> bool {
+    matches!(&route.action, Action::Forward(action) if action.host_rewrite.is_some() || action.path_rewrite.is_some())
+}
+
+/// What `exchange` gives, unless it takes longer than `limit`. The time counts once there is a connection and the request
+/// is complete.
+async fn in_time<T>(
+    limit: Duration,
+    mut exchange: Pin<Box<impl Future<Output = T>>>,
+    info: &StreamInfo,
+) -> Option<T> {
+    let mut sleep = pin!(None);
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(outcome) = exchange.as_mut().poll(cx) {
+            return Poll::Ready(Some(outcome));
+        }
+        if info.request_end.get().is_none() {
+            info.waiter.replace(Some(cx.waker().clone()));
+            return Poll::Pending;
+        }
+        if sleep.is_none() && info.connected.get() {
+            sleep.set(Some(tokio::time::sleep(limit)));
+        }
+        match sleep.as_mut().as_pin_mut() {
+            Some(sleep) => sleep.poll(cx).map(|()| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// What the route asks for: mutations, rewrites, `x-envoy-*`.
@@ -215,14 +318,17 @@ fn prepare_headers(
     action: &RouteAction,
     target: &Target<'_>,
     parts: &mut Parts,
-    hostname: &str,
     context: &RouterContext<'_, '_>,
 ) {
-    match &action.expected_timeout_ms {
+    match context.timeouts.expected_first(action) {
         Some(timeout) if !context.suppress_envoy_headers => {
-            parts.headers.insert(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, timeout.clone());
+            parts.headers.insert(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, timeout);
         }
         _ => drop(parts.headers.remove(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS)),
+    }
+    // As in Envoy this one is asked for by name, and so made even where others are suppressed.
+    if context.virtual_host.include_request_attempt_count {
+        parts.headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(context.info.attempts.get()));
     }
     let levels = mutation_levels(target.mutations, context);
     if levels.change_requests() {
@@ -241,11 +347,11 @@ fn prepare_headers(
         };
         levels.apply_to_request(&mut parts.headers, &format);
     }
-    rewrite_host(action, parts, hostname);
+    rewrite_host(action, parts);
     if let Some(rewrite) = &action.path_rewrite {
         let before = path_and_query(&parts.uri).to_owned();
         let after = rewrite_path(rewrite, &context.route.matcher.path, &before);
-        if let Ok(rewritten) = valid_path(after) {
+        if let Ok(rewritten) = valid_path(&after) {
             parts.uri = Uri::from(rewritten);
             if !context.suppress_envoy_headers
                 && let Ok(original) = HeaderValue::from_str(&before)
@@ -254,29 +360,6 @@ fn prepare_headers(
             }
         }
     }
-}
-
-/// A path that a rewrite has made. What no request target can hold is escaped, and it begins with a slash.
-fn valid_path(path: String) -> Result<PathAndQuery, InvalidUri> {
-    if path.starts_with('/') && !path.contains('#') {
-        let unchanged = PathAndQuery::try_from(path.as_str());
-        if unchanged.is_ok() {
-            return unchanged;
-        }
-    }
-    let mut escaped = String::with_capacity(path.len() + 16);
-    if !path.starts_with('/') {
-        escaped.push('/');
-    }
-    for letter in path.chars() {
-        match letter {
-            '"' | '#' | '<' | '>' | '^' | '`' | '{' | '|' | '}' | '\0'..=' ' | '\x7f' => {
-                escaped.push_str(&format!("%{:02X}", u32::from(letter)));
-            }
-            letter => escaped.push(letter),
-        }
-    }
-    PathAndQuery::from_maybe_shared(escaped)
 }
 
 /// The mutations that the request's route asks for.
@@ -292,7 +375,7 @@ pub(crate) fn mutation_levels<'a>(
     }
 }
 
-fn rewrite_host(action: &RouteAction, parts: &mut Parts, hostname: &str) {
+fn rewrite_host(action: &RouteAction, parts: &mut Parts) {
     let Some(rewrite) = &action.host_rewrite else { return };
     let host = match rewrite {
         HostRewrite::Literal(host) => Some(host.clone()),
@@ -301,10 +384,15 @@ fn rewrite_host(action: &RouteAction, parts: &mut Parts, hostname: &str) {
             let (path, _) = split_path(path_and_query(&parts.uri));
             HeaderValue::from_str(&substitute(regex, substitution, path)).ok()
         }
-        HostRewrite::Auto if hostname.is_empty() => None,
-        HostRewrite::Auto => HeaderValue::from_str(hostname).ok(),
+        // Each attempt's host has its own.
+        HostRewrite::Auto => None,
     };
-    let Some(host) = host else { return };
+    if let Some(host) = host {
+        replace_host(action, parts, host);
+    }
+}
+
+fn replace_host(action: &RouteAction, parts: &mut Parts, host: HeaderValue) {
     let Some(before) = parts.headers.insert(HOST, host) else { return };
     parts.headers.insert(X_ENVOY_ORIGINAL_HOST, before.clone());
     if action.append_x_forwarded_host {
@@ -326,78 +414,4 @@ fn append_forwarded_host(headers: &mut HeaderMap, host: &HeaderValue) {
 /// The path and query of a URI that has at least `/`.
 pub(crate) fn path_and_query(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", PathAndQuery::as_str)
-}
-
-/// HTTP/2 carries scheme and authority with the path instead of `host` (RFC 9113, 8.3.1).
-fn address_http2(parts: &mut Parts, scheme: &str) {
-    let Some(host) = parts.headers.remove(HOST) else { return };
-    // No authority: there is none to name (RFC 9113, 8.3.1).
-    if host.is_empty() {
-        return;
-    }
-    let mut uri = std::mem::take(&mut parts.uri).into_parts();
-    uri.scheme = Some(if scheme == "https" { Scheme::HTTPS } else { Scheme::HTTP });
-    uri.authority = Authority::try_from(host.as_bytes()).ok();
-    if uri.path_and_query.is_none() {
-        uri.path_and_query = Some(PathAndQuery::from_static("/"));
-    }
-    match Uri::from_parts(uri) {
-        Ok(uri) => parts.uri = uri,
-        // Not an authority: it was good enough for `host`, and hyper will refuse what is left.
-        Err(_) => drop(parts.headers.insert(HOST, host)),
-    }
-}
-
-/// Say where the request ends, whatever its method: hyper would send no body with a GET that does not say so, and
-/// some hosts refuse a POST without a length (RFC 9112, 6.3).
-fn frame_http1(method: &Method, headers: &mut HeaderMap, empty: bool) {
-    if headers.contains_key(CONTENT_LENGTH) {
-        return;
-    }
-    let bodiless =
-        matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE | Method::CONNECT);
-    if !empty {
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    } else if !bodiless {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-}
-
-/// A client that splits its cookies over several lines (RFC 9113, 8.2.3) means one, and so do hosts read it.
-fn join_cookies(headers: &mut HeaderMap) {
-    if headers.get_all(COOKIE).iter().nth(1).is_none() {
-        return;
-    }
-    let crumbs = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
-    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-        headers.insert(COOKIE, joined);
-    }
-}
-
-/// The hash that RING_HASH goes by: of all that the policies name, in order.
-fn hash_request(action: &RouteAction, parts: &Parts, info: &StreamInfo) -> Option<u64> {
-    if action.hash_policy.is_empty() {
-        return None;
-    }
-    let mut found = false;
-    let mut hasher = DefaultHasher::new();
-    for policy in &action.hash_policy {
-        let here = match &policy.source {
-            HashSource::Header(name) => {
-                parts.headers.get_all(name).iter().inspect(|value| value.as_bytes().hash(&mut hasher)).count()
-                    > 0
-            }
-            HashSource::SourceIp => {
-                info.remote.get().inspect(|address| address.ip().hash(&mut hasher)).is_some()
-            }
-            HashSource::QueryParameter(name) => query_parameter(parts.uri.query().unwrap_or_default(), name)
-                .inspect(|value| value.hash(&mut hasher))
-                .is_some(),
-        };
-        found |= here;
-        if found && policy.terminal {
-            break;
-        }
-    }
-    found.then(|| hasher.finish())
 }

@@ -130,11 +130,13 @@ pub(crate) struct Thresholds {
     pub(crate) max_pending_requests: u32,
     /// Requests under way. Default 1024.
     pub(crate) max_requests: u32,
+    /// Attempts after the first that are under way, pauses before them included. Default 3.
+    pub(crate) max_retries: u32,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024 }
+        Self { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, max_retries: 3 }
     }
 }
 

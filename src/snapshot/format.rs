@@ -113,6 +113,19 @@ pub(crate) enum FormatHeader {
     Name(HeaderName),
 }
 
+impl FormatHeader {
+    /// Read a name; the four pseudo-headers have one, too.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Some(match text.to_ascii_lowercase().as_str() {
+            ":path" => Self::Path,
+            ":method" => Self::Method,
+            ":authority" | "host" => Self::Authority,
+            ":scheme" => Self::Scheme,
+            name => Self::Name(name.parse().ok()?),
+        })
+    }
+}
+
 /// Why a format string cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
@@ -216,7 +229,7 @@ fn parse_command(inside: &str) -> Result<Piece, FormatError> {
     let command = match (name, arguments) {
         ("REQ" | "REQUEST_HEADER", Some(arguments)) => {
             let (first, second) = alternatives(arguments);
-            let read = |text| request_header(text).ok_or_else(|| malformed("not a header name"));
+            let read = |text| FormatHeader::parse(text).ok_or_else(|| malformed("not a header name"));
             Command::RequestHeader(read(first)?, second.map(read).transpose()?)
         }
         ("RESP" | "RESPONSE_HEADER", Some(arguments)) => {
@@ -268,16 +281,6 @@ fn alternatives(arguments: &str) -> (&str, Option<&str>) {
         Some((first, second)) => (first, Some(second)),
         None => (arguments, None),
     }
-}
-
-fn request_header(text: &str) -> Option<FormatHeader> {
-    Some(match text.to_ascii_lowercase().as_str() {
-        ":path" => FormatHeader::Path,
-        ":method" => FormatHeader::Method,
-        ":authority" | "host" => FormatHeader::Authority,
-        ":scheme" => FormatHeader::Scheme,
-        name => FormatHeader::Name(name.parse().ok()?),
-    })
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
     Address,
     cluster::Http2Options,
+    filter::HttpFilter,
     format::Format,
     route::{HeaderAddition, RouteConfiguration},
     tls::DownstreamTls,
@@ -80,6 +81,11 @@ pub(crate) struct HttpConnectionManager {
     pub(crate) upgrades: Vec<(Box<str>, bool)>,
     /// `tracing`
     pub(crate) tracing: Option<Tracing>,
+    /// What requests pass before the router. `http_filters`.
+    pub(crate) filters: Vec<HttpFilter>,
+    /// What `:scheme` and `x-forwarded-proto` are, whatever the client says. Default: what it says.
+    /// `scheme_header_transformation.scheme_to_overwrite`.
+    pub(crate) scheme_is_https: Option<bool>,
     /// Do not make `x-envoy-*` headers. `Router.suppress_envoy_headers`.
     pub(crate) suppress_envoy_headers: bool,
 }
@@ -150,8 +156,38 @@ pub(crate) struct ClientAddress {
     pub(crate) trusted_hops: u32,
     /// Do not append the peer to `x-forwarded-for`. Default false. `skip_xff_append`.
     pub(crate) skip_xff_append: bool,
+    /// Ways to find the client's address, instead of all that. `original_ip_detection_extensions`.
+    pub(crate) detection: Vec<IpDetection>,
     /// Which addresses are internal. Default none. `internal_address_config`.
     pub(crate) internal: InternalAddresses,
+}
+
+/// A way to find the client's address. `original_ip_detection_extensions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum IpDetection {
+    /// The entry of `x-forwarded-for` behind so many trusted proxies. `xff.v3.XffConfig.xff_num_trusted_hops`.
+    ForwardedFor {
+        /// So many from the right. Default 0.
+        trusted_hops: u32,
+        /// Append the peer. Default false. Not `skip_xff_append`.
+        append: bool,
+    },
+    /// The last entry of `x-forwarded-for` that is no trusted proxy. `xff.v3.XffConfig.xff_trusted_cidrs`.
+    TrustedRanges {
+        /// The proxies.
+        ranges: Vec<Cidr>,
+        /// Append the peer. Default false. Not `skip_xff_append`.
+        append: bool,
+    },
+    /// The address in a header. `custom_header.v3.CustomHeaderConfig`.
+    Header {
+        /// `header_name`
+        name: HeaderName,
+        /// Such an address may be internal. Default false. `allow_extension_to_set_address_as_trusted`.
+        trusted: bool,
+        /// Refuse requests without such an address; by default the next way is tried. `reject_with_status`.
+        reject: Option<StatusCode>,
+    },
 }
 
 /// Which addresses are internal. `InternalAddressConfig`.

@@ -3,7 +3,7 @@
 //! Everything that can be computed once is computed while configuration is lowered; matching allocates nothing
 //! but for the lower-casing of `ignore_case` on text that is not ASCII.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use regex::Regex;
 
 /// A test on a string. `type.matcher.v3.StringMatcher`.
@@ -96,6 +96,8 @@ pub(crate) enum HeaderKey {
     Authority,
     /// `:scheme`
     Scheme,
+    /// `:status`, which no request has.
+    Status,
     /// Any other.
     Name(HeaderName),
 }
@@ -147,18 +149,34 @@ impl HeaderMatcher {
             HeaderKey::Method => self.check_value(Some(request.method)),
             HeaderKey::Authority => self.check_value(Some(request.authority)),
             HeaderKey::Scheme => self.check_value(Some(request.scheme)),
-            HeaderKey::Name(name) => {
-                // Of several lines of one header each is tested, and one that passes is enough.
-                let checked = |value| self.check_value(Some(header_text(value)));
-                let mut results = request.headers.get_all(name).iter().map(checked).peekable();
-                match results.peek() {
-                    None => self.check_value(None),
-                    Some(_) => Some(results.any(|result| result == Some(true))),
-                }
-            }
+            HeaderKey::Status => self.check_value(None),
+            HeaderKey::Name(name) => self.check_header(name, request.headers),
         };
         // Envoy never lets a missing header pass by inversion of a value test.
         result.is_some_and(|result| result != self.invert)
+    }
+
+    /// Whether a response passes.
+    pub(crate) fn matches_response(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        let result = match &self.name {
+            HeaderKey::Status => self.check_value(Some(status.as_str())),
+            HeaderKey::Name(name) => self.check_header(name, headers),
+            HeaderKey::Path | HeaderKey::Method | HeaderKey::Authority | HeaderKey::Scheme => {
+                self.check_value(None)
+            }
+        };
+        result.is_some_and(|result| result != self.invert)
+    }
+
+    /// The outcome of all lines of a header, before inversion.
+    fn check_header(&self, name: &HeaderName, headers: &HeaderMap) -> Option<bool> {
+        // Of several lines of one header each is tested, and one that passes is enough.
+        let checked = |value| self.check_value(Some(header_text(value)));
+        let mut results = headers.get_all(name).iter().map(checked).peekable();
+        match results.peek() {
+            None => self.check_value(None),
+            Some(_) => Some(results.any(|result| result == Some(true))),
+        }
     }
 
     /// The outcome before inversion; `None` when a value is asked for and the header is absent.

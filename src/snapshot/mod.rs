@@ -4,11 +4,13 @@
 //! each worker pins one for as long as a stream or connection needs it.
 
 pub(crate) mod cluster;
+pub(crate) mod filter;
 pub(crate) mod format;
 pub(crate) mod listener;
 pub(crate) mod matcher;
 pub(crate) mod metadata;
 pub(crate) mod otel_sampler;
+pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod tls;
 pub(crate) mod tracing;

@@ -9,6 +9,7 @@ use super::{
     ClusterId,
     format::Format,
     matcher::{HeaderMatcher, QueryParameterMatcher},
+    retry::RetryPolicy,
     tracing::TracePolicy,
 };
 
@@ -154,7 +155,7 @@ pub(crate) struct RouteAction {
     pub(crate) append_x_forwarded_host: bool,
     /// From the end of the request to the end of the response; `None` for no limit. Default 15 s. `timeout`.
     pub(crate) timeout: Option<Duration>,
-    /// The same for the host, in `x-envoy-expected-rq-timeout-ms`.
+    /// The same for the host, or the time of one attempt where that is shorter, in `x-envoy-expected-rq-timeout-ms`.
     pub(crate) expected_timeout_ms: Option<HeaderValue>,
     /// Replaces the connection manager's stream idle timeout. `idle_timeout`.
     pub(crate) idle_timeout: Option<IdleTimeout>,
@@ -162,6 +163,35 @@ pub(crate) struct RouteAction {
     pub(crate) hash_policy: Vec<HashPolicy>,
     /// Replaces the connection manager's list, by name in lower case. `upgrade_configs`.
     pub(crate) upgrades: Vec<(Box<str>, bool)>,
+    /// When it is sent again: `retry_policy`, or where there is none that of the virtual host.
+    pub(crate) retry: Option<Arc<RetryPolicy>>,
+    /// Where copies of it go: `request_mirror_policies`, or where there are none those of the virtual host, or of the
+    /// route configuration.
+    pub(crate) mirrors: Arc<[RequestMirror]>,
+}
+
+/// Where a copy of a request goes, whose response nobody sees. `RouteAction.RequestMirrorPolicy`.
+#[derive(Debug)]
+pub(crate) struct RequestMirror {
+    /// `cluster`
+    pub(crate) cluster: ClusterId,
+    /// Only of this share of requests; `None` for all. `runtime_fraction.default_value`.
+    pub(crate) fraction: Option<Fraction>,
+    /// Whether the copy is traced; `None` for as the request is, which is the default. `trace_sampled`.
+    pub(crate) trace_sampled: Option<bool>,
+    /// How its authority differs from the request's.
+    pub(crate) host: MirrorHost,
+}
+
+/// The authority of a mirrored request.
+#[derive(Debug)]
+pub(crate) enum MirrorHost {
+    /// With `-shadow` before the port, so that logs tell copies apart.
+    Suffixed,
+    /// The request's own. `disable_shadow_host_suffix_append`.
+    Same,
+    /// This one. `host_rewrite_literal`.
+    Literal(HeaderValue),
 }
 
 /// A stream idle timeout that a route sets.

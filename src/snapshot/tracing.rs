@@ -5,8 +5,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    ClusterId, format::Format, matcher::StringMatcher, metadata::MetadataKey,
-    otel_sampler::ConfiguredSampler, route::Fraction, xray_sampling::SamplingStrategy,
+    ClusterId,
+    format::{Format, FormatHeader},
+    matcher::StringMatcher,
+    metadata::MetadataKey,
+    otel_sampler::ConfiguredSampler,
+    route::Fraction,
+    xray_sampling::SamplingStrategy,
 };
 
 /// Tracing of a connection manager. `HttpConnectionManager.Tracing`.
@@ -62,8 +67,10 @@ impl TracePolicy {
     pub(crate) fn with_route_metadata(mut self, metadata: &serde_json::Value) -> Self {
         for tag in &mut self.custom_tags {
             if let TagValue::RouteMetadata(key, default) = &tag.value {
-                let text = key.text(metadata).map_or_else(|| Arc::clone(default), Arc::from);
-                tag.value = TagValue::Literal(text);
+                tag.value = match key.text(metadata) {
+                    Some(text) => TagValue::Noted(text.into()),
+                    None => TagValue::Literal(Arc::clone(default)),
+                };
             }
         }
         self
@@ -89,8 +96,10 @@ pub(crate) struct CustomTag {
 pub(crate) enum TagValue {
     /// `literal`, and `environment`, which does not change.
     Literal(Arc<str>),
+    /// `metadata` of the route that was found.
+    Noted(Arc<str>),
     /// `request_header`: its first line, or the default.
-    RequestHeader(HeaderName, Arc<str>),
+    RequestHeader(FormatHeader, Arc<str>),
     /// `metadata` of the cluster, or the default.
     ClusterMetadata(MetadataKey, Arc<str>),
     /// `metadata` of the host, or the default.

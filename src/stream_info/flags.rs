@@ -35,9 +35,11 @@ pub(crate) enum ResponseFlag {
     NoClusterFound,
 }
 
-/// All flags in the order in which Envoy writes them.
+/// All flags in the order in which Envoy writes them: what kept a request from being retried, then how its last attempt
+/// went.
 const ALL: [(ResponseFlag, &str); 15] = [
     (ResponseFlag::UpstreamRetryLimitExceeded, "URX"),
+    (ResponseFlag::UpstreamOverflow, "UO"),
     (ResponseFlag::FailedLocalHealthCheck, "LH"),
     (ResponseFlag::NoHealthyUpstream, "UH"),
     (ResponseFlag::UpstreamRequestTimeout, "UT"),
@@ -45,7 +47,6 @@ const ALL: [(ResponseFlag, &str); 15] = [
     (ResponseFlag::UpstreamRemoteReset, "UR"),
     (ResponseFlag::UpstreamConnectionFailure, "UF"),
     (ResponseFlag::UpstreamConnectionTermination, "UC"),
-    (ResponseFlag::UpstreamOverflow, "UO"),
     (ResponseFlag::NoRouteFound, "NR"),
     (ResponseFlag::DownstreamConnectionTermination, "DC"),
     (ResponseFlag::StreamIdleTimeout, "SI"),
@@ -110,5 +111,9 @@ mod tests {
         assert_eq!(flags.text(), "URX,UF");
         assert_eq!(ResponseFlags::default().text(), "-");
         assert!(flags.contains_any(&["URX".into()]) && !flags.contains_any(&["NR".into()]));
+        let flags = ResponseFlags::default()
+            .with(ResponseFlag::UpstreamConnectionFailure)
+            .with(ResponseFlag::UpstreamOverflow);
+        assert_eq!(flags.text(), "UO,UF");
     }
 }

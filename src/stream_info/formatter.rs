@@ -120,7 +120,8 @@ impl Command {
     }
 }
 
-fn request_header<'a>(context: &FormatContext<'a>, header: &FormatHeader) -> Option<Cow<'a, str>> {
+/// The value of a request header, if there is one.
+pub(crate) fn request_header<'a>(context: &FormatContext<'a>, header: &FormatHeader) -> Option<Cow<'a, str>> {
     let text = match header {
         FormatHeader::Path => context.pseudo.path,
         FormatHeader::Method => context.pseudo.method,

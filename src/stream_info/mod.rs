@@ -69,8 +69,12 @@ pub(crate) struct StreamInfo {
     pub(crate) flags: Cell<ResponseFlags>,
     /// Where the status comes from, in Envoy's words (`RESPONSE_CODE_DETAILS`).
     pub(crate) details: Cell<&'static str>,
-    /// Requests sent upstream for it.
+    /// Attempts to get a response from a host.
     pub(crate) attempts: Cell<u32>,
+    /// The latest attempt has its connection.
+    pub(crate) connected: Cell<bool>,
+    /// It is a health check, and not to be traced. `envoy.filters.http.health_check`.
+    pub(crate) health_check: Cell<bool>,
     /// The chosen route's name.
     pub(crate) route_name: RefCell<Arc<str>>,
     /// The chosen cluster.
@@ -103,6 +107,8 @@ impl StreamInfo {
             flags: Cell::new(ResponseFlags::default()),
             details: Cell::new(""),
             attempts: Cell::new(0),
+            connected: Cell::new(false),
+            health_check: Cell::new(false),
             route_name: RefCell::default(),
             cluster: RefCell::new(None),
             upstream_host: RefCell::new(None),

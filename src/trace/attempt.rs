@@ -26,6 +26,7 @@ use crate::{
 pub(crate) struct OpenAttempt {
     pub(super) span_id: SpanId,
     pub(super) sampled: bool,
+    name: SpanName,
     tracer: usize,
     start: Instant,
     start_time: SystemTime,
@@ -64,19 +65,54 @@ pub(crate) fn start(info: &StreamInfo, tracing: &Tracing, node: &Node) {
         Some(sampling) => sampling.decide_attempt(span.sampled(), span.trace_id, node, info),
         None => span.sampled(),
     };
-    span.attempt = Some(Box::new(OpenAttempt {
-        span_id: propagation::new_span_id(),
-        sampled,
-        tracer: tracing.tracer.id,
-        start: Instant::now(),
-        start_time: SystemTime::now(),
-        facts: AttemptFacts { retries: info.attempts.get().saturating_sub(1), ..AttemptFacts::default() },
-        status: 0,
-        flags: ResponseFlags::default(),
-        grpc_status: None,
-        end: None,
-        events: StreamEvents::default(),
-    }));
+    let facts = AttemptFacts { retries: info.attempts.get().saturating_sub(1), ..AttemptFacts::default() };
+    span.attempt = Some(Box::new(OpenAttempt::new(tracing, sampled, facts, SpanName::Router)));
+}
+
+/// Start the span of a copy of a request: it belongs to the request's trace, and is sampled as that is unless
+/// `sampled` says otherwise.
+pub(crate) fn start_copy(info: &StreamInfo, copy: &StreamInfo, tracing: &Tracing, sampled: Option<bool>) {
+    let span = info.span.borrow();
+    let Some(span) = span.as_ref() else { return };
+    let mut of_copy = Span {
+        trace_id: span.trace_id,
+        span_id: span.span_id,
+        parent: span.parent,
+        trace_state: span.trace_state.clone(),
+        carrier: span.carrier.clone(),
+        random: span.random,
+        egress: span.egress,
+        record: None,
+        attempt: None,
+        sampling: None,
+        ended_attempts: Vec::new(),
+        late: None,
+        events: None,
+        link: None,
+    };
+    let sampled = sampled.unwrap_or_else(|| span.sampled());
+    of_copy.attempt =
+        Some(Box::new(OpenAttempt::new(tracing, sampled, AttemptFacts::default(), SpanName::Mirror)));
+    copy.span.replace(Some(of_copy));
+}
+
+impl OpenAttempt {
+    fn new(tracing: &Tracing, sampled: bool, facts: AttemptFacts, name: SpanName) -> Self {
+        Self {
+            span_id: propagation::new_span_id(),
+            sampled,
+            name,
+            tracer: tracing.tracer.id,
+            start: Instant::now(),
+            start_time: SystemTime::now(),
+            facts,
+            status: 0,
+            flags: ResponseFlags::default(),
+            grpc_status: None,
+            end: None,
+            events: StreamEvents::default(),
+        }
+    }
 }
 
 /// Do this to the open attempt, if there is one.
@@ -138,7 +174,9 @@ pub(crate) fn completed(info: &StreamInfo) {
     {
         events.last_upstream_rx = Some(now);
     }
-    if let Some(attempt) = &mut span.attempt {
+    if let Some(attempt) = &mut span.attempt
+        && attempt.end.is_none()
+    {
         attempt.end = Some(now);
         attempt.events.last_upstream_rx = Some(now);
     }
@@ -155,14 +193,27 @@ pub(super) fn note_grpc_status(span: &mut Span, status: &GrpcStatus) {
 pub(crate) fn failed(info: &StreamInfo, reason: &'static str, flag: Option<ResponseFlag>) {
     with_open(info, |attempt| {
         attempt.facts.failure = Some(reason);
+        // Without room for it, it never got as far as a host.
+        if flag == Some(ResponseFlag::UpstreamOverflow) {
+            attempt.facts.host = None;
+        }
         attempt.flags = flag.map(|flag| ResponseFlags::default().with(flag)).unwrap_or_default();
     });
     end(info);
 }
 
 /// Nobody waits for it any more.
-pub(crate) fn canceled(info: &StreamInfo) {
-    with_open(info, |attempt| attempt.facts.canceled = true);
+pub(crate) fn canceled(info: &StreamInfo, flag: Option<ResponseFlag>) {
+    with_open(info, |attempt| {
+        attempt.facts.canceled = true;
+        attempt.flags = flag.map(|flag| ResponseFlags::default().with(flag)).unwrap_or_default();
+    });
+    end(info);
+}
+
+/// The stream ends: an attempt that has not ended by itself is canceled.
+pub(super) fn abandon(info: &StreamInfo) {
+    with_open(info, |attempt| attempt.facts.canceled = attempt.end.is_none());
     end(info);
 }
 
@@ -222,9 +273,7 @@ impl OpenAttempt {
             egress: of.egress,
             trace_state: of.trace_state,
             kind: SpanKind::Client,
-            name: late
-                .and_then(|late| late.upstream_operation(info))
-                .map_or(SpanName::Router, SpanName::Formatted),
+            name: late.and_then(|late| late.upstream_operation(info)).map_or(self.name, SpanName::Formatted),
             start: self.start_time,
             end: moment(self.end.unwrap_or_else(Instant::now)),
             status: self.status,

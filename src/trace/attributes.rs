@@ -219,6 +219,7 @@ pub(super) fn name(span: &FinishedSpan) -> Text {
         },
         SpanName::Formatted(text) => text.to_string().into(),
         SpanName::Router => router_name(span),
+        SpanName::Mirror => "mirror".into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the configuration adds to spans: custom tags and operations, evaluated when a span ends.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderMap, Method, header::HOST};
 
@@ -13,7 +13,7 @@ use crate::{
     },
     stream_info::{
         StreamInfo,
-        formatter::{FormatContext, PseudoHeaders},
+        formatter::{FormatContext, PseudoHeaders, request_header},
     },
 };
 
@@ -102,27 +102,32 @@ impl LateRequest {
         self.policy.custom_tags.iter().filter_map(tag).collect()
     }
 
+    /// A value; one that is empty is left out, unless somebody noted just that.
     fn value(&self, value: &TagValue, info: &StreamInfo) -> Option<Box<str>> {
-        let text: Box<str> = match value {
-            TagValue::Literal(text) => (&**text).into(),
-            TagValue::RequestHeader(name, default) => match self.request.get(name) {
-                Some(value) => String::from_utf8_lossy(value.as_bytes()).into(),
-                None => (&**default).into(),
-            },
+        let noted = |metadata: Option<&Arc<serde_json::Value>>, key: &MetadataKey| key.text(metadata?);
+        let (found, default) = match value {
+            TagValue::Literal(text) => (None, text),
+            TagValue::Noted(text) => return Some((&**text).into()),
+            TagValue::RequestHeader(name, default) => {
+                (request_header(&self.context(info), name).map(Cow::into_owned), default)
+            }
             TagValue::ClusterMetadata(key, default) => {
                 let cluster = info.cluster.borrow();
-                noted(cluster.as_ref().and_then(|cluster| cluster.metadata.as_ref()), key, default)
+                let metadata = cluster.as_ref().and_then(|cluster| cluster.metadata.as_ref());
+                match noted(metadata, key) {
+                    Some(text) => return Some(text.into()),
+                    None => (None, default),
+                }
             }
-            TagValue::HostMetadata(key, default) => noted(self.host.as_ref(), key, default),
+            TagValue::HostMetadata(key, default) => match noted(self.host.as_ref(), key) {
+                Some(text) => return Some(text.into()),
+                None => (None, default),
+            },
             // Of a request without a route, or whose route has no notes.
-            TagValue::RouteMetadata(_, default) => (&**default).into(),
+            TagValue::RouteMetadata(_, default) => (None, default),
             TagValue::Format(format) => return self.formatted(format, info),
         };
+        let text: Box<str> = found.map_or_else(|| (&**default).into(), String::into_boxed_str);
         Some(text).filter(|text| !text.is_empty())
     }
-}
-
-fn noted(metadata: Option<&Arc<serde_json::Value>>, key: &MetadataKey, default: &Arc<str>) -> Box<str> {
-    let found = metadata.and_then(|metadata| key.text(metadata));
-    found.map_or_else(|| (&**default).into(), String::into_boxed_str)
 }

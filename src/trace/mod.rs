@@ -9,6 +9,7 @@ mod b3;
 pub(crate) mod buffer;
 mod context;
 mod custom_tags;
+pub(crate) mod decorator;
 pub(crate) mod events;
 pub(crate) mod exporter;
 pub(crate) mod propagation;
@@ -62,6 +63,8 @@ pub(crate) enum SpanName {
     Router,
     /// The method and the route's name.
     Route,
+    /// `mirror`
+    Mirror,
 }
 
 /// The open span of a stream. It exists for each stream of a tracing listener, sampled or not, since ids
@@ -80,8 +83,6 @@ pub(crate) struct Span {
     pub(crate) carrier: Carrier,
     /// Its trace id is random, says the previous hop.
     pub(crate) random: bool,
-    /// The request is gRPC.
-    pub(crate) grpc: bool,
     /// The listener faces outwards.
     pub(crate) egress: bool,
     /// What is exported at its end; `None` if it is not sampled.
@@ -218,6 +219,10 @@ pub(crate) struct FinishedSpan {
 
 /// What a span is the span of.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are streams; a box would be one more allocation for each"
+)]
 pub(crate) enum Subject {
     /// A request of a client.
     Stream {

@@ -104,16 +104,21 @@ pub(crate) fn decide(
             reason = TraceReason::Sampling;
         }
     }
+    // An id that says nothing of its own keeps what it says.
+    let mut said = reason.traced();
     if reason.traced() && !policy.overall.holds(place) {
         reason = TraceReason::NotTraceable;
+        said = true;
     }
-    if options.pack_trace_reason {
+    if options.pack_trace_reason && said {
         pack_reason(headers, reason);
     }
     reason
 }
 
+/// The number that the digits stand for; Envoy's reader takes `0x` before them, too.
 fn hex(digits: &[u8]) -> Option<u32> {
+    let digits = digits.strip_prefix(b"0x").or_else(|| digits.strip_prefix(b"0X")).unwrap_or(digits);
     digits.iter().try_fold(0_u32, |sum, digit| Some(sum << 4 | char::from(*digit).to_digit(16)?))
 }
 

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     http_headers::{
-        GRPC_TIMEOUT, X_CLIENT_TRACE_ID, X_ENVOY_DECORATOR_OPERATION, X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
-        X_ENVOY_ORIGINAL_PATH, X_FORWARDED_FOR, X_REQUEST_ID,
+        GRPC_TIMEOUT, X_CLIENT_TRACE_ID, X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, X_ENVOY_ORIGINAL_PATH,
+        X_FORWARDED_FOR, X_REQUEST_ID,
     },
     snapshot::{
         Node,
@@ -123,7 +123,6 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Sp
         trace_state: context.state,
         carrier: context.carrier,
         egress: request.direction == TrafficDirection::Outbound,
-        grpc: request.grpc,
         record: sampled.then(|| Box::new(record(request, info))),
         attempt: None,
         sampling: sampling.filter(|_| request.tracing.spawn_upstream_span).map(Box::new),
@@ -172,7 +171,7 @@ fn facts(request: &TracedRequest<'_>, info: &StreamInfo) -> RequestFacts {
     RequestFacts {
         request_id: header(X_REQUEST_ID),
         client_trace_id: header(X_CLIENT_TRACE_ID),
-        url: url(request).into(),
+        url: url(request.tracing, request.pseudo, request.headers).into(),
         method: request.method.clone(),
         downstream_cluster: header(X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER),
         user_agent: header(header::USER_AGENT),
@@ -190,6 +189,16 @@ fn facts(request: &TracedRequest<'_>, info: &StreamInfo) -> RequestFacts {
                 timeout: header(GRPC_TIMEOUT),
             })
         }),
+    }
+}
+
+/// The request is not to be traced after all: its spans are not exported, and hosts are told so.
+pub(crate) fn forget(info: &StreamInfo) {
+    if let Some(span) = info.span.borrow_mut().as_mut() {
+        span.record = None;
+        span.sampling = None;
+        span.late = None;
+        span.events = None;
     }
 }
 
@@ -212,6 +221,18 @@ pub(crate) fn note_request(info: &StreamInfo, path: &str, headers: &HeaderMap, h
     }
 }
 
+/// The route has changed where the request goes: `http.url` says so, but for the path if its original is kept.
+pub(crate) fn note_rewrite(
+    info: &StreamInfo,
+    tracing: &Tracing,
+    pseudo: PseudoHeaders<'_>,
+    headers: &HeaderMap,
+) {
+    if let Some(record) = info.span.borrow_mut().as_mut().and_then(|span| span.record.as_mut()) {
+        record.request.url = url(tracing, pseudo, headers).into();
+    }
+}
+
 /// The response goes to the client now.
 pub(crate) fn note_response(info: &StreamInfo, headers: &HeaderMap) {
     let mut span = info.span.borrow_mut();
@@ -225,12 +246,12 @@ pub(crate) fn note_response(info: &StreamInfo, headers: &HeaderMap) {
 }
 
 /// `http.url`: the path is cut, scheme and authority are not.
-fn url(request: &TracedRequest<'_>) -> String {
-    let path = request.headers.get(X_ENVOY_ORIGINAL_PATH).map_or(request.pseudo.path, header_text);
-    let path = redact(path, &request.tracing.extras.redacted);
-    let longest = request.tracing.max_path_length;
+fn url(tracing: &Tracing, pseudo: PseudoHeaders<'_>, headers: &HeaderMap) -> String {
+    let path = headers.get(X_ENVOY_ORIGINAL_PATH).map_or(pseudo.path, header_text);
+    let path = redact(path, &tracing.extras.redacted);
+    let longest = tracing.max_path_length;
     let path = (0..=longest.min(path.len())).rev().find_map(|at| path.get(..at)).unwrap_or_default();
-    format!("{}://{}{path}", request.pseudo.scheme, request.pseudo.authority)
+    format!("{}://{}{path}", pseudo.scheme, pseudo.authority)
 }
 
 /// The path with the values of those parameters of its query replaced.
@@ -255,79 +276,10 @@ pub(crate) fn server_timing(info: &StreamInfo) -> Option<HeaderValue> {
     HeaderValue::try_from(text).ok()
 }
 
-/// What a decorator does to a request's headers and to the response that will come.
-#[derive(Debug, Default)]
-pub(crate) struct Decoration {
-    /// Value of the response header, on an ingress listener whose client named no operation.
-    pub(crate) response: Option<HeaderValue>,
-    /// There is none: spans are named by a format.
-    none: bool,
-}
-
-/// Exchange operation names with the neighbours: an egress listener tells the next hop its route's operation,
-/// an ingress listener takes the name from the previous hop, or offers its own in the response.
-pub(crate) fn decorate_request(
-    headers: &mut HeaderMap,
-    direction: TrafficDirection,
-    decorator: Option<&Decorator>,
-    policy: &TracePolicy,
-    span: Option<&mut Span>,
-) -> Decoration {
-    // A format that names spans makes Envoy leave the headers alone, whoever sent them.
-    if policy.operation.is_some() {
-        return Decoration { none: true, ..Decoration::default() };
-    }
-    let offered = decorator
-        .filter(|decorator| decorator.propagate && !decorator.operation.is_empty())
-        .map(|decorator| decorator.header.clone());
-    if direction == TrafficDirection::Outbound {
-        if let Some(operation) = offered {
-            headers.insert(X_ENVOY_DECORATOR_OPERATION, operation);
-        }
-        return Decoration::default();
-    }
-    match headers.remove(X_ENVOY_DECORATOR_OPERATION).filter(|name| !name.is_empty()) {
-        Some(name) => {
-            rename(span, name);
-            Decoration::default()
-        }
-        None => Decoration { response: offered, none: false },
-    }
-}
-
-/// A neighbour names the span, unless it has a name that nobody else chooses.
-fn rename(span: Option<&mut Span>, name: HeaderValue) {
-    if let Some(record) = span.and_then(|span| span.record.as_mut())
-        && record.name != SpanName::Route
-    {
-        record.name = SpanName::Header(name);
-    }
-}
-
-/// The other half of [`decorate_request`], on the way back.
-pub(crate) fn decorate_response(
-    headers: &mut HeaderMap,
-    direction: TrafficDirection,
-    decoration: Decoration,
-    span: Option<&mut Span>,
-) {
-    if decoration.none {
-        return;
-    }
-    if direction == TrafficDirection::Outbound {
-        let name = headers.remove(X_ENVOY_DECORATOR_OPERATION).filter(|name| !name.is_empty());
-        if let Some(name) = name {
-            rename(span, name);
-        }
-    } else if let Some(operation) = decoration.response {
-        headers.insert(X_ENVOY_DECORATOR_OPERATION, operation);
-    }
-}
-
 /// Note the outcome of a gRPC call, from a response's headers or trailers.
 pub(crate) fn note_grpc_status(info: &StreamInfo, headers: &HeaderMap) {
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_mut().filter(|span| span.grpc) else { return };
+    let Some(span) = span.as_mut() else { return };
     let Some(status) = attempt::grpc_status(headers) else { return };
     attempt::note_grpc_status(span, &status);
     if let Some(record) = &mut span.record {
@@ -340,7 +292,7 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
     if info.span.borrow().is_none() {
         return;
     }
-    attempt::end(info);
+    attempt::abandon(info);
     // Formats may read the span, so that it stays until they have.
     let late = info.span.borrow_mut().as_mut().and_then(|span| span.late.take());
     let operation = late.as_deref().and_then(|late| late.operation(info));

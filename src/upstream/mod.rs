@@ -97,6 +97,14 @@ impl Failure {
         })
     }
 
+    /// What an error in the middle of a response's body means: one that ends too early breaks its framing (RFC 9112, 8).
+    pub(crate) fn of_body(error: &hyper::Error) -> Self {
+        match Self::of_exchange(error) {
+            Self::Reset => Self::Reset,
+            _ => Self::Protocol,
+        }
+    }
+
     /// What an error of hyper's client means.
     pub(crate) fn of_exchange(error: &hyper::Error) -> Self {
         // The "user" of hyper's client is us: the body that we gave it has failed.
@@ -135,6 +143,7 @@ pub(crate) async fn exchange(
         let permit;
         let (outcome, mut lease) = if let Some(options) = http2 {
             let mut client = pool.http2(options).await?;
+            info.connected.set(true);
             permit = admit(pool)?;
             // h2 sends a request without an authority only if it comes from HTTP/1, where a host may be empty.
             *request.version_mut() =
@@ -145,6 +154,7 @@ pub(crate) async fn exchange(
             (client.send(request).await, Lease::Http2(stream))
         } else {
             let mut client = pool.http1().await?;
+            info.connected.set(true);
             permit = match admit(pool) {
                 Ok(permit) => permit,
                 Err(failure) => {
@@ -338,14 +348,5 @@ impl Drop for UpstreamBody {
         if self.incoming.is_end_stream() {
             self.finish();
         }
-    }
-}
-
-/// The flag that an error in the middle of a response's body stands for.
-pub(crate) fn body_failure_flag(error: &hyper::Error) -> ResponseFlag {
-    match Failure::of_exchange(error) {
-        Failure::Reset => ResponseFlag::UpstreamRemoteReset,
-        // A body that ends too early breaks its framing (RFC 9112, 8).
-        _ => ResponseFlag::UpstreamProtocolError,
     }
 }

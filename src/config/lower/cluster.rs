@@ -264,6 +264,7 @@ fn thresholds(cluster: &ProtoCluster) -> Thresholds {
         max_connections: number(thresholds.max_connections.as_ref(), default.max_connections),
         max_pending_requests: number(thresholds.max_pending_requests.as_ref(), default.max_pending_requests),
         max_requests: number(thresholds.max_requests.as_ref(), default.max_requests),
+        max_retries: number(thresholds.max_retries.as_ref(), default.max_retries),
     }
 }
 

@@ -3,28 +3,26 @@
 use std::time::Duration;
 
 use envoy_types::pb::envoy::extensions::{
-    filters::{
-        http::router::v3::Router,
-        network::http_connection_manager::v3::{
-            HttpConnectionManager as ProtoManager,
-            http_connection_manager::{
-                CodecType as ProtoCodec, PathWithEscapedSlashesAction, RouteSpecifier,
-                ServerHeaderTransformation as ProtoServerHeader, StripPortMode,
-            },
-            http_filter::ConfigType as FilterConfig,
+    filters::network::http_connection_manager::v3::{
+        HttpConnectionManager as ProtoManager,
+        http_connection_manager::{
+            CodecType as ProtoCodec, PathWithEscapedSlashesAction, RouteSpecifier,
+            ServerHeaderTransformation as ProtoServerHeader, StripPortMode,
         },
     },
     request_id::uuid::v3::UuidRequestIdConfig,
 };
-use envoy_types::pb::google::protobuf::BoolValue;
+use envoy_types::pb::{
+    envoy::config::core::v3::scheme_header_transformation::Transformation, google::protobuf::BoolValue,
+};
 use http::HeaderValue;
 
 use super::{Lowering, cluster::http2_options, number, unpack};
 use crate::{
     config::FieldPath,
     snapshot::listener::{
-        Cidr, ClientAddress, CodecType, EscapedSlashes, Http1Options, HttpConnectionManager,
-        InternalAddresses, Limits, Normalization, RequestIdOptions, ServerHeaderTransformation, StripPort,
+        CodecType, EscapedSlashes, Http1Options, HttpConnectionManager, Limits, Normalization,
+        RequestIdOptions, ServerHeaderTransformation, StripPort,
     },
 };
 
@@ -45,7 +43,7 @@ impl Lowering<'_> {
             self.problems.push_with_hint(path, "no routes", "give them in route_config");
             return None;
         };
-        let router = self.router(path, manager);
+        let (filters, router) = self.http_filters(path, manager);
         #[expect(deprecated, reason = "Envoy still reads the field that spawn_upstream_span replaced")]
         let child_spans = router.start_child_span;
         let tracing = manager.tracing.as_ref();
@@ -91,48 +89,15 @@ impl Lowering<'_> {
                 .local_reply(&path.field("local_reply_config"), manager.local_reply_config.as_ref()),
             upgrades,
             tracing,
+            filters,
+            scheme_is_https: manager.scheme_header_transformation.as_ref().and_then(|scheme| {
+                let Some(Transformation::SchemeToOverwrite(scheme)) = &scheme.transformation else {
+                    return None;
+                };
+                Some(scheme == "https")
+            }),
             suppress_envoy_headers: router.suppress_envoy_headers,
         })
-    }
-
-    /// The router, which must be the last filter and, until there are others, the only one.
-    fn router(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> Router {
-        let filters = path.field("http_filters");
-        let routers =
-            manager.http_filters.iter().enumerate().filter_map(|(index, filter)| match &filter.config_type {
-                Some(FilterConfig::TypedConfig(any)) => unpack::<Router>(any).map(|router| (index, router)),
-                _ => None,
-            });
-        let routers = routers.collect::<Vec<_>>();
-        if manager.http_filters.is_empty() {
-            self.problems.push_with_hint(
-                path,
-                "no HTTP filter, so that no request would be answered",
-                "give an envoy.filters.http.router",
-            );
-        }
-        for (index, filter) in manager.http_filters.iter().enumerate() {
-            let path = filters.index(index);
-            let is_router = routers.iter().any(|(place, _)| *place == index);
-            let last = index + 1 == manager.http_filters.len();
-            if filter.config_type.is_none() {
-                self.problems.push_with_hint(
-                    &path,
-                    "no configuration of the filter",
-                    "give its typed_config",
-                );
-            } else if is_router && !last {
-                self.problems
-                    .push(&path, format!("the router \"{}\" must be the last HTTP filter", filter.name));
-            } else if last && !is_router {
-                self.problems.push_with_hint(
-                    &path,
-                    format!("the last HTTP filter is \"{}\"", filter.name),
-                    "it must be an envoy.filters.http.router",
-                );
-            }
-        }
-        routers.into_iter().next_back().map(|(_, router)| router).unwrap_or_default()
     }
 
     /// Which upgrades are allowed, by name in lower case.
@@ -207,37 +172,6 @@ impl Lowering<'_> {
                 stream_idle,
                 Some(STREAM_IDLE_TIMEOUT),
             ),
-        }
-    }
-
-    fn client_address(&mut self, path: &FieldPath<'_>, manager: &ProtoManager) -> ClientAddress {
-        let internal = manager.internal_address_config.clone().unwrap_or_default();
-        let ranges_path = path.field("internal_address_config.cidr_ranges");
-        let ranges = internal.cidr_ranges.iter().enumerate().filter_map(|(index, range)| {
-            let path = ranges_path.index(index);
-            let prefix = range.address_prefix.parse::<std::net::IpAddr>();
-            if prefix.is_err() {
-                self.problems.push(
-                    &path.field("address_prefix"),
-                    format!("\"{}\" is not an IP address", range.address_prefix),
-                );
-            }
-            let prefix = prefix.ok()?;
-            let most = if prefix.is_ipv4() { 32 } else { 128 };
-            let bits = number(range.prefix_len.as_ref(), 0);
-            if bits > most {
-                self.problems.push(
-                    &path.field("prefix_len"),
-                    format!("{bits} is more than the {most} bits there are"),
-                );
-            }
-            Some(Cidr { prefix, bits: u8::try_from(bits.min(most)).unwrap_or(u8::MAX) })
-        });
-        ClientAddress {
-            internal: InternalAddresses { ranges: ranges.collect(), unix_sockets: internal.unix_sockets },
-            use_remote_address: manager.use_remote_address.as_ref().is_some_and(|remote| remote.value),
-            trusted_hops: manager.xff_num_trusted_hops,
-            skip_xff_append: manager.skip_xff_append,
         }
     }
 

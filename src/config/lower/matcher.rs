@@ -58,6 +58,7 @@ impl Lowering<'_> {
             ":method" => HeaderKey::Method,
             ":authority" | "host" => HeaderKey::Authority,
             ":scheme" => HeaderKey::Scheme,
+            ":status" => HeaderKey::Status,
             name => HeaderKey::Name(self.header_name(path, name)?),
         })
     }

@@ -5,8 +5,11 @@
 
 mod address;
 mod cel;
+mod client_address;
 mod cluster;
+mod collector_service;
 mod extras;
+mod filter;
 mod headers;
 mod http_connection_manager;
 mod listener;
@@ -14,6 +17,7 @@ mod local_reply;
 mod matcher;
 mod metadata;
 mod resource;
+mod retry;
 mod route;
 mod runtime;
 mod tls;

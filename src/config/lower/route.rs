@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::{
             redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier},
             route::Action as ProtoAction,
             route_action::{
-                ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier,
+                ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy,
                 hash_policy::PolicySpecifier,
             },
             route_match::PathSpecifier,
@@ -31,10 +31,11 @@ use super::{Lowering, headers::mutation_fields, number};
 use crate::{
     config::FieldPath,
     snapshot::{
+        retry::RetryPolicy,
         route::{
             Action, ClusterChoice, Decorator, DirectResponse, Domains, Fraction, HashPolicy, HashSource,
-            HostRewrite, IdleTimeout, PathMatch, PathRewrite, Redirect, RedirectPath, Route, RouteAction,
-            RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
+            HostRewrite, IdleTimeout, MirrorHost, PathMatch, PathRewrite, Redirect, RedirectPath,
+            RequestMirror, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
         },
         tracing::TracePolicy,
     },
@@ -58,7 +59,11 @@ impl Lowering<'_> {
                 config.max_direct_response_body_size_bytes.as_ref(),
                 MAX_DIRECT_RESPONSE_BYTES,
             ) as usize,
+            retry: None,
+            mirrors: Arc::new([]),
         };
+        let mirrors = self.mirrors(path, &config.request_mirror_policies, &context);
+        let context = RouteContext { mirrors, ..context };
         let mut domains = Domains::default();
         let hosts = path.field("virtual_hosts");
         let virtual_hosts = config.virtual_hosts.iter().enumerate().map(|(index, host)| {
@@ -126,6 +131,12 @@ impl Lowering<'_> {
         context: &RouteContext<'_>,
     ) -> VirtualHost {
         let routes = path.field("routes");
+        let policy = host.retry_policy.as_ref();
+        let context = &RouteContext {
+            retry: policy.map(|policy| self.retry_policy(&path.field("retry_policy"), policy)),
+            mirrors: self.mirrors(path, &host.request_mirror_policies, context),
+            ..*context
+        };
         VirtualHost {
             name: host.name.as_str().into(),
             routes: host
@@ -223,6 +234,11 @@ impl Lowering<'_> {
         let upgrades = upgrades.map(|upgrade| (&upgrade.upgrade_type, upgrade.enabled.as_ref()));
         let upgrades = self.upgrades(&path.field("upgrade_configs"), upgrades);
         let timeout = self.timeout(&path.field("timeout"), action.timeout.as_ref(), Some(ROUTE_TIMEOUT));
+        let retry = match &action.retry_policy {
+            Some(policy) => Some(self.retry_policy(&path.field("retry_policy"), policy)),
+            None => context.retry.clone(),
+        };
+        let per_try = retry.as_ref().and_then(|retry| retry.per_try_timeout);
         RouteAction {
             cluster: self.cluster_choice(path, action, context),
             cluster_not_found: match action.cluster_not_found_response_code() {
@@ -233,7 +249,10 @@ impl Lowering<'_> {
             path_rewrite: self.path_rewrite(path, &action.prefix_rewrite, action.regex_rewrite.as_ref()),
             host_rewrite: self.host_rewrite(path, action),
             append_x_forwarded_host: action.append_x_forwarded_host,
-            expected_timeout_ms: timeout
+            expected_timeout_ms: per_try
+                .into_iter()
+                .chain(timeout)
+                .min()
                 .map(|timeout| HeaderValue::from(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))),
             timeout,
             idle_timeout: action.idle_timeout.as_ref().map(|idle| {
@@ -244,7 +263,44 @@ impl Lowering<'_> {
             }),
             hash_policy: self.hash_policy(path, action),
             upgrades,
+            retry,
+            mirrors: self.mirrors(path, &action.request_mirror_policies, context),
         }
+    }
+
+    /// Where copies go: as `policies` of a message say, or else as the one around it does.
+    fn mirrors(
+        &mut self,
+        path: &FieldPath<'_>,
+        policies: &[RequestMirrorPolicy],
+        context: &RouteContext<'_>,
+    ) -> Arc<[RequestMirror]> {
+        if policies.is_empty() {
+            return Arc::clone(&context.mirrors);
+        }
+        let list = path.field("request_mirror_policies");
+        let mirrors = policies.iter().enumerate().filter_map(|(index, policy)| {
+            let path = list.index(index);
+            let known = self.cluster_index.get(policy.cluster.as_str()).copied();
+            Some(RequestMirror {
+                cluster: match known {
+                    None if context.validate_clusters => {
+                        self.cluster_id(&path.field("cluster"), &policy.cluster)?
+                    }
+                    known => known?,
+                },
+                fraction: policy.runtime_fraction.as_ref().and_then(|share| self.fraction(share)),
+                trace_sampled: policy.trace_sampled.map(|sampled| sampled.value),
+                host: match policy.host_rewrite_literal.as_str() {
+                    "" if policy.disable_shadow_host_suffix_append => MirrorHost::Same,
+                    "" => MirrorHost::Suffixed,
+                    host => {
+                        MirrorHost::Literal(self.header_value(&path.field("host_rewrite_literal"), host)?)
+                    }
+                },
+            })
+        });
+        mirrors.collect()
     }
 
     fn cluster_choice(
@@ -456,6 +512,10 @@ struct RouteContext<'a> {
     tracing: Option<&'a TracePolicy>,
     validate_clusters: bool,
     max_direct_bytes: usize,
+    /// The virtual host's.
+    retry: Option<Arc<RetryPolicy>>,
+    /// The virtual host's or, where it has none, the route configuration's.
+    mirrors: Arc<[RequestMirror]>,
 }
 
 /// A share of requests.

@@ -6,7 +6,7 @@ use super::{Lowering, extras::TracingConfig, lower_metadata, number, route::frac
 use crate::{
     config::FieldPath,
     snapshot::{
-        format::Format,
+        format::{Format, FormatHeader},
         metadata::{MetadataKey, PathSegment},
         route::Fraction,
         tracing::{Conformance, Conventions, CustomTag, Provider, TagValue, TracePolicy, Tracer, Tracing},
@@ -168,10 +168,14 @@ impl Lowering<'_> {
                 let value = std::env::var(&variable.name).unwrap_or_else(|_| variable.default_value.clone());
                 TagValue::Literal(value.into())
             }
-            TagType::RequestHeader(header) => TagValue::RequestHeader(
-                self.header_name(&path.field("request_header.name"), &header.name)?,
-                header.default_value.as_str().into(),
-            ),
+            TagType::RequestHeader(header) => {
+                let name = FormatHeader::parse(&header.name);
+                if name.is_none() {
+                    let path = path.field("request_header.name");
+                    self.problems.push(&path, format!("\"{}\" is not a header name", header.name));
+                }
+                TagValue::RequestHeader(name?, header.default_value.as_str().into())
+            }
             TagType::Metadata(metadata) => {
                 let default: Arc<str> = metadata.default_value.as_str().into();
                 let kind = metadata.kind.as_ref().and_then(|kind| kind.kind.as_ref());
@@ -233,11 +237,11 @@ fn is_true(value: Option<&BoolValue>) -> bool {
     value.is_some_and(|value| value.value)
 }
 
-/// A percentage, rounded to 1/10,000.
+/// A percentage, of which no more than 1/10,000 counts.
 fn percent(percent: Option<&Percent>) -> Fraction {
     let value = percent.map_or(100.0, |percent| percent.value).clamp(0.0, 100.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10,000 by the clamp")]
-    let numerator = (value * 100.0).round() as u32;
+    let numerator = (value * 100.0) as u32;
     Fraction { numerator, denominator: 10_000 }
 }
 

@@ -57,7 +57,8 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
         &[
             honoured(&["priority", "max_connections", "max_pending_requests", "max_requests"]),
-            no_effect(&["max_retries", "retry_budget"], "there are no retries yet"),
+            honoured(&["max_retries"]),
+            refused(&["retry_budget"], "use max_retries"),
             no_effect(&["track_remaining"], "there are no statistics yet"),
         ],
     ),

@@ -79,7 +79,8 @@ pub(super) const TABLE: &[MessageRow] = &[
                 ],
                 "x-forwarded-client-cert of requests is taken off, and none is made",
             ),
-            guarded(&["original_ip_detection_extensions"], "use use_remote_address and xff_num_trusted_hops"),
+            honoured(&["original_ip_detection_extensions", "scheme_header_transformation"]),
+            refused(&["forward_proto_config"], "the PROXY protocol is not there yet"),
             guarded(&["typed_header_validation_config", "early_header_mutation_extensions"], "leave it out"),
             refused(&["http3_protocol_options"], "HTTP/3 is not there yet"),
         ],
@@ -92,6 +93,37 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["operation", "upstream_operation", "no_context_propagation"]),
         ],
     ),
+    message_at(
+        "envoy.config.core.v3.TypedExtensionConfig",
+        "HttpConnectionManager.original_ip_detection_extensions",
+        &[
+            honoured(&["name"]),
+            holds_filters(
+                &["typed_config"],
+                &[
+                    "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig",
+                    "envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig",
+                ],
+            ),
+        ],
+    ),
+    message(
+        "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig",
+        &[honoured(&["xff_num_trusted_hops", "xff_trusted_cidrs", "skip_xff_append"])],
+    ),
+    message("envoy.extensions.http.original_ip_detection.xff.v3.XffTrustedCidrs", &[honoured(&["cidrs"])]),
+    message(
+        "envoy.extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig",
+        &[honoured(&["header_name", "allow_extension_to_set_address_as_trusted", "reject_with_status"])],
+    ),
+    message(
+        "envoy.config.core.v3.SchemeHeaderTransformation",
+        &[
+            honoured(&["scheme_to_overwrite"]),
+            refused(&["match_upstream"], "give the scheme in scheme_to_overwrite"),
+        ],
+    ),
+    message("envoy.type.v3.HttpStatus", &[honoured(&["code"])]),
     message(
         "envoy.config.trace.v3.Tracing.Http",
         &[honoured(&["name"]), holds(&["typed_config"], PROVIDERS)],
@@ -247,9 +279,24 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
         &[
             honoured(&["name"]),
-            holds_filters(&["typed_config"], &["envoy.extensions.filters.http.router.v3.Router"]),
+            holds_filters(
+                &["typed_config"],
+                &[
+                    "envoy.extensions.filters.http.health_check.v3.HealthCheck",
+                    "envoy.extensions.filters.http.router.v3.Router",
+                ],
+            ),
             guarded(&["config_discovery"], "give the filter's typed_config"),
             guarded(&["is_optional", "disabled"], "list the filters that shall run, and no others"),
+        ],
+    ),
+    message(
+        "envoy.extensions.filters.http.health_check.v3.HealthCheck",
+        &[
+            honoured(&["pass_through_mode", "headers"]),
+            refused(&["cache_time"], "every check is passed on"),
+            // Without it a check is answered well whatever the clusters are.
+            guarded(&["cluster_min_healthy_percentages"], "a check is answered well while the proxy serves"),
         ],
     ),
     message(

@@ -1,10 +1,9 @@
 //! Routes: which request goes where, and what is changed on the way.
 
-use super::{MessageRow, guarded, honoured, message, no_effect, only, refused};
+use super::{MessageRow, guarded, holds, honoured, message, no_effect, only, refused};
 
 const PER_FILTER: &str = "no filter takes settings per route yet";
-const LATER_RETRIES: &str = "there are no retries yet";
-const LATER_MIRRORS: &str = "requests are not mirrored yet";
+const HEDGING: &str = "an attempt begins when the one before has failed";
 const UNREAD: &str = "nothing reads it";
 
 const HEADERS: &[&str] = &[
@@ -25,7 +24,7 @@ pub(super) const TABLE: &[MessageRow] = &[
             guarded(&["ignore_path_parameters_in_path_matching"], "paths are compared whole"),
             no_effect(&["metadata"], UNREAD),
             refused(&["vhds"], "give the virtual hosts in virtual_hosts"),
-            refused(&["request_mirror_policies"], LATER_MIRRORS),
+            honoured(&["request_mirror_policies"]),
             guarded(&["typed_per_filter_config"], PER_FILTER),
         ],
     ),
@@ -37,8 +36,10 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["include_request_attempt_count", "include_attempt_count_in_response"]),
             no_effect(&["metadata"], UNREAD),
             no_effect(&["virtual_clusters"], "there are no statistics yet"),
-            refused(&["retry_policy", "retry_policy_typed_config", "hedge_policy"], LATER_RETRIES),
-            refused(&["request_mirror_policies"], LATER_MIRRORS),
+            honoured(&["retry_policy"]),
+            refused(&["retry_policy_typed_config"], "use retry_policy"),
+            refused(&["hedge_policy"], HEDGING),
+            honoured(&["request_mirror_policies"]),
             only(&["require_tls"], &["NONE", "ALL"]),
             guarded(&["cors"], "the CORS filter is not there yet"),
             guarded(&["rate_limits"], "the rate limit filter is not there yet"),
@@ -90,8 +91,10 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["timeout", "idle_timeout", "hash_policy", "upgrade_configs"]),
             only(&["priority"], &["DEFAULT"]),
             guarded(&["metadata_match"], "subsets of a cluster are not there yet"),
-            refused(&["retry_policy", "retry_policy_typed_config", "hedge_policy"], LATER_RETRIES),
-            refused(&["request_mirror_policies"], LATER_MIRRORS),
+            honoured(&["retry_policy"]),
+            refused(&["retry_policy_typed_config"], "use retry_policy"),
+            refused(&["hedge_policy"], HEDGING),
+            honoured(&["request_mirror_policies"]),
             refused(&["internal_redirect_policy"], "redirects are passed on to the client"),
             refused(&["max_stream_duration"], "use timeout"),
             refused(
@@ -101,6 +104,41 @@ pub(super) const TABLE: &[MessageRow] = &[
             guarded(&["cors"], "the CORS filter is not there yet"),
             guarded(&["rate_limits", "include_vh_rate_limits"], "the rate limit filter is not there yet"),
         ],
+    ),
+    message(
+        "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
+        &[
+            honoured(&["cluster", "runtime_fraction", "disable_shadow_host_suffix_append"]),
+            honoured(&["host_rewrite_literal", "trace_sampled"]),
+            refused(&["cluster_header"], "give the cluster's name"),
+            refused(&["request_headers_mutations"], "a copy has the headers of its request"),
+        ],
+    ),
+    message(
+        "envoy.config.route.v3.RetryPolicy",
+        &[
+            honoured(&["retry_on", "num_retries", "per_try_timeout", "retriable_status_codes"]),
+            honoured(&["retriable_headers", "retriable_request_headers", "retry_back_off"]),
+            honoured(&["retry_host_predicate", "host_selection_retry_max_attempts"]),
+            refused(&["per_try_idle_timeout"], "use per_try_timeout"),
+            refused(&["retry_priority"], "all hosts of a cluster have the same priority"),
+            refused(&["retry_options_predicates"], "every attempt is made as the first was"),
+            refused(&["rate_limited_retry_back_off"], "use retry_back_off"),
+        ],
+    ),
+    message(
+        "envoy.config.route.v3.RetryPolicy.RetryHostPredicate",
+        &[
+            honoured(&["name"]),
+            holds(
+                &["typed_config"],
+                &["envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"],
+            ),
+        ],
+    ),
+    message(
+        "envoy.config.route.v3.RetryPolicy.RetryBackOff",
+        &[honoured(&["base_interval", "max_interval"])],
     ),
     message(
         "envoy.config.route.v3.RouteAction.HashPolicy",

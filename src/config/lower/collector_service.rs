@@ -1,0 +1,137 @@
+//! Lowers the services that take spans: who they are, and what calls to them carry.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::{
+    GrpcService as ProtoGrpcService, HttpService as ProtoHttpService, grpc_service::TargetSpecifier,
+    http_uri::HttpUpstreamType,
+};
+use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
+
+use super::Lowering;
+use crate::{
+    config::FieldPath,
+    snapshot::{
+        ClusterId,
+        cluster::UpstreamProtocol,
+        tracing::{GrpcService, HttpService},
+    },
+};
+
+/// Envoy waits for ever; a hanging collector would hold one batch for as long.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Lowering<'_> {
+    /// A gRPC service.
+    pub(super) fn grpc_service(
+        &mut self,
+        path: &FieldPath<'_>,
+        service: &ProtoGrpcService,
+    ) -> Option<GrpcService> {
+        let Some(TargetSpecifier::EnvoyGrpc(target)) = &service.target_specifier else { return None };
+        let name_path = path.field("envoy_grpc.cluster_name");
+        let cluster = self.cluster_id(&name_path, &target.cluster_name)?;
+        if !self.speaks_http2(cluster) {
+            self.problems.push_with_hint(
+                &name_path,
+                format!("the cluster \"{}\" speaks HTTP/1.1, and gRPC needs HTTP/2", target.cluster_name),
+                "give the cluster http2_protocol_options in typed_extension_protocol_options",
+            );
+        }
+        let metadata = service
+            .initial_metadata
+            .iter()
+            .map(|header| (header.key.to_ascii_lowercase(), header.value.clone()));
+        let timeout = self.timeout(&path.field("timeout"), service.timeout.as_ref(), None);
+        Some(GrpcService {
+            cluster,
+            authority: match target.authority.as_str() {
+                "" => target.cluster_name.as_str().into(),
+                authority => authority.into(),
+            },
+            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
+            metadata: metadata.collect(),
+        })
+    }
+
+    fn speaks_http2(&self, cluster: ClusterId) -> bool {
+        let cluster = self.clusters.get(cluster.0);
+        cluster.is_some_and(|cluster| !matches!(cluster.protocol, UpstreamProtocol::Http1 { .. }))
+    }
+
+    /// An HTTP service.
+    pub(super) fn http_service(
+        &mut self,
+        path: &FieldPath<'_>,
+        service: &ProtoHttpService,
+    ) -> Option<HttpService> {
+        let Some(target) = &service.http_uri else {
+            self.problems.push(path, "no http_uri");
+            return None;
+        };
+        let target_path = path.field("http_uri");
+        let HttpUpstreamType::Cluster(name) = target.http_upstream_type.as_ref()?;
+        let cluster = self.cluster_id(&target_path.field("cluster"), name)?;
+        let uri_path = target_path.field("uri");
+        let (authority, path_and_query) = self.collector_uri(&uri_path, &target.uri)?;
+        let timeout =
+            self.timeout(&target_path.field("timeout"), target.timeout.as_ref(), Some(EXPORT_TIMEOUT));
+        let headers = self.collector_headers(&path.field("request_headers_to_add"), service);
+        Some(HttpService {
+            cluster,
+            authority,
+            path: path_and_query,
+            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
+            headers,
+        })
+    }
+
+    /// Authority and path of a URI; Envoy takes one without a scheme, too.
+    fn collector_uri(&mut self, path: &FieldPath<'_>, text: &str) -> Option<(HeaderValue, PathAndQuery)> {
+        let without_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let at = without_scheme.find(['/', '?']).unwrap_or(without_scheme.len());
+        let (authority, rest) = without_scheme.split_at(at);
+        let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+        let parsed = HeaderValue::from_str(authority)
+            .ok()
+            .filter(|_| authority.parse::<http::uri::Authority>().is_ok())
+            .zip(rest.parse::<Uri>().ok().and_then(|uri| uri.path_and_query().cloned()));
+        if parsed.is_none() {
+            self.problems.push_with_hint(
+                path,
+                format!("\"{text}\" is no address of a collector"),
+                "an address looks like http://collector:4318/v1/traces",
+            );
+        }
+        parsed
+    }
+
+    /// Headers of an exporter's own requests: formats may read what does not depend on a request.
+    fn collector_headers(
+        &mut self,
+        path: &FieldPath<'_>,
+        service: &ProtoHttpService,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::new();
+        for (index, option) in service.request_headers_to_add.iter().enumerate() {
+            let path = path.index(index);
+            let path = path.field("header");
+            let Some(header) = &option.header else { continue };
+            let Some(name) = self.header_name(&path.field("key"), &header.key) else { continue };
+            let value_path = path.field("value");
+            let Some(format) = self.format(&value_path, &header.value) else { continue };
+            let Some(text) = format.as_literal() else {
+                self.problems.push_with_hint(
+                    &value_path,
+                    "this command reads a request, and there is none when spans are sent",
+                    "use a text, %ENVIRONMENT(NAME)% or %HOSTNAME%",
+                );
+                continue;
+            };
+            if let Some(value) = self.header_value(&value_path, text) {
+                headers.push((name, value));
+            }
+        }
+        headers
+    }
+}
