@@ -97,6 +97,10 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
+        // hyper would tell an HTTP/2 host the length of a body that is not there.
+        if self.is_end_stream() {
+            return SizeHint::default();
+        }
         match &self.source {
             // hyper would tell an HTTP/2 host the length of a body that is not there.
             Source::Client(client) if client.incoming.is_end_stream() => SizeHint::default(),

@@ -10,11 +10,7 @@ use http::{
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
-    Connection,
-    local_reply::LocalReply,
-    redirect,
-    response_body::ResponseBody,
-    stream_end::StreamEnd,
+    Connection, local_reply::LocalReply, redirect, response_body::ResponseBody, stream_end::StreamEnd,
 };
 use crate::{
     filter,
@@ -36,10 +32,7 @@ use crate::{
         deadline::{Deadlines, Expired, StreamTimer},
         formatter::{FormatContext, PseudoHeaders},
     },
-    trace::{
-        self, attempt,
-        decorator::Decoration,
-    },
+    trace::{self, attempt, decorator::Decoration},
     upstream::{Failure, UpstreamBody},
 };
 

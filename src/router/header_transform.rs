@@ -1,6 +1,9 @@
 //! Changes of headers, paths and authorities that routes ask for.
 
-use http::{HeaderMap, HeaderValue};
+use http::{
+    HeaderMap, HeaderValue,
+    uri::{InvalidUri, PathAndQuery},
+};
 use regex::Regex;
 
 use crate::{
@@ -132,6 +135,29 @@ pub(crate) fn rewrite_path(rewrite: &PathRewrite, matched: &PathMatch, path_and_
     }
 }
 
+/// A path that a rewrite has made, as a request target: what no target can hold is escaped, and it begins with a slash.
+pub(crate) fn valid_path(path: &str) -> Result<PathAndQuery, InvalidUri> {
+    if path.starts_with('/') && !path.contains('#') {
+        let unchanged = PathAndQuery::try_from(path);
+        if unchanged.is_ok() {
+            return unchanged;
+        }
+    }
+    let mut escaped = String::with_capacity(path.len() + 16);
+    if !path.starts_with('/') {
+        escaped.push('/');
+    }
+    for letter in path.chars() {
+        match letter {
+            '"' | '#' | '<' | '>' | '^' | '`' | '{' | '|' | '}' | '\0'..=' ' | '\x7f' => {
+                escaped.push_str(&format!("%{:02X}", u32::from(letter)));
+            }
+            letter => escaped.push(letter),
+        }
+    }
+    PathAndQuery::from_maybe_shared(escaped)
+}
+
 /// The path alone, and the query with its `?`.
 pub(crate) fn split_path(path_and_query: &str) -> (&str, &str) {
     let at = path_and_query.find(['?', '#']).unwrap_or(path_and_query.len());
@@ -176,6 +202,18 @@ mod tests {
             (PathMatch::SeparatedPrefix("/old".into()), "/old", "/new"),
         ] {
             assert_eq!(rewrite_path(&rewrite, &matched, path), result);
+        }
+    }
+
+    #[test]
+    fn a_rewritten_path_is_escaped_where_it_has_to_be() {
+        for (path, valid) in [
+            ("/a%2f?b#c", "/a%2f?b%23c"),
+            ("x", "/x"),
+            ("", "/"),
+            ("/<\"{|}^`> \u{7f}", "/%3C%22%7B%7C%7D%5E%60%3E%20%7F"),
+        ] {
+            assert_eq!(valid_path(path).map(|path| path.to_string()).ok().as_deref(), Some(valid));
         }
     }
 

@@ -22,13 +22,13 @@ use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Uri,
     header::{HOST, UPGRADE},
     request::Parts,
-    uri::{InvalidUri, PathAndQuery},
+    uri::PathAndQuery,
 };
 use hyper::body::{Body, Incoming};
 
 use self::{
     hash::hash_request,
-    header_transform::{MutationLevels, rewrite_path, split_path, substitute},
+    header_transform::{MutationLevels, rewrite_path, split_path, substitute, valid_path},
     timeouts::Timeouts,
 };
 use crate::{
@@ -359,7 +359,7 @@ fn prepare_headers(
     if let Some(rewrite) = &action.path_rewrite {
         let before = path_and_query(&parts.uri).to_owned();
         let after = rewrite_path(rewrite, &context.route.matcher.path, &before);
-        if let Ok(rewritten) = valid_path(after) {
+        if let Ok(rewritten) = valid_path(&after) {
             parts.uri = Uri::from(rewritten);
             if !context.suppress_envoy_headers
                 && let Ok(original) = HeaderValue::from_str(&before)
@@ -368,29 +368,6 @@ fn prepare_headers(
             }
         }
     }
-}
-
-/// A path that a rewrite has made. What no request target can hold is escaped, and it begins with a slash.
-fn valid_path(path: String) -> Result<PathAndQuery, InvalidUri> {
-    if path.starts_with('/') && !path.contains('#') {
-        let unchanged = PathAndQuery::try_from(path.as_str());
-        if unchanged.is_ok() {
-            return unchanged;
-        }
-    }
-    let mut escaped = String::with_capacity(path.len() + 16);
-    if !path.starts_with('/') {
-        escaped.push('/');
-    }
-    for letter in path.chars() {
-        match letter {
-            '"' | '#' | '<' | '>' | '^' | '`' | '{' | '|' | '}' | '\0'..=' ' | '\x7f' => {
-                escaped.push_str(&format!("%{:02X}", u32::from(letter)));
-            }
-            letter => escaped.push(letter),
-        }
-    }
-    PathAndQuery::from_maybe_shared(escaped)
 }
 
 /// The mutations that the request's route asks for.

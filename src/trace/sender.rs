@@ -9,7 +9,10 @@ use opentelemetry_otlp::{
     WithTonicConfig,
 };
 use opentelemetry_sdk::{Resource, trace::SpanExporter};
-use tonic::{metadata::MetadataMap, transport::Channel};
+use tonic::{
+    metadata::{Ascii, Binary, MetadataKey, MetadataMap, MetadataValue},
+    transport::Channel,
+};
 
 use super::{FinishedSpan, span_data::Template, xray_sender::XRaySender, zipkin_sender::ZipkinSender};
 use crate::snapshot::{
@@ -44,9 +47,9 @@ impl Sender {
     ) -> Result<Self, ExporterBuildError> {
         let mut metadata = MetadataMap::new();
         for (key, value) in &service.metadata {
-            if let (Ok(key), Ok(value)) =
-                (key.parse::<tonic::metadata::MetadataKey<tonic::metadata::Ascii>>(), value.parse())
-            {
+            if let Ok(key) = key.parse::<MetadataKey<Binary>>() {
+                metadata.append_bin(key, MetadataValue::from_bytes(value.as_bytes()));
+            } else if let (Ok(key), Ok(value)) = (key.parse::<MetadataKey<Ascii>>(), value.parse()) {
                 metadata.append(key, value);
             }
         }
