@@ -3,6 +3,7 @@
 use std::{rc::Rc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Response, header::HOST, request::Parts};
+use http_body::Body;
 
 use super::{
     RouterContext, RouterFailure, Target, attempt, choose_host, mutation_levels, note_host, path_and_query,
@@ -103,8 +104,11 @@ pub(super) async fn retried(
             return outcome;
         }
         // A response that nobody will see ends with its connection.
-        drop(outcome);
-        trace::attempt::end(info);
+        if outcome.is_ok_and(|response| !response.body().is_end_stream()) {
+            trace::attempt::canceled(info, None);
+        } else {
+            trace::attempt::end(info);
+        }
         replay.stop();
         tried.push(pool);
         tokio::time::sleep(retries.pause(|below| fastrand::u64(..below))).await;
