@@ -175,9 +175,6 @@ pub(crate) async fn forward(
     info.attempts.set(1);
     let hash = hash_request(action, &parts, info);
     prepare_headers(action, target, &mut parts, context);
-    if let Some(kept) = context.kept {
-        kept.replace(Some(copy_request(&parts)));
-    }
     let upgrade = parts.headers.contains_key(UPGRADE);
     let retries = attempts::retries(action, target, &mut parts, context);
     let mut body = ClientBody::new(body, Rc::clone(info));
@@ -223,7 +220,10 @@ fn note_host(
     parts: &mut Parts,
     context: &RouterContext<'_, '_>,
 ) -> Result<Rc<HostPool>, RouterFailure> {
-    let pool = pool.ok_or(RouterFailure::NoHost)?;
+    let Some(pool) = pool else {
+        keep(parts, context);
+        return Err(RouterFailure::NoHost);
+    };
     *context.info.upstream_host.borrow_mut() = Some(std::sync::Arc::clone(&pool.host.address_text));
     if let Some(HostRewrite::Auto) = &action.host_rewrite
         && let Ok(host) = HeaderValue::from_str(&pool.host.hostname)
@@ -231,7 +231,15 @@ fn note_host(
     {
         replace_host(action, parts, host);
     }
+    keep(parts, context);
     Ok(pool)
+}
+
+/// Keep the request as it goes upstream, where formats of response headers will read it.
+fn keep(parts: &Parts, context: &RouterContext<'_, '_>) {
+    if let Some(kept) = context.kept {
+        kept.replace(Some(copy_request(parts)));
+    }
 }
 
 /// One attempt: send the request to that host and wait for the headers of its response. `body` is told whether the

@@ -1,8 +1,9 @@
 //! What a span says: Envoy's tags in Envoy's order, for whatever tracing system they go to.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use http::HeaderValue;
+use opentelemetry::{Key, KeyValue, StringValue, Value};
 
 use super::{
     FinishedSpan, GrpcRequest, GrpcStatus, RequestFacts, SpanKind, SpanName, Subject, attempt::AttemptFacts,
@@ -10,63 +11,45 @@ use super::{
 };
 use crate::{snapshot::tracing::Conventions, stream_info::protocol_name};
 
-/// Text that is either ours or a request's.
-pub(super) type Text = Cow<'static, str>;
-
-/// A tag's value. Envoy's are all texts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum TagValue {
-    /// A text.
-    Text(Text),
-    /// A whole number.
-    Integer(i64),
-}
-
-impl<T: Into<Text>> From<T> for TagValue {
-    fn from(text: T) -> Self {
-        Self::Text(text.into())
-    }
-}
-
-impl TagValue {
-    /// The value as text, for tracing systems that have nothing else.
-    pub(super) fn into_text(self) -> Text {
-        match self {
-            Self::Text(text) => text,
-            Self::Integer(number) => number.to_string().into(),
-        }
-    }
-}
-
 /// The tags of a span, each key once; one that is set again keeps its place.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Attributes {
-    list: Vec<(Cow<'static, str>, TagValue)>,
+    list: Vec<KeyValue>,
     /// Of a key that is set twice the first value stays. X-Ray's.
     first_counts: bool,
 }
 
 impl Attributes {
-    pub(super) fn put(&mut self, key: &'static str, value: impl Into<TagValue>) {
-        self.list.push((key.into(), value.into()));
+    pub(super) fn put(&mut self, key: &'static str, value: impl Into<StringValue>) {
+        self.list.push(KeyValue::new(key, Value::String(value.into())));
+    }
+
+    /// A whole number; Envoy's tags are all texts.
+    pub(super) fn put_number(&mut self, key: &'static str, number: i64) {
+        self.list.push(KeyValue::new(key, Value::I64(number)));
     }
 
     /// As [`Self::put`], for a key that may be there.
-    pub(super) fn set(&mut self, key: Cow<'static, str>, value: TagValue) {
-        match self.list.iter_mut().find(|(known, _)| *known == key) {
+    pub(super) fn set(&mut self, key: impl Into<Key>, value: impl Into<StringValue>) {
+        let (key, value) = (key.into(), Value::String(value.into()));
+        match self.list.iter_mut().find(|known| known.key == key) {
             Some(_) if self.first_counts => {}
-            Some((_, known)) => *known = value,
-            None => self.list.push((key, value)),
+            Some(known) => known.value = value,
+            None => self.list.push(KeyValue::new(key, value)),
         }
     }
-}
 
-impl IntoIterator for Attributes {
-    type Item = (Cow<'static, str>, TagValue);
-    type IntoIter = std::vec::IntoIter<Self::Item>;
+    /// In their order.
+    pub(super) fn into_vec(self) -> Vec<KeyValue> {
+        self.list
+    }
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.list.into_iter()
+    /// In their order and as texts, for tracing systems that have nothing else.
+    pub(super) fn into_texts(self) -> impl Iterator<Item = (Cow<'static, str>, Cow<'static, str>)> {
+        self.list.into_iter().map(|KeyValue { key, value, .. }| {
+            let text = |text: &str| Cow::Owned(text.to_owned());
+            (text(key.as_str()), text(&value.as_str()))
+        })
     }
 }
 
@@ -74,9 +57,9 @@ impl IntoIterator for Attributes {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Emitter<'a> {
     /// `node_id`
-    pub(super) node_id: &'a str,
+    pub(super) node_id: &'a Arc<str>,
     /// `zone`
-    pub(super) zone: &'a str,
+    pub(super) zone: &'a Arc<str>,
 }
 
 /// The tags of `span`.
@@ -90,7 +73,7 @@ pub(super) fn attributes(
     put_envoy(&mut list, span, emitter);
     if conventions != Conventions::Envoy {
         if conventions == Conventions::Stable {
-            list.list.retain(|(key, _)| !semantic_conventions::REPLACED.contains(&&**key));
+            list.list.retain(|attribute| !semantic_conventions::REPLACED.contains(&attribute.key.as_str()));
         }
         semantic_conventions::put(&mut list, span);
     }
@@ -99,12 +82,12 @@ pub(super) fn attributes(
 
 fn put_envoy(list: &mut Attributes, span: &FinishedSpan, emitter: Option<Emitter<'_>>) {
     match &span.subject {
-        Subject::Stream { request, request_bytes, response_bytes } => {
+        Subject::Stream { record, request_bytes, response_bytes } => {
             if let Some(Emitter { node_id, zone }) = emitter {
-                list.put("node_id", node_id.to_owned());
-                list.put("zone", zone.to_owned());
+                list.put("node_id", Arc::clone(node_id));
+                list.put("zone", Arc::clone(zone));
             }
-            put_request(list, request);
+            put_request(list, &record.request);
             list.put("request_size", request_bytes.to_string());
             list.put("response_size", response_bytes.to_string());
         }
@@ -112,7 +95,7 @@ fn put_envoy(list: &mut Attributes, span: &FinishedSpan, emitter: Option<Emitter
     }
     put_outcome(list, span);
     for (key, value) in &span.custom_tags {
-        list.set(key.to_string().into(), value.to_string().into());
+        list.set(Arc::clone(key), value.to_string());
     }
     if let (Subject::Stream { .. }, Some(status)) = (&span.subject, &span.grpc_status) {
         put_grpc_status(list, status);
@@ -120,7 +103,7 @@ fn put_envoy(list: &mut Attributes, span: &FinishedSpan, emitter: Option<Emitter
 }
 
 fn put_request(list: &mut Attributes, request: &RequestFacts) {
-    let or_dash = |value: Option<&HeaderValue>| value.map_or(Text::Borrowed("-"), text);
+    let or_dash = |value: Option<&HeaderValue>| value.map_or(StringValue::from("-"), text);
     if let Some(id) = &request.request_id {
         list.put("guid:x-request-id", text(id));
     }
@@ -129,7 +112,7 @@ fn put_request(list: &mut Attributes, request: &RequestFacts) {
     list.put("downstream_cluster", or_dash(request.downstream_cluster.as_ref()));
     list.put("user_agent", or_dash(request.user_agent.as_ref()));
     list.put("http.protocol", protocol_name(request.protocol));
-    list.put("peer.address", request.peer.map_or(Text::Borrowed("-"), |peer| peer.to_string().into()));
+    list.put("peer.address", request.peer.map_or(StringValue::from("-"), |peer| peer.to_string().into()));
     if let Some(id) = &request.client_trace_id {
         list.put("guid:x-client-trace-id", text(id));
     }
@@ -154,26 +137,26 @@ fn put_attempt(list: &mut Attributes, facts: &AttemptFacts, status: Option<&Grpc
         list.put("canceled", "true");
     }
     if let Some(reason) = facts.failure {
-        list.set("error".into(), "true".into());
+        list.set("error", "true");
         list.put("error.reason", reason);
     }
     list.put("http.protocol", facts.protocol.map_or("-", protocol_name));
     if let Some(host) = &facts.host {
-        list.put("upstream_address", host.to_string());
-        list.put("peer.address", host.to_string());
+        list.put("upstream_address", Arc::clone(host));
+        list.put("peer.address", Arc::clone(host));
     }
 }
 
 fn put_outcome(list: &mut Attributes, span: &FinishedSpan) {
     list.put("component", "proxy");
     if let Some(cluster) = &span.cluster {
-        list.put("upstream_cluster", cluster.name.to_string());
-        list.put("upstream_cluster.name", cluster.observability_name.to_string());
+        list.put("upstream_cluster", Arc::clone(&cluster.name));
+        list.put("upstream_cluster.name", Arc::clone(&cluster.observability_name));
     }
     list.put("http.status_code", span.status.to_string());
-    list.put("response_flags", span.flags.text());
+    list.put("response_flags", shared(span.flags.text()));
     if span.status == 0 || span.status >= 500 {
-        list.set("error".into(), "true".into());
+        list.set("error", "true");
     }
 }
 
@@ -184,7 +167,7 @@ fn put_grpc_status(list: &mut Attributes, status: &GrpcStatus) {
     }
     // UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
     if matches!(code(status), Some(2 | 4 | 8 | 12..=15)) {
-        list.set("error".into(), "true".into());
+        list.set("error", "true");
     }
 }
 
@@ -205,16 +188,18 @@ pub(super) fn is_error(span: &FinishedSpan) -> bool {
 }
 
 /// What the span is called.
-pub(super) fn name(span: &FinishedSpan) -> Text {
+pub(super) fn name(span: &FinishedSpan) -> Cow<'static, str> {
     match &span.name {
         SpanName::Ingress => "ingress".into(),
         SpanName::Authority(authority) => authority.to_string().into(),
         SpanName::Egress(authority) => format!("egress {authority}").into(),
         SpanName::Operation(operation) => operation.to_string().into(),
-        SpanName::Header(value) => text(value),
+        SpanName::Header(value) => String::from_utf8_lossy(value.as_bytes()).into_owned().into(),
         SpanName::Route => match &span.subject {
-            Subject::Stream { request, .. } if span.route.is_empty() => method(&request.method).into(),
-            Subject::Stream { request, .. } => format!("{} {}", method(&request.method), span.route).into(),
+            Subject::Stream { record, .. } if span.route.is_empty() => method(&record.request.method).into(),
+            Subject::Stream { record, .. } => {
+                format!("{} {}", method(&record.request.method), span.route).into()
+            }
             Subject::Attempt(_) => span.route.to_string().into(),
         },
         SpanName::Formatted(text) => text.to_string().into(),
@@ -224,7 +209,7 @@ pub(super) fn name(span: &FinishedSpan) -> Text {
 }
 
 /// What the span of an attempt is called by itself.
-pub(super) fn router_name(span: &FinishedSpan) -> Text {
+pub(super) fn router_name(span: &FinishedSpan) -> Cow<'static, str> {
     let mut name = String::from("router ");
     if let Some(cluster) = &span.cluster {
         name.push_str(&cluster.observability_name);
@@ -250,6 +235,13 @@ pub(super) fn method(method: &http::Method) -> &'static str {
 }
 
 /// A header's text; bytes that are not UTF-8 are replaced, since tracing systems carry text.
-pub(super) fn text(value: &HeaderValue) -> Text {
+pub(super) fn text(value: &HeaderValue) -> StringValue {
     String::from_utf8_lossy(value.as_bytes()).into_owned().into()
+}
+
+fn shared(text: Cow<'static, str>) -> StringValue {
+    match text {
+        Cow::Borrowed(text) => text.into(),
+        Cow::Owned(text) => text.into(),
+    }
 }

@@ -226,8 +226,8 @@ pub(crate) struct FinishedSpan {
 pub(crate) enum Subject {
     /// A request of a client.
     Stream {
-        /// What it says of itself.
-        request: RequestFacts,
+        /// What was known at its start.
+        record: Box<SpanRecord>,
         /// `request_size`
         request_bytes: u64,
         /// `response_size`

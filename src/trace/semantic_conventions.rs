@@ -7,7 +7,7 @@ use http::Version;
 use super::{
     FinishedSpan, GrpcStatus, RequestFacts, Subject,
     attempt::AttemptFacts,
-    attributes::{Attributes, TagValue, code, method, text},
+    attributes::{Attributes, code, method, text},
 };
 
 /// Envoy's tags that have a counterpart here.
@@ -30,18 +30,18 @@ pub(super) const REPLACED: &[&str] = &[
 /// Add the attributes of `span`.
 pub(super) fn put(list: &mut Attributes, span: &FinishedSpan) {
     match &span.subject {
-        Subject::Stream { request, request_bytes, response_bytes } => {
-            put_request(list, request);
+        Subject::Stream { record, request_bytes, response_bytes } => {
+            put_request(list, &record.request);
             if !span.route.is_empty() {
-                list.put("http.route", span.route.to_string());
+                list.put("http.route", std::sync::Arc::clone(&span.route));
             }
-            list.put("http.request.body.size", number(*request_bytes));
-            list.put("http.response.body.size", number(*response_bytes));
+            list.put_number("http.request.body.size", number(*request_bytes));
+            list.put_number("http.response.body.size", number(*response_bytes));
         }
         Subject::Attempt(facts) => put_attempt(list, facts),
     }
     if span.status > 0 {
-        list.put("http.response.status_code", TagValue::Integer(span.status.into()));
+        list.put_number("http.response.status_code", span.status.into());
     }
     if let Some(status) = span.grpc_status.as_ref() {
         put_grpc(list, status);
@@ -91,7 +91,7 @@ fn put_server(list: &mut Attributes, authority: &str, scheme: &str) {
     list.put("server.address", host.trim_matches(['[', ']']).to_owned());
     let usual = if scheme == "https" { 443 } else { 80 };
     if let Some(port) = port.filter(|port| *port != usual) {
-        list.put("server.port", TagValue::Integer(port.into()));
+        list.put_number("server.port", port.into());
     }
 }
 
@@ -103,18 +103,18 @@ fn put_attempt(list: &mut Attributes, facts: &AttemptFacts) {
         let (address, port) = host.rsplit_once(':').unwrap_or((host, ""));
         list.put("network.peer.address", address.trim_matches(['[', ']']).to_owned());
         if let Ok(port) = port.parse::<u16>() {
-            list.put("network.peer.port", TagValue::Integer(port.into()));
+            list.put_number("network.peer.port", port.into());
         }
     }
     if facts.retries > 0 {
-        list.put("http.request.resend_count", TagValue::Integer(facts.retries.into()));
+        list.put_number("http.request.resend_count", facts.retries.into());
     }
 }
 
 fn put_grpc(list: &mut Attributes, status: &GrpcStatus) {
     if let Some(code) = code(status) {
         list.put("rpc.system", "grpc");
-        list.put("rpc.grpc.status_code", TagValue::Integer(code.into()));
+        list.put_number("rpc.grpc.status_code", code.into());
     }
 }
 
@@ -132,8 +132,8 @@ fn error_type(span: &FinishedSpan) -> Option<String> {
     }
 }
 
-fn number(value: u64) -> TagValue {
-    TagValue::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 fn version(version: Version) -> &'static str {

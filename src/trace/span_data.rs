@@ -1,14 +1,14 @@
 //! From a [`FinishedSpan`] to OpenTelemetry's `SpanData`.
 
 use opentelemetry::{
-    InstrumentationScope, Key, KeyValue, SpanId, StringValue, TraceFlags, Value,
+    InstrumentationScope, SpanId, TraceFlags,
     trace::{Event, Link, SpanContext, SpanKind as OtelKind, Status, TraceState},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::{
     FinishedSpan, SpanKind,
-    attributes::{self, Emitter, TagValue},
+    attributes::{self, Emitter},
     propagation::Parent,
 };
 use crate::snapshot::{
@@ -41,13 +41,6 @@ impl Template {
         let context = SpanContext::new(span.trace_id, span.span_id, TraceFlags::SAMPLED, false, state);
         let emitter = Emitter { node_id: &self.node.id, zone: &self.node.zone };
         let attributes = attributes::attributes(span, Some(emitter), self.conventions);
-        let attributes = attributes.into_iter().map(|(key, value)| {
-            let value = match value {
-                TagValue::Text(text) => Value::String(StringValue::from(text)),
-                TagValue::Integer(number) => Value::I64(number),
-            };
-            KeyValue::new(Key::from(key), value)
-        });
         let mut events = SpanEvents::default();
         events.events.extend(span.events.iter().map(|(name, time)| Event::new(*name, *time, Vec::new(), 0)));
         let mut links = SpanLinks::default();
@@ -62,7 +55,7 @@ impl Template {
             },
             start_time: span.start,
             end_time: span.end,
-            attributes: attributes.collect(),
+            attributes: attributes.into_vec(),
             name: attributes::name(span),
             dropped_attributes_count: 0,
             events,

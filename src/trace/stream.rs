@@ -301,7 +301,8 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
     for attempt in span.ended_attempts {
         spans.push(attempt);
     }
-    let Some(record) = span.record else { return };
+    let Some(mut record) = span.record else { return };
+    let name = std::mem::replace(&mut record.name, SpanName::Ingress);
     // The steady clock gives the length: the wall clock may have been set meanwhile.
     let end = info.start_time.checked_add(info.duration()).unwrap_or_else(SystemTime::now);
     spans.push(FinishedSpan {
@@ -314,18 +315,18 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
         egress: span.egress,
         trace_state: span.trace_state,
         kind: record.kind,
-        name: operation.map_or(record.name, SpanName::Formatted),
+        name: operation.map_or(name, SpanName::Formatted),
         start: info.start_time,
         end,
+        grpc_status: record.grpc_status.take(),
         subject: Subject::Stream {
-            request: record.request,
+            record,
             request_bytes: info.bytes_received.get(),
             response_bytes: info.bytes_sent.get(),
         },
         status: info.status.get(),
         flags: info.flags.get(),
         cluster: info.cluster.borrow_mut().take(),
-        grpc_status: record.grpc_status,
         custom_tags,
         route: info.route_name.take(),
         link: span.link,

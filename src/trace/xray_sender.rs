@@ -65,10 +65,7 @@ impl XRaySender {
     fn datagram(&self, span: &FinishedSpan) -> Vec<u8> {
         let emitter = Emitter { node_id: &self.node.id, zone: &self.node.zone };
         let tags: Vec<(Cow<'_, str>, Cow<'_, str>)> =
-            attributes::attributes(span, Some(emitter), self.conventions)
-                .into_iter()
-                .map(|(key, value)| (key, value.into_text()))
-                .collect();
+            attributes::attributes(span, Some(emitter), self.conventions).into_texts().collect();
         let above = span.parent.map(|parent| ParentId::Number(u64::from_be_bytes(parent.to_bytes())));
         let of_trace = TraceId::Number(u128::from_be_bytes(span.trace_id.to_bytes()));
         let (trace_id, remote) = match &span.carrier {
@@ -77,7 +74,9 @@ impl XRaySender {
         };
         let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let (request, name) = match &span.subject {
-            Subject::Stream { request, .. } => (Some(request), Cow::Borrowed(&*self.tracer.segment_name)),
+            Subject::Stream { record, .. } => {
+                (Some(&record.request), Cow::Borrowed(&*self.tracer.segment_name))
+            }
             Subject::Attempt(_) => (None, attributes::router_name(span)),
         };
         let nothing = Map::new();

@@ -89,8 +89,8 @@ impl ZipkinSender {
         };
         zipkin.annotations.push(Annotation { timestamp: micros(span.end), value: kind.end() });
         let emitter = Emitter { node_id: &self.node.id, zone: &self.node.zone };
-        for (key, value) in attributes::attributes(span, Some(emitter), self.conventions) {
-            zipkin.tag(key, value.into_text());
+        for (key, value) in attributes::attributes(span, Some(emitter), self.conventions).into_texts() {
+            zipkin.tag(key, value);
         }
         zipkin
     }
