@@ -1,28 +1,20 @@
 //! One request, from its headers to its response, in the order in which things happen to it.
 
-use std::{borrow::Cow, cell::RefCell, convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{cell::RefCell, convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONTENT_TYPE, HOST},
     request::Parts,
-    uri::PathAndQuery,
 };
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
-    Connection,
-    edge_headers::{Edge, asks_to_close, remove_hop_by_hop, requested_upgrade},
-    local_reply::LocalReply,
-    path_normalization::{Normalized, normalize},
-    redirect,
-    request_target::{check_connect, check_method, check_transfer_coding, set_authority, strip_port},
-    response_body::ResponseBody,
-    stream_end::StreamEnd,
+    Connection, local_reply::LocalReply, redirect, response_body::ResponseBody, stream_end::StreamEnd,
 };
 use crate::{
     filter,
-    http_headers::{X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
+    http_headers::X_FORWARDED_PROTO,
     router::{
         self, RouterContext, RouterFailure,
         header_transform::MutationLevels,
@@ -40,12 +32,7 @@ use crate::{
         deadline::{Deadlines, Expired, StreamTimer},
         formatter::{FormatContext, PseudoHeaders},
     },
-    trace::{
-        self, attempt,
-        decorator::{Decoration, decorate_request},
-        sampler,
-        stream::{RouteNames, TracedRequest},
-    },
+    trace::{self, attempt, decorator::Decoration},
     upstream::{Failure, UpstreamBody},
 };
 
@@ -55,10 +42,10 @@ pub(crate) struct ActiveStream {
     pub(super) info: Rc<StreamInfo>,
     pub(super) end: StreamEnd,
     /// A random number that stays the same for the stream.
-    random: u64,
+    pub(super) random: u64,
     pub(super) grpc: bool,
     /// Its client is internal.
-    internal: bool,
+    pub(super) internal: bool,
     /// What may be asked for once the request's own headers are gone upstream.
     pub(super) asked: Asked,
     pub(super) decoration: Decoration,
@@ -74,7 +61,7 @@ pub(super) struct Asked {
     /// `:scheme`
     pub(super) https: bool,
     /// It comes from outside, over an edge listener.
-    external: bool,
+    pub(super) external: bool,
     /// The connection ends with the response.
     pub(super) close: bool,
     /// The response tells how many attempts there were.
@@ -92,7 +79,7 @@ pub(super) enum Outcome<'a> {
 }
 
 /// The virtual host of a request, and its route.
-type Found<'a> = Option<(&'a VirtualHost, Option<&'a Route>)>;
+pub(super) type Found<'a> = Option<(&'a VirtualHost, Option<&'a Route>)>;
 
 /// What hyper calls for each request.
 pub(crate) async fn serve(
@@ -144,81 +131,6 @@ impl ActiveStream {
             Err(reply) => Outcome::Local(reply, None),
         };
         self.respond(manager, outcome)
-    }
-
-    /// Check and clean the request's headers; the name of an upgrade that it asks for and may have.
-    fn admit(
-        &mut self,
-        manager: &HttpConnectionManager,
-        parts: &mut Parts,
-    ) -> Result<Option<String>, LocalReply> {
-        if parts.version == Version::HTTP_10 && !manager.http1.accept_http_10 {
-            return Err(LocalReply::low_version());
-        }
-        if parts.headers.len() > manager.limits.headers_count {
-            return Err(LocalReply::too_many_headers());
-        }
-        if parts.version != Version::HTTP_2 {
-            check_method(&parts.method)?;
-            check_transfer_coding(&parts.headers)?;
-            if !path_and_query(&parts.uri).is_ascii() {
-                return Err(LocalReply::codec_error());
-            }
-        }
-        let says_https = parts.uri.scheme_str() == Some("https");
-        self.asked.close = asks_to_close(parts.version, &parts.headers);
-        if parts.method == Method::CONNECT {
-            check_connect(parts)?;
-        }
-        set_authority(&self.connection, parts)?;
-        if parts.method == Method::CONNECT {
-            return Err(LocalReply::no_connect_route());
-        }
-        if parts.method.as_str() == "QUERY" && !parts.headers.contains_key(CONTENT_TYPE) {
-            return Err(LocalReply::query_without_type());
-        }
-        if !path_and_query(&parts.uri).starts_with('/') {
-            return Err(LocalReply::not_a_path());
-        }
-        match normalize(&manager.normalization, path_and_query(&parts.uri)) {
-            Normalized::Path(Cow::Borrowed(_)) => {}
-            Normalized::Path(Cow::Owned(path)) => {
-                parts.uri = PathAndQuery::from_maybe_shared(path).map_err(|_| LocalReply::bad_path())?.into();
-            }
-            // gRPC clients follow no redirects.
-            Normalized::Redirect(_) if self.grpc => return Err(LocalReply::bad_path()),
-            Normalized::Redirect(path) => return Err(LocalReply::normalized_redirect(&path)),
-            Normalized::Reject => return Err(LocalReply::bad_path()),
-        }
-        strip_port(manager.normalization.strip_port, &self.connection, parts);
-
-        let upgrade = requested_upgrade(&parts.method, &parts.headers);
-        remove_hop_by_hop(&mut parts.headers, upgrade.is_some());
-        let services = &self.connection.services;
-        let edge = Edge {
-            peer: self.info.connection.peer,
-            own_ip: services.own_ip,
-            manager,
-            node: &services.snapshot.node,
-            tls: self.connection.is_tls(),
-        };
-        let client = edge.mutate_request(&mut parts.headers).map_err(LocalReply::unknown_client)?;
-        self.info.remote.set(client.address);
-        self.internal = client.internal;
-        self.asked.external = client.edge;
-        let forced = parts.headers.contains_key(X_ENVOY_FORCE_TRACE);
-        if manager.request_id.always_set_in_response || forced {
-            self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
-        }
-        self.asked.https = manager.scheme_is_https.unwrap_or_else(|| {
-            match parts.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
-                _ if says_https => true,
-                Some(proto) if proto.eq_ignore_ascii_case(b"https") => true,
-                Some(proto) if proto.eq_ignore_ascii_case(b"http") => false,
-                _ => self.connection.is_tls(),
-            }
-        });
-        Ok(upgrade)
     }
 
     /// Find the request's route, start its span, and do what the route says.
@@ -291,61 +203,6 @@ impl ActiveStream {
                 let reply = LocalReply::direct(action.status, &action.body, &self.view(&parts));
                 Outcome::Local(self.closing_if_unread(reply), Some(levels))
             }
-        }
-    }
-
-    /// Decide whether the request is traced, and start its span.
-    fn start_span(&mut self, connection: &Connection, parts: &mut Parts, found: Found<'_>) {
-        let route = found.and_then(|(_, route)| route);
-        let manager: &HttpConnectionManager = &connection.listener.manager;
-        let Some(tracing) = &manager.tracing else { return };
-        let direction = connection.listener.direction;
-        let decorator = route.and_then(|route| route.decorator.as_ref());
-        let policy = route.and_then(|route| route.tracing.as_ref()).unwrap_or(&tracing.policy);
-        let reason = sampler::decide(&mut parts.headers, policy, &manager.request_id, || fastrand::u64(..));
-        if let Some(id) = &mut self.asked.request_id
-            && let Some(packed) = parts.headers.get(X_REQUEST_ID)
-        {
-            id.clone_from(packed);
-        }
-        let request = TracedRequest {
-            tracing,
-            policy,
-            direction,
-            traced: reason.traced(),
-            headers: &parts.headers,
-            pseudo: self.pseudo(parts),
-            method: &parts.method,
-            decorator,
-            grpc: self.grpc,
-            external: self.asked.external,
-            names: if tracing.tracer.has_sampler() {
-                self.route_names(connection, found, parts)
-            } else {
-                RouteNames::default()
-            },
-            node: &connection.services.snapshot.node,
-        };
-        let mut span = crate::trace::stream::start(&request, &self.info);
-        self.decoration = decorate_request(&mut parts.headers, direction, decorator, policy, span.as_mut());
-        self.info.span.replace(span);
-    }
-
-    /// Whom the request was found to be for.
-    fn route_names<'a>(&self, connection: &'a Connection, found: Found<'a>, parts: &Parts) -> RouteNames<'a> {
-        let snapshot = &connection.services.snapshot;
-        let route = found.and_then(|(_, route)| route);
-        let cluster = match route.map(|route| &route.action) {
-            Some(Action::Forward(action)) => {
-                router::draw_cluster(action, &parts.headers, self.random, snapshot).0
-            }
-            _ => None,
-        };
-        let cluster = cluster.and_then(|id| snapshot.clusters.get(id.0));
-        RouteNames {
-            virtual_host: found.map(|(virtual_host, _)| &*virtual_host.name),
-            route: route.map(|route| &*route.name),
-            cluster: cluster.map(|cluster| &*cluster.name),
         }
     }
 
@@ -495,10 +352,11 @@ impl ActiveStream {
         }
     }
 
-    fn pseudo<'p>(&self, parts: &'p Parts) -> PseudoHeaders<'p> {
+    pub(super) fn pseudo<'p>(&self, parts: &'p Parts) -> PseudoHeaders<'p> {
         PseudoHeaders {
             method: parts.method.as_str(),
-            path: path_and_query(&parts.uri),
+            // CONNECT has none.
+            path: if parts.method == Method::CONNECT { "" } else { path_and_query(&parts.uri) },
             authority: parts.headers.get(HOST).map_or("", header_text),
             scheme: if self.asked.https { "https" } else { "http" },
         }

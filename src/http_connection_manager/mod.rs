@@ -1,6 +1,7 @@
 //! HTTP on one client's connection: its codec, its timers, its streams.
 
 mod active_stream;
+mod admission;
 mod client_address;
 mod codec;
 mod connection_timer;
@@ -13,6 +14,7 @@ mod reply_format;
 mod request_target;
 mod response;
 mod response_body;
+mod span_start;
 mod stream_end;
 mod tunnel;
 

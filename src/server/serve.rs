@@ -276,20 +276,26 @@ fn sender(snapshot: &Snapshot, clusters: &[Arc<ClusterState>], tracer: &Tracer) 
     match &tracer.provider {
         Provider::OpenTelemetry(otel) => match &otel.exporter {
             OtlpExporter::Grpc(service) => {
-                let channel = async_client::grpc_channel(cluster(service.cluster)?, &service.authority)
+                let cluster = cluster(service.cluster)?;
+                let name = Arc::clone(&cluster.config.name);
+                let channel = async_client::grpc_channel(cluster, &service.authority)
                     .map_err(|error| error.to_string())?;
-                Sender::otlp_grpc(&snapshot.node, (otel, tracer.conventions), service, channel)
+                Sender::otlp_grpc(&snapshot.node, (otel, tracer.conventions), service, &name, channel)
             }
             OtlpExporter::Http(service) => {
-                let client = async_client::HttpChannel::new(cluster(service.cluster)?);
-                Sender::otlp_http(&snapshot.node, (otel, tracer.conventions), service, client)
+                let cluster = cluster(service.cluster)?;
+                let name = Arc::clone(&cluster.config.name);
+                let client = async_client::HttpChannel::new(cluster);
+                Sender::otlp_http(&snapshot.node, (otel, tracer.conventions), service, &name, client)
             }
         }
         .map_err(|error| error.to_string()),
         Provider::Zipkin(zipkin) => {
-            let client = async_client::HttpChannel::new(cluster(zipkin.service.cluster)?);
+            let cluster = cluster(zipkin.service.cluster)?;
+            let name = Arc::clone(&cluster.config.name);
+            let client = async_client::HttpChannel::new(cluster);
             let own_ip = worker::own_ip();
-            Ok(Sender::zipkin(&snapshot.node, (zipkin, tracer.conventions), own_ip, client))
+            Ok(Sender::zipkin(&snapshot.node, (zipkin, tracer.conventions), own_ip, &name, client))
         }
         Provider::XRay(xray) => Sender::xray(&snapshot.node, (xray, tracer.conventions))
             .map_err(|error| format!("no socket for datagrams: {error}")),

@@ -287,8 +287,8 @@ impl HttpService {
 pub(crate) struct Extras {
     /// Spans are named by method and route. `name_by_route`.
     pub(crate) name_by_route: bool,
-    /// What is read and written instead of what the tracer does; empty where the tracer decides. `propagators`.
-    pub(crate) propagators: Vec<Propagator>,
+    /// What is read and written instead of what the tracer does; `None` where the tracer decides. `propagators`.
+    pub(crate) propagators: Option<Vec<Propagator>>,
     /// Parameters of the query that spans do not show. `redacted_query_parameters`.
     pub(crate) redacted: Vec<Box<str>>,
     /// Clients are told of the trace. `server_timing`.

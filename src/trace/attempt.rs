@@ -14,7 +14,10 @@ use super::{
     propagation,
 };
 use crate::{
-    snapshot::{Node, tracing::Tracing},
+    snapshot::{
+        Node,
+        tracing::{Conventions, Tracing},
+    },
     stream_info::{
         StreamInfo,
         flags::{ResponseFlag, ResponseFlags},
@@ -51,6 +54,8 @@ pub(crate) struct AttemptFacts {
     pub(crate) failure: Option<&'static str>,
     /// `canceled`
     pub(crate) canceled: bool,
+    /// Method and URL of the request, where the conventions of its spans want them.
+    pub(crate) request: Option<Box<(http::Method, Box<str>)>>,
 }
 
 /// Start the span of an attempt, if the listener wants one. Headers for the host are to name it afterwards.
@@ -65,7 +70,13 @@ pub(crate) fn start(info: &StreamInfo, tracing: &Tracing, node: &Node) {
         Some(sampling) => sampling.decide_attempt(span.sampled(), span.trace_id, node, info),
         None => span.sampled(),
     };
-    let facts = AttemptFacts { retries: info.attempts.get().saturating_sub(1), ..AttemptFacts::default() };
+    let mut facts =
+        AttemptFacts { retries: info.attempts.get().saturating_sub(1), ..AttemptFacts::default() };
+    if tracing.tracer.conventions != Conventions::Envoy
+        && let Some(record) = &span.record
+    {
+        facts.request = Some(Box::new((record.request.method.clone(), record.request.url.clone())));
+    }
     span.attempt = Some(Box::new(OpenAttempt::new(tracing, sampled, facts, SpanName::Router)));
 }
 

@@ -37,23 +37,21 @@ pub(super) struct Context {
     pub(super) state: HeaderValue,
     /// In whose words.
     pub(super) carrier: Carrier,
+    /// The trace is one that goes on.
+    continues: bool,
 }
 
 impl Context {
-    /// Begin a trace of its own after all; what the hop before claimed, if it did.
-    pub(super) fn restart(&mut self) -> Option<propagation::Parent> {
-        let span_id = self.parent.take()?;
-        let state = std::mem::replace(&mut self.state, HeaderValue::from_static(""));
-        let claimed = propagation::Parent {
+    /// The span that the hop before claims to be, if it claims one.
+    pub(super) fn claimed(self) -> Option<propagation::Parent> {
+        self.continues.then(|| propagation::Parent {
             trace_id: self.trace_id,
-            span_id,
-            sampled: self.decided.take().unwrap_or(false),
-            random: std::mem::take(&mut self.random),
-            state,
-        };
-        self.trace_id = propagation::new_trace_id();
-        self.span_id = propagation::new_span_id();
-        Some(claimed)
+            // A span that both sides share has the id that was claimed.
+            span_id: self.parent.unwrap_or(self.span_id),
+            sampled: self.decided.unwrap_or(false),
+            random: self.random,
+            state: self.state,
+        })
     }
 }
 
@@ -84,27 +82,31 @@ pub(crate) struct XRayIds {
 
 /// Read what the hop before said, or begin a trace. `None` if it cannot be read and Envoy's tracer then makes no span.
 pub(super) fn of_request(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Context> {
+    of_headers(request, request.headers, info)
+}
+
+/// Begin a trace, whatever the request says.
+pub(super) fn new_of(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Context> {
+    of_headers(request, &HeaderMap::new(), info)
+}
+
+fn of_headers(request: &TracedRequest<'_>, headers: &HeaderMap, info: &StreamInfo) -> Option<Context> {
     let tracing = request.tracing;
-    if !tracing.extras.propagators.is_empty() {
-        return Some(listed(request.headers, &tracing.extras.propagators, info));
+    let mut context = match (&tracing.extras.propagators, &tracing.tracer.provider) {
+        (Some(propagators), _) => listed(headers, propagators, info),
+        (None, Provider::OpenTelemetry(_)) => trace_context(headers, tracing.conformance)?,
+        (None, Provider::Zipkin(zipkin)) => of_zipkin(request, headers, zipkin, info)?,
+        (None, Provider::XRay(_)) => of_xray(headers, info),
+    };
+    if let (None, Provider::XRay(tracer)) = (context.decided, &tracing.tracer.provider) {
+        let asked = SamplingRequest {
+            host: request.pseudo.authority,
+            method: request.pseudo.method,
+            path: request.pseudo.path,
+        };
+        context.decided = Some(tracer.sampling.sample(asked, since_1970(info.start_time), fastrand::f64));
     }
-    match &tracing.tracer.provider {
-        Provider::OpenTelemetry(_) => trace_context(request.headers, tracing.conformance),
-        Provider::Zipkin(zipkin) => of_zipkin(request, zipkin, info),
-        Provider::XRay(tracer) => {
-            let mut context = of_xray(request.headers, info);
-            if context.decided.is_none() {
-                let asked = SamplingRequest {
-                    host: request.pseudo.authority,
-                    method: request.pseudo.method,
-                    path: request.pseudo.path,
-                };
-                context.decided =
-                    Some(tracer.sampling.sample(asked, since_1970(info.start_time), fastrand::f64));
-            }
-            Some(context)
-        }
-    }
+    Some(context)
 }
 
 fn new_trace(carrier: Carrier) -> Context {
@@ -116,6 +118,7 @@ fn new_trace(carrier: Carrier) -> Context {
         random: false,
         state: HeaderValue::from_static(""),
         carrier,
+        continues: false,
     }
 }
 
@@ -136,11 +139,17 @@ fn continued(parent: propagation::Parent, carrier: Carrier) -> Context {
         random: parent.random,
         state: parent.state,
         carrier,
+        continues: true,
     }
 }
 
-fn of_zipkin(request: &TracedRequest<'_>, zipkin: &Zipkin, info: &StreamInfo) -> Option<Context> {
-    let incoming = b3::extract(request.headers, zipkin.trace_context);
+fn of_zipkin(
+    request: &TracedRequest<'_>,
+    headers: &HeaderMap,
+    zipkin: &Zipkin,
+    info: &StreamInfo,
+) -> Option<Context> {
+    let incoming = b3::extract(headers, zipkin.trace_context);
     let (ids, decided) = match incoming.context {
         b3::Context::Invalid => return None,
         b3::Context::None => (b3::Ids::root(zipkin.new_trace, seconds(info)), None),
@@ -158,6 +167,7 @@ fn of_zipkin(request: &TracedRequest<'_>, zipkin: &Zipkin, info: &StreamInfo) ->
         random: false,
         state: HeaderValue::from_static(""),
         carrier: Carrier::B3 { single: incoming.single },
+        continues: matches!(incoming.context, b3::Context::Parent(_)),
     })
 }
 
@@ -165,6 +175,7 @@ fn of_xray(headers: &HeaderMap, info: &StreamInfo) -> Context {
     let incoming = xray::extract(headers);
     let decided = incoming.as_ref().and_then(|incoming| incoming.sampled);
     // Without a root there is no trace to go on with.
+    let continues = incoming.as_ref().is_some_and(|incoming| incoming.root.is_some());
     let (trace, parent) = match incoming.and_then(|incoming| Some((incoming.root?, incoming.parent))) {
         Some(known) => known,
         None => (xray::TraceId::new(seconds(info)), None),
@@ -184,11 +195,14 @@ fn of_xray(headers: &HeaderMap, info: &StreamInfo) -> Context {
         random: false,
         state: HeaderValue::from_static(""),
         carrier: Carrier::XRay(Box::new(XRayIds { trace, parent })),
+        continues,
     }
 }
 
 /// The first of the propagators that finds a trace.
 fn listed(headers: &HeaderMap, propagators: &[Propagator], info: &StreamInfo) -> Context {
+    // A decision about a trace that is yet to begin.
+    let mut decided = None;
     let found = propagators.iter().find_map(|propagator| match propagator {
         Propagator::TraceContext => match Conformance::W3c.extract(headers) {
             propagation::Incoming::Parent(parent) => Some(continued(parent, Carrier::Listed)),
@@ -200,12 +214,20 @@ fn listed(headers: &HeaderMap, propagators: &[Propagator], info: &StreamInfo) ->
             if incoming.single != (*propagator == Propagator::B3) {
                 return None;
             }
-            let b3::Context::Parent(parent) = incoming.context else { return None };
+            let parent = match incoming.context {
+                b3::Context::Parent(parent) => parent,
+                b3::Context::Decision(sampled) => {
+                    decided = decided.or(Some(sampled));
+                    return None;
+                }
+                b3::Context::None | b3::Context::Invalid => return None,
+            };
             let ids = (parent.trace_id != 0 && parent.span_id != 0).then_some(parent)?;
             Some(Context {
                 trace_id: TraceId::from(ids.trace_id),
                 parent: Some(SpanId::from(ids.span_id)),
                 decided: parent.sampled,
+                continues: true,
                 ..new_trace(Carrier::Listed)
             })
         }
@@ -220,6 +242,7 @@ fn listed(headers: &HeaderMap, propagators: &[Propagator], info: &StreamInfo) ->
                 trace_id: TraceId::from(trace),
                 parent: Some(SpanId::from(parent)),
                 decided: incoming.sampled,
+                continues: true,
                 ..new_trace(Carrier::Listed)
             })
         }
@@ -227,7 +250,7 @@ fn listed(headers: &HeaderMap, propagators: &[Propagator], info: &StreamInfo) ->
     found.unwrap_or_else(|| {
         // X-Ray takes only traces whose ids begin with the time.
         let wants_time = propagators.contains(&Propagator::XRay);
-        let mut context = new_trace(Carrier::Listed);
+        let mut context = Context { decided, ..new_trace(Carrier::Listed) };
         if wants_time && let xray::TraceId::Number(id) = xray::TraceId::new(seconds(info)) {
             context.trace_id = TraceId::from(id);
         }
@@ -255,7 +278,7 @@ pub(super) fn inject(headers: &mut HeaderMap, span: &Span, child: Option<(SpanId
         }
         Carrier::XRay(known) => xray::inject(headers, &known.trace, number, sampled),
         Carrier::Listed => {
-            for propagator in &tracing.extras.propagators {
+            for propagator in tracing.extras.propagators.iter().flatten() {
                 match propagator {
                     Propagator::TraceContext => Conformance::W3c.inject(headers, &outgoing),
                     Propagator::B3 => b3::inject(headers, &ids(), sampled, true, false),

@@ -96,6 +96,14 @@ fn put_server(list: &mut Attributes, authority: &str, scheme: &str) {
 }
 
 fn put_attempt(list: &mut Attributes, facts: &AttemptFacts) {
+    if let Some((method, url)) = facts.request.as_deref() {
+        put_method(list, method);
+        list.put("url.full", url.to_string());
+        if let Some((scheme, rest)) = url.split_once("://") {
+            let at = rest.find(['/', '?']).unwrap_or(rest.len());
+            put_server(list, rest.get(..at).unwrap_or_default(), scheme);
+        }
+    }
     if let Some(protocol) = facts.protocol {
         list.put("network.protocol.version", version(protocol));
     }

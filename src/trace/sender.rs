@@ -9,7 +9,10 @@ use opentelemetry_otlp::{
     WithTonicConfig,
 };
 use opentelemetry_sdk::{Resource, trace::SpanExporter};
-use tonic::{metadata::MetadataMap, transport::Channel};
+use tonic::{
+    metadata::{Ascii, Binary, MetadataKey, MetadataMap, MetadataValue},
+    transport::Channel,
+};
 
 use super::{FinishedSpan, span_data::Template, xray_sender::XRaySender, zipkin_sender::ZipkinSender};
 use crate::snapshot::{
@@ -39,13 +42,14 @@ impl Sender {
         node: &Node,
         (tracer, conventions): (&OpenTelemetry, Conventions),
         service: &GrpcService,
+        cluster: &str,
         channel: Channel,
     ) -> Result<Self, ExporterBuildError> {
         let mut metadata = MetadataMap::new();
         for (key, value) in &service.metadata {
-            if let (Ok(key), Ok(value)) =
-                (key.parse::<tonic::metadata::MetadataKey<tonic::metadata::Ascii>>(), value.parse())
-            {
+            if let Ok(key) = key.parse::<MetadataKey<Binary>>() {
+                metadata.append_bin(key, MetadataValue::from_bytes(value.as_bytes()));
+            } else if let (Ok(key), Ok(value)) = (key.parse::<MetadataKey<Ascii>>(), value.parse()) {
                 metadata.append(key, value);
             }
         }
@@ -55,7 +59,7 @@ impl Sender {
             .with_timeout(service.timeout)
             .with_metadata(metadata)
             .build()?;
-        Ok(Self::otlp(node, (tracer, conventions), exporter, &service.authority, service.timeout))
+        Ok(Self::otlp(node, (tracer, conventions), exporter, cluster, service.timeout))
     }
 
     /// OTLP over HTTP, as protobuf.
@@ -63,6 +67,7 @@ impl Sender {
         node: &Node,
         (tracer, conventions): (&OpenTelemetry, Conventions),
         service: &HttpService,
+        cluster: &str,
         client: impl HttpClient + 'static,
     ) -> Result<Self, ExporterBuildError> {
         let authority = service.authority_text();
@@ -76,19 +81,19 @@ impl Sender {
             .with_timeout(service.timeout)
             .with_headers(headers.collect())
             .build()?;
-        Ok(Self::otlp(node, (tracer, conventions), exporter, &authority, service.timeout))
+        Ok(Self::otlp(node, (tracer, conventions), exporter, cluster, service.timeout))
     }
 
     fn otlp(
         node: &Node,
         (tracer, conventions): (&OpenTelemetry, Conventions),
         mut exporter: OtlpExporter,
-        authority: &str,
+        cluster: &str,
         timeout: Duration,
     ) -> Self {
         exporter.set_resource(&resource(tracer));
         Self {
-            destination: format!("the collector of cluster \"{authority}\""),
+            destination: format!("the collector of cluster \"{cluster}\""),
             timeout,
             kind: Kind::Otlp {
                 exporter: Box::new(exporter),
@@ -102,11 +107,12 @@ impl Sender {
         node: &Node,
         (tracer, conventions): (&Zipkin, Conventions),
         own_ip: IpAddr,
+        cluster: &str,
         client: impl HttpClient + 'static,
     ) -> Self {
         let sender = ZipkinSender::new(node, (tracer, conventions), own_ip, Box::new(client));
         Self {
-            destination: format!("the collector of cluster \"{}\"", tracer.service.authority_text()),
+            destination: format!("the collector of cluster \"{cluster}\""),
             timeout: tracer.service.timeout,
             kind: Kind::Zipkin(Box::new(sender)),
         }

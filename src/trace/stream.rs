@@ -92,7 +92,8 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Sp
     let mut context = context::of_request(request, info)?;
     let mut link = None;
     if request.external && request.tracing.extras.link_untrusted_parent {
-        link = context.restart().map(Box::new);
+        link = context.claimed().map(Box::new);
+        context = context::new_of(request, info)?;
     }
     let traced = request.traced && !is_excluded(request);
     let sampling = sampling::of(request);
@@ -183,7 +184,7 @@ fn facts(request: &TracedRequest<'_>, info: &StreamInfo) -> RequestFacts {
         },
         grpc: request.grpc.then(|| {
             Box::new(GrpcRequest {
-                path: request.pseudo.path.into(),
+                path: redact(request.pseudo.path, &request.tracing.extras.redacted).into(),
                 authority: request.pseudo.authority.into(),
                 content_type: header(header::CONTENT_TYPE).unwrap_or_else(|| HeaderValue::from_static("")),
                 timeout: header(GRPC_TIMEOUT),
@@ -248,6 +249,9 @@ pub(crate) fn note_response(info: &StreamInfo, headers: &HeaderMap) {
 /// `http.url`: the path is cut, scheme and authority are not.
 fn url(tracing: &Tracing, pseudo: PseudoHeaders<'_>, headers: &HeaderMap) -> String {
     let path = headers.get(X_ENVOY_ORIGINAL_PATH).map_or(pseudo.path, header_text);
+    if path.is_empty() {
+        return String::new();
+    }
     let path = redact(path, &tracing.extras.redacted);
     let longest = tracing.max_path_length;
     let path = (0..=longest.min(path.len())).rev().find_map(|at| path.get(..at)).unwrap_or_default();
@@ -315,7 +319,11 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
         egress: span.egress,
         trace_state: span.trace_state,
         kind: record.kind,
-        name: operation.map_or(name, SpanName::Formatted),
+        name: match operation {
+            // That name is nobody else's to choose.
+            Some(operation) if name != SpanName::Route => SpanName::Formatted(operation),
+            _ => name,
+        },
         start: info.start_time,
         end,
         grpc_status: record.grpc_status.take(),

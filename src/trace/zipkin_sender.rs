@@ -9,6 +9,7 @@ use opentelemetry_http::HttpClient;
 use super::{
     FinishedSpan, SpanKind, Subject,
     attributes::{self, Emitter},
+    context::Carrier,
     zipkin::{Annotation, Format, Kind, LocalEndpoint, ZipkinSpan, micros},
 };
 use crate::snapshot::{
@@ -83,7 +84,10 @@ impl ZipkinSender {
             name: attributes::name(span).into_owned(),
             timestamp: micros(span.start),
             duration: micros(span.end).saturating_sub(micros(span.start)),
-            shared: self.tracer.shared_span_context && of_stream && kind == Kind::Server,
+            shared: self.tracer.shared_span_context
+                && of_stream
+                && kind == Kind::Server
+                && matches!(span.carrier, Carrier::B3 { .. }),
             annotations: annotations.collect(),
             tags: Vec::new(),
         };

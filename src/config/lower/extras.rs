@@ -81,7 +81,7 @@ impl Lowering<'_> {
             propagators: if config.propagators.is_empty() {
                 self.propagators_of_environment(path)
             } else {
-                config.propagators().filter_map(propagator).collect()
+                Some(config.propagators().filter_map(propagator).collect())
             },
             redacted: config.redacted_query_parameters.iter().map(|name| name.as_str().into()).collect(),
             server_timing: config.server_timing,
@@ -107,8 +107,8 @@ impl Lowering<'_> {
     }
 
     /// `OTEL_PROPAGATORS`: names joined by commas, `none` for none.
-    fn propagators_of_environment(&mut self, path: &FieldPath<'_>) -> Vec<Propagator> {
-        let Ok(list) = std::env::var("OTEL_PROPAGATORS") else { return Vec::new() };
+    fn propagators_of_environment(&mut self, path: &FieldPath<'_>) -> Option<Vec<Propagator>> {
+        let list = std::env::var("OTEL_PROPAGATORS").ok().filter(|list| !list.is_empty())?;
         let mut found = Vec::new();
         for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             match name {
@@ -117,15 +117,15 @@ impl Lowering<'_> {
                 "b3multi" => found.push(Propagator::B3Multi),
                 "xray" => found.push(Propagator::XRay),
                 // It passes by itself.
-                "baggage" => {}
+                "baggage" | "none" => {}
                 other => self.problems.push_with_hint(
                     path,
                     format!("OTEL_PROPAGATORS names \"{other}\""),
-                    "spanway has tracecontext, baggage, b3, b3multi and xray",
+                    "spanway has tracecontext, baggage, b3, b3multi, xray and none",
                 ),
             }
         }
-        found
+        Some(found)
     }
 }
 

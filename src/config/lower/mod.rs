@@ -119,17 +119,15 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     /// Runtime keys that nothing here reads would be ignored.
     fn refuse_unread_runtime(&mut self, runtime: Option<&LayeredRuntime>) {
-        let tracing = runtime.filter(|_| self.tracers.is_empty());
+        if runtime.is_none() {
+            return;
+        }
         let path = FieldPath::ROOT.field("layered_runtime");
-        for key in self.runtime.unread() {
-            // Without a tracer its settings have nothing to say, in Envoy neither.
-            if tracing.is_some() && key.starts_with("tracing.") {
-                continue;
-            }
+        for key in self.runtime.unread().filter(|key| !tracing::RUNTIME_KEYS.contains(key)) {
             self.problems.push_with_hint(
                 &path,
                 format!("spanway has no runtime key \"{key}\""),
-                "leave it out; docs/supported.md lists the keys that are read",
+                "leave it out; docs/tracing.md lists the keys that are read",
             );
         }
     }

@@ -101,10 +101,10 @@ fn as_fraction(members: &Struct) -> Option<Fraction> {
     Some(Fraction { numerator, denominator: super::route::denominator(denominator) })
 }
 
-/// The number, if it is whole and not negative.
+/// The number, without what is behind the point, if it is not negative.
 fn whole(number: f64) -> Option<u64> {
-    let in_range = number >= 0.0 && number.fract() == 0.0 && number < 9e15;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and in range")]
+    let in_range = (0.0..9e15).contains(&number);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut off, and in range")]
     in_range.then_some(number as u64)
 }
 
@@ -154,6 +154,6 @@ mod tests {
         let runtime = runtime([members([("a", share), ("b", number(50.0)), ("c", number(0.5))])]);
         assert_eq!(runtime.fraction("a"), Some(Fraction { numerator: 3, denominator: 1_000_000 }));
         assert_eq!(runtime.fraction("b"), Some(Fraction { numerator: 50, denominator: 100 }));
-        assert_eq!(runtime.fraction("c"), None);
+        assert_eq!(runtime.fraction("c"), Some(Fraction { numerator: 0, denominator: 100 }));
     }
 }

@@ -36,6 +36,18 @@ use envoy_types::pb::{
 
 const MAX_PATH_TAG: u32 = 256;
 
+/// The runtime keys that tracers read; without the tracer they have nothing to say.
+pub(super) const RUNTIME_KEYS: [&str; 8] = [
+    "tracing.client_enabled",
+    "tracing.random_sampling",
+    "tracing.global_enabled",
+    "tracing.opentelemetry.min_flush_spans",
+    "tracing.opentelemetry.flush_interval_ms",
+    "tracing.zipkin.min_flush_spans",
+    "tracing.zipkin.flush_interval_ms",
+    "tracing.zipkin.request_timeout",
+];
+
 impl Lowering<'_> {
     /// The tracing of a connection manager.
     pub(super) fn tracing(

@@ -1,0 +1,75 @@
+//! The beginning of a stream's span: whether it is traced, and what its route says of that.
+
+use http::request::Parts;
+
+use super::{
+    Connection,
+    active_stream::{ActiveStream, Found},
+};
+use crate::{
+    http_headers::X_REQUEST_ID,
+    router,
+    snapshot::{listener::HttpConnectionManager, route::Action},
+    trace::{
+        decorator::decorate_request,
+        sampler,
+        stream::{RouteNames, TracedRequest},
+    },
+};
+
+impl ActiveStream {
+    /// Decide whether the request is traced, and start its span.
+    pub(super) fn start_span(&mut self, connection: &Connection, parts: &mut Parts, found: Found<'_>) {
+        let route = found.and_then(|(_, route)| route);
+        let manager: &HttpConnectionManager = &connection.listener.manager;
+        let Some(tracing) = &manager.tracing else { return };
+        let direction = connection.listener.direction;
+        let decorator = route.and_then(|route| route.decorator.as_ref());
+        let policy = route.and_then(|route| route.tracing.as_ref()).unwrap_or(&tracing.policy);
+        let reason = sampler::decide(&mut parts.headers, policy, &manager.request_id, || fastrand::u64(..));
+        if let Some(id) = &mut self.asked.request_id
+            && let Some(packed) = parts.headers.get(X_REQUEST_ID)
+        {
+            id.clone_from(packed);
+        }
+        let request = TracedRequest {
+            tracing,
+            policy,
+            direction,
+            traced: reason.traced(),
+            headers: &parts.headers,
+            pseudo: self.pseudo(parts),
+            method: &parts.method,
+            decorator,
+            grpc: self.grpc,
+            external: self.asked.external,
+            names: if tracing.tracer.has_sampler() {
+                self.route_names(connection, found, parts)
+            } else {
+                RouteNames::default()
+            },
+            node: &connection.services.snapshot.node,
+        };
+        let mut span = crate::trace::stream::start(&request, &self.info);
+        self.decoration = decorate_request(&mut parts.headers, direction, decorator, policy, span.as_mut());
+        self.info.span.replace(span);
+    }
+
+    /// Whom the request was found to be for.
+    fn route_names<'a>(&self, connection: &'a Connection, found: Found<'a>, parts: &Parts) -> RouteNames<'a> {
+        let snapshot = &connection.services.snapshot;
+        let route = found.and_then(|(_, route)| route);
+        let cluster = match route.map(|route| &route.action) {
+            Some(Action::Forward(action)) => {
+                router::draw_cluster(action, &parts.headers, self.random, snapshot).0
+            }
+            _ => None,
+        };
+        let cluster = cluster.and_then(|id| snapshot.clusters.get(id.0));
+        RouteNames {
+            virtual_host: found.map(|(virtual_host, _)| &*virtual_host.name),
+            route: route.map(|route| &*route.name),
+            cluster: cluster.map(|cluster| &*cluster.name),
+        }
+    }
+}
