@@ -102,8 +102,6 @@ impl Body for RequestBody {
             return SizeHint::default();
         }
         match &self.source {
-            // hyper would tell an HTTP/2 host the length of a body that is not there.
-            Source::Client(client) if client.incoming.is_end_stream() => SizeHint::default(),
             Source::Client(client) => client.incoming.size_hint(),
             Source::Replay(reader) => reader.size_hint(),
             Source::Copy(copy) => copy.size_hint(),

@@ -219,10 +219,6 @@ pub(crate) struct FinishedSpan {
 
 /// What a span is the span of.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are streams; a box would be one more allocation for each"
-)]
 pub(crate) enum Subject {
     /// A request of a client.
     Stream {
