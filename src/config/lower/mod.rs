@@ -19,6 +19,7 @@ mod metadata;
 mod resource;
 mod retry;
 mod route;
+mod route_action;
 mod runtime;
 mod tls;
 mod tracers;
