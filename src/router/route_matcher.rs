@@ -25,7 +25,15 @@ pub(crate) fn find<'a>(
     let virtual_host =
         config.virtual_hosts.get(config.domains.find(request.authority, config.ignore_port)?)?;
     let path = request.path();
-    let route = virtual_host.routes.iter().find(|route| route.matcher.matches(request, path, context));
+    let routes = &virtual_host.routes;
+    let matches = |route: &&Route| route.matcher.matches(request, path, context);
+    let route = match &virtual_host.index {
+        None => routes.iter().find(matches),
+        Some(index) => {
+            let place = index.first(path, |place| routes.get(place).as_ref().is_some_and(matches));
+            place.and_then(|place| routes.get(place))
+        }
+    };
     Some((virtual_host, route))
 }
 
@@ -46,10 +54,14 @@ impl Domains {
             return Some(*found);
         }
         // A wildcard stands for at least one character.
-        let longer = |part: &str| host.len() > part.len();
-        let suffix = || self.suffixes.iter().find(|(part, _)| longer(part) && host.ends_with(&**part));
-        let prefix = || self.prefixes.iter().find(|(part, _)| longer(part) && host.starts_with(&**part));
-        suffix().or_else(prefix).map(|(_, found)| *found).or(self.any)
+        let mut letters = host.chars();
+        let (behind_first, before_last) = (
+            letters.next().and_then(|first| host.get(first.len_utf8()..)),
+            letters.next_back().and_then(|last| host.get(..host.len() - last.len_utf8())),
+        );
+        let suffix = || self.suffixes.ending(behind_first?).next();
+        let prefix = || self.prefixes.beginning(before_last?).next();
+        suffix().or_else(prefix).copied().or(self.any)
     }
 }
 
@@ -117,6 +129,7 @@ mod tests {
     use crate::snapshot::{
         matcher::full_match_regex,
         route::{Action, DirectResponse, HeaderMutations},
+        route_index::RouteIndex,
     };
 
     fn domains(list: &[&str]) -> Domains {
@@ -124,13 +137,11 @@ mod tests {
         for (index, domain) in list.iter().enumerate() {
             match (domain.strip_prefix('*'), domain.strip_suffix('*')) {
                 (Some(""), _) => domains.any = Some(index),
-                (Some(suffix), _) => domains.suffixes.push((suffix.into(), index)),
-                (_, Some(prefix)) => domains.prefixes.push((prefix.into(), index)),
+                (Some(suffix), _) => drop(domains.suffixes.entry(suffix).expect("a place").or_insert(index)),
+                (_, Some(prefix)) => drop(domains.prefixes.entry(prefix).expect("a place").or_insert(index)),
                 _ => drop(domains.exact.insert((*domain).into(), index)),
             }
         }
-        domains.suffixes.sort_by_key(|(part, _)| std::cmp::Reverse(part.len()));
-        domains.prefixes.sort_by_key(|(part, _)| std::cmp::Reverse(part.len()));
         domains
     }
 
@@ -170,10 +181,12 @@ mod tests {
             decorator: None,
             tracing: None,
         };
+        let routes: Vec<Route> = matchers.into_iter().map(route).collect();
         RouteConfiguration {
             virtual_hosts: vec![VirtualHost {
                 name: "".into(),
-                routes: matchers.into_iter().map(route).collect(),
+                index: RouteIndex::of(&routes),
+                routes,
                 require_tls: false,
                 headers: HeaderMutations::default(),
                 include_request_attempt_count: false,
@@ -245,6 +258,26 @@ mod tests {
             });
             let expected = prefixes.iter().find(|prefix| path.starts_with(prefix.as_str())).cloned();
             prop_assert_eq!(found(&config(routes.collect()), &path), expected);
+        }
+
+        #[test]
+        fn an_index_finds_the_route_that_a_walk_finds(
+            paths in proptest::collection::vec(("/[ab/]{0,3}", 0_u8..5), 16..40), path in "/[abc/]{0,4}",
+        ) {
+            let matcher = |(text, kind): &(String, u8)| match kind {
+                0 => matcher(PathMatch::Exact(text.as_str().into()), true),
+                1 => matcher(PathMatch::Prefix(text.as_str().into()), true),
+                2 => matcher(PathMatch::SeparatedPrefix(text.as_str().into()), true),
+                3 => matcher(PathMatch::Exact(text.to_uppercase().into()), false),
+                _ => matcher(PathMatch::Regex(full_match_regex(&format!("{text}.*")).expect("compiles")), true),
+            };
+            let names: Vec<String> = (0..paths.len()).map(|place| place.to_string()).collect();
+            let routes = || names.iter().map(String::as_str).zip(paths.iter().map(matcher)).collect();
+            let indexed = config(routes());
+            let mut walked = config(routes());
+            prop_assert!(indexed.virtual_hosts[0].index.is_some());
+            walked.virtual_hosts[0].index = None;
+            prop_assert_eq!(found(&indexed, &path), found(&walked, &path));
         }
 
         #[test]

@@ -3,6 +3,7 @@
 //! Nothing here knows sockets, runtimes or protobuf. The main thread builds a [`Snapshot`] and publishes it;
 //! each worker pins one for as long as a stream or connection needs it.
 
+pub(crate) mod by_length;
 pub(crate) mod cluster;
 pub(crate) mod filter;
 pub(crate) mod format;
@@ -12,6 +13,7 @@ pub(crate) mod metadata;
 pub(crate) mod otel_sampler;
 pub(crate) mod retry;
 pub(crate) mod route;
+pub(crate) mod route_index;
 pub(crate) mod tls;
 pub(crate) mod tracing;
 pub(crate) mod xray_sampling;

@@ -7,9 +7,11 @@ use regex::Regex;
 
 use super::{
     ClusterId,
+    by_length::ByLength,
     format::Format,
     matcher::{HeaderMatcher, QueryParameterMatcher},
     retry::RetryPolicy,
+    route_index::RouteIndex,
     tracing::TracePolicy,
 };
 
@@ -37,10 +39,10 @@ pub(crate) struct RouteConfiguration {
 pub(crate) struct Domains {
     /// `www.example.com`
     pub(crate) exact: HashMap<Box<str>, usize>,
-    /// `*.example.com`, without the star, longest first.
-    pub(crate) suffixes: Vec<(Box<str>, usize)>,
-    /// `www.*`, without the star, longest first.
-    pub(crate) prefixes: Vec<(Box<str>, usize)>,
+    /// `*.example.com`, without the star.
+    pub(crate) suffixes: ByLength<usize>,
+    /// `www.*`, without the star.
+    pub(crate) prefixes: ByLength<usize>,
     /// `*`
     pub(crate) any: Option<usize>,
 }
@@ -52,6 +54,8 @@ pub(crate) struct VirtualHost {
     pub(crate) name: Box<str>,
     /// Tried in this order; the first that matches is taken.
     pub(crate) routes: Vec<Route>,
+    /// Where to look in `routes`; `None` where there are few.
+    pub(crate) index: Option<RouteIndex>,
     /// Plain requests are redirected to https. `require_tls`.
     pub(crate) require_tls: bool,
     /// Mutations that its routes share.

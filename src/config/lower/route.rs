@@ -18,11 +18,13 @@ use super::{Lowering, headers::mutation_fields, number};
 use crate::{
     config::FieldPath,
     snapshot::{
+        by_length::ByLength,
         retry::RetryPolicy,
         route::{
             Action, Decorator, Domains, Fraction, PathMatch, RequestMirror, Route, RouteConfiguration,
             RouteMatch, VirtualHost,
         },
+        route_index::RouteIndex,
         tracing::TracePolicy,
     },
 };
@@ -57,8 +59,6 @@ impl Lowering<'_> {
             self.virtual_host(&path, host, &context)
         });
         let virtual_hosts = virtual_hosts.collect();
-        domains.suffixes.sort_by_key(|(part, _)| std::cmp::Reverse(part.len()));
-        domains.prefixes.sort_by_key(|(part, _)| std::cmp::Reverse(part.len()));
         let internal_only = path.field("internal_only_headers");
         RouteConfiguration {
             virtual_hosts,
@@ -79,10 +79,12 @@ impl Lowering<'_> {
         for (index, domain) in list.iter().enumerate() {
             let path = path.index(index);
             let domain = domain.to_ascii_lowercase();
-            let add = |list: &mut Vec<(Box<str>, usize)>, part: &str| {
-                let new = list.iter().all(|(known, _)| **known != *part);
-                list.push((part.into(), host));
-                new
+            let add = |list: &mut ByLength<usize>, part: &str| match list.entry(part) {
+                Some(Entry::Vacant(place)) => {
+                    place.insert(host);
+                    true
+                }
+                Some(Entry::Occupied(_)) | None => false,
             };
             let new = if domain == "*" {
                 domains.any.replace(host).is_none()
@@ -122,14 +124,16 @@ impl Lowering<'_> {
             mirrors: self.mirrors(path, &host.request_mirror_policies, context),
             ..*context
         };
+        let routes: Vec<Route> = host
+            .routes
+            .iter()
+            .enumerate()
+            .filter_map(|(index, route)| self.route(&routes.index(index), route, context))
+            .collect();
         VirtualHost {
             name: host.name.as_str().into(),
-            routes: host
-                .routes
-                .iter()
-                .enumerate()
-                .filter_map(|(index, route)| self.route(&routes.index(index), route, context))
-                .collect(),
+            index: RouteIndex::of(&routes),
+            routes,
             require_tls: host.require_tls() != TlsRequirementType::None,
             headers: self.mutations(path, &mutation_fields!(host)),
             include_request_attempt_count: host.include_request_attempt_count,
