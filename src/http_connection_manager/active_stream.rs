@@ -81,13 +81,18 @@ pub(super) enum Outcome<'a> {
 /// The virtual host of a request, and its route.
 pub(super) type Found<'a> = Option<(&'a VirtualHost, Option<&'a Route>)>;
 
-/// What hyper calls for each request.
-pub(crate) async fn serve(
+/// What hyper calls for each request. The future owns what it was given once: an `async fn` would keep a second copy of
+/// each argument that it changes.
+pub(crate) fn serve(
     connection: Rc<Connection>,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
-    let stream = ActiveStream::new(connection, &request);
-    Ok(stream.run(request).await)
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
+    let mut stream = ActiveStream::new(connection, &request);
+    let (mut parts, body) = request.into_parts();
+    async move {
+        let response = stream.run(&mut parts, body).await;
+        Ok(response)
+    }
 }
 
 impl ActiveStream {
@@ -107,12 +112,11 @@ impl ActiveStream {
     }
 
     /// Request in, response out.
-    async fn run(mut self, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn run(&mut self, parts: &mut Parts, body: Incoming) -> Response<ResponseBody> {
         let connection = Rc::clone(&self.connection);
         let manager = &*connection.listener.manager;
-        let (mut parts, body) = request.into_parts();
         if manager.local_reply.is_set() {
-            self.keep(&parts);
+            self.keep(parts);
         }
         if http_body::Body::is_end_stream(&body) {
             self.info.end_request();
@@ -122,7 +126,7 @@ impl ActiveStream {
             route: None,
             idle: manager.limits.stream_idle,
         });
-        let outcome = match self.admit(manager, &mut parts) {
+        let outcome = match self.admit(manager, parts) {
             Ok(upgrade) => {
                 // Unless the host agrees, what the client sends next may already be the tunnel's, and no request.
                 self.asked.close |= upgrade.is_some();
@@ -137,13 +141,13 @@ impl ActiveStream {
     async fn route<'a>(
         &mut self,
         connection: &'a Connection,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: Incoming,
         upgrade: Option<String>,
     ) -> Outcome<'a> {
         let manager: &HttpConnectionManager = &connection.listener.manager;
         let found = {
-            let request = self.view(&parts);
+            let request = self.view(parts);
             let context = MatchContext { random: self.random, grpc: self.grpc };
             route_matcher::find(&manager.routes, &request, context)
         };
@@ -155,8 +159,8 @@ impl ActiveStream {
         if upgrade.as_deref().is_some_and(|name| !is_allowed(name, action, manager)) {
             return Outcome::Local(LocalReply::upgrade_refused(), None);
         }
-        self.start_span(connection, &mut parts, found);
-        let answer = filter::decode_headers(&manager.filters, &self.view(&parts), &self.info);
+        self.start_span(connection, parts, found);
+        let answer = filter::decode_headers(&manager.filters, &self.view(parts), &self.info);
         if self.info.health_check.get() {
             trace::stream::forget(&self.info);
         }
@@ -170,7 +174,7 @@ impl ActiveStream {
                 })
             });
             if let Some(levels) = &levels {
-                self.keep_request(levels, &parts);
+                self.keep_request(levels, parts);
             }
             return Outcome::Local(self.closing_if_unread(reply.into()), levels);
         }
@@ -180,7 +184,7 @@ impl ActiveStream {
         // What the hop before says counts, whatever this connection is.
         let over_tls = parts.headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https");
         if virtual_host.require_tls && !over_tls {
-            return Outcome::Local(self.closing_if_unread(redirect::to_https(&self.view(&parts))), None);
+            return Outcome::Local(self.closing_if_unread(redirect::to_https(&self.view(parts))), None);
         }
         let Some(route) = route else { return no_route() };
         let levels = MutationLevels {
@@ -194,13 +198,13 @@ impl ActiveStream {
                 self.forward(connection, (virtual_host, route, action), parts, body, upgrade.is_some()).await
             }
             Action::Redirect(action) => {
-                let reply = redirect::reply(action, &route.matcher.path, &self.view(&parts));
-                self.keep_request(&levels, &parts);
+                let reply = redirect::reply(action, &route.matcher.path, &self.view(parts));
+                self.keep_request(&levels, parts);
                 Outcome::Local(self.closing_if_unread(reply), Some(levels))
             }
             Action::Direct(action) => {
-                self.keep_request(&levels, &parts);
-                let reply = LocalReply::direct(action.status, &action.body, &self.view(&parts));
+                self.keep_request(&levels, parts);
+                let reply = LocalReply::direct(action.status, &action.body, &self.view(parts));
                 Outcome::Local(self.closing_if_unread(reply), Some(levels))
             }
         }
@@ -211,7 +215,7 @@ impl ActiveStream {
         &mut self,
         connection: &'a Connection,
         (virtual_host, route, action): (&'a VirtualHost, &'a Route, &'a RouteAction),
-        mut parts: Parts,
+        parts: &mut Parts,
         body: Incoming,
         upgrade: bool,
     ) -> Outcome<'a> {
@@ -245,7 +249,7 @@ impl ActiveStream {
             Ok(target) => target,
             Err(failure) => {
                 let levels = router::mutation_levels(None, &context);
-                self.keep_request(&levels, &parts);
+                self.keep_request(&levels, parts);
                 return Outcome::Local(self.closing_if_unread(failure.into()), Some(levels));
             }
         };
@@ -295,7 +299,12 @@ impl ActiveStream {
                     None => Outcome::Local(LocalReply::of_failure(Failure::Protocol, retried), levels),
                 }
             }
-            Ok(Ok(response)) if upgrade && response.status().is_success() => {
+            Ok(Ok(response)) if upgrade && !response.status().is_success() => {
+                attempt::refused(info);
+                Outcome::Upstream(response, levels, timer)
+            }
+            Ok(Ok(response)) if upgrade => {
+                attempt::refused(info);
                 Outcome::Local(LocalReply::upgrade_misunderstood(&response.into_parts().0), levels)
             }
             Ok(Ok(response)) => Outcome::Upstream(response, levels, timer),

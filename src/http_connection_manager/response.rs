@@ -31,7 +31,7 @@ use crate::{
 impl ActiveStream {
     /// Make the client's response of an outcome.
     pub(super) fn respond(
-        mut self,
+        &mut self,
         manager: &HttpConnectionManager,
         outcome: Outcome<'_>,
     ) -> Response<ResponseBody> {

@@ -17,7 +17,8 @@ use tokio::{
 use super::{Registration, Services, stream_end::StreamEnd};
 use crate::{
     stream_info::{ResponseFlag, StreamInfo},
-    upstream::TunnelGuard,
+    trace::attempt,
+    upstream::{Failure, TunnelGuard},
 };
 
 /// Bytes that each direction of a tunnel buffers.
@@ -71,20 +72,22 @@ impl AsyncRead for Counted {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+        let outcome = std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, buf));
         let read = (buf.filled().len() - before) as u64;
         let counter = if this.client { &this.info.bytes_received } else { &this.info.bytes_sent };
         counter.set(counter.get() + read);
         // Who closes first is who ended the tunnel.
         if read == 0 && this.info.flags.get().is_empty() {
-            this.info.flag(if this.client {
-                ResponseFlag::DownstreamConnectionTermination
+            if this.client {
+                this.info.flag(ResponseFlag::DownstreamConnectionTermination);
             } else {
-                ResponseFlag::UpstreamConnectionTermination
-            });
+                let failure = Failure::Terminated;
+                attempt::failed(&this.info, failure.reason(), failure.flag());
+                this.info.flag(ResponseFlag::UpstreamConnectionTermination);
+            }
         }
         this.info.touch();
-        Poll::Ready(Ok(()))
+        Poll::Ready(outcome)
     }
 }
 

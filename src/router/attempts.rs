@@ -53,7 +53,7 @@ pub(super) fn retries<'a>(
 pub(super) async fn retried(
     action: &RouteAction,
     target: &Target<'_>,
-    mut parts: Parts,
+    parts: &mut Parts,
     body: ClientBody,
     mut retries: RetryState<'_>,
     hash: Option<u64>,
@@ -67,15 +67,15 @@ pub(super) async fn retried(
     let mut permit = None;
     loop {
         let pool = match avoid.filter(|_| !tried.is_empty()) {
-            None => choose_host(action, target, &mut parts, context, hash)?,
+            None => choose_host(action, target, parts, context, hash)?,
             Some(draws) => {
                 let fresh = |pool: &Rc<HostPool>| !tried.iter().any(|tried| Rc::ptr_eq(tried, pool));
                 let pool = target.cluster.choose_other_host(hash, draws, fresh);
-                note_host(action, pool, &mut parts, context)?
+                note_host(action, pool, parts, context)?
             }
         };
         let body = |trailers| RequestBody::attempt(&replay, trailers);
-        let outcome = attempt(&pool, parts.clone(), body, context).await;
+        let outcome = attempt(&pool, &mut parts.clone(), body, context).await;
         // A retry counts until it is known how it went.
         drop(permit.take());
         let decision = match &outcome {

@@ -167,21 +167,21 @@ pub(crate) fn draw_cluster<'a>(
 pub(crate) async fn forward(
     action: &RouteAction,
     target: &Target<'_>,
-    mut parts: Parts,
+    parts: &mut Parts,
     body: Incoming,
     context: &RouterContext<'_, '_>,
 ) -> Result<Response<UpstreamBody>, RouterFailure> {
     let info = context.info;
     info.attempts.set(1);
-    let hash = hash_request(action, &parts, info);
-    prepare_headers(action, target, &mut parts, context);
+    let hash = hash_request(action, parts, info);
+    prepare_headers(action, target, parts, context);
     let upgrade = parts.headers.contains_key(UPGRADE);
-    let retries = attempts::retries(action, target, &mut parts, context);
+    let retries = attempts::retries(action, target, parts, context);
     let mut body = ClientBody::new(body, Rc::clone(info));
-    shadow::send(action, &parts, &mut body, hash, context);
+    shadow::send(action, parts, &mut body, hash, context);
     let mut response = match retries {
         None => {
-            let pool = choose_host(action, target, &mut parts, context, hash)?;
+            let pool = choose_host(action, target, parts, context, hash)?;
             let body = |trailers| RequestBody::once(body, trailers);
             attempt(&pool, parts, body, context).await?
         }
@@ -242,11 +242,12 @@ fn keep(parts: &Parts, context: &RouterContext<'_, '_>) {
     }
 }
 
-/// One attempt: send the request to that host and wait for the headers of its response. `body` is told whether the
+/// One attempt: send the request to that host and wait for the headers of its response. It takes `parts`, which are lent
+/// since each future around this one would carry a copy of its own. `body` is told whether the
 /// host may get trailers.
 async fn attempt(
     pool: &Rc<HostPool>,
-    mut parts: Parts,
+    parts: &mut Parts,
     body: impl FnOnce(bool) -> RequestBody,
     context: &RouterContext<'_, '_>,
 ) -> Result<Response<UpstreamBody>, RouterFailure> {
@@ -268,9 +269,10 @@ async fn attempt(
         trace::stream::inject(info, tracing, &mut parts.headers);
     }
     let body = body(trailers && context.downstream_trailers);
-    framing::frame(&mut parts, http2, body.is_end_stream(), context.scheme, info);
+    framing::frame(parts, http2, body.is_end_stream(), context.scheme, info);
     info.upstream_trailers.set(trailers);
     info.connected.set(false);
+    let parts = std::mem::replace(parts, Request::new(()).into_parts().0);
     let exchange = upstream::exchange(pool, Request::from_parts(parts, body), info);
     let outcome = match context.timeouts.per_try {
         None => Some(exchange.await),

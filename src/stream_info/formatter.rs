@@ -127,13 +127,15 @@ pub(crate) fn request_header<'a>(context: &FormatContext<'a>, header: &FormatHea
         FormatHeader::Method => context.pseudo.method,
         FormatHeader::Authority => context.pseudo.authority,
         FormatHeader::Scheme => context.pseudo.scheme,
-        FormatHeader::Name(name) => return context.request.get(name).map(|value| header_text(value).into()),
+        FormatHeader::Name(name) => {
+            return context.request.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        }
     };
     Some(text.into())
 }
 
 fn response_header<'a>(context: &FormatContext<'a>, name: &HeaderName) -> Option<Cow<'a, str>> {
-    context.response?.get(name).map(|value| header_text(value).into())
+    context.response?.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
 }
 
 /// The first `limit` bytes, or fewer so as not to cut a character.

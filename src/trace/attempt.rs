@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use opentelemetry::{SpanId, TraceId};
 use tokio::time::Instant;
 
@@ -189,6 +189,8 @@ pub(crate) fn completed(info: &StreamInfo) {
         && attempt.end.is_none()
     {
         attempt.end = Some(now);
+        // What is left of the request is not sent any more.
+        attempt.facts.canceled |= info.request_end.get().is_none();
         attempt.events.last_upstream_rx = Some(now);
     }
 }
@@ -224,8 +226,13 @@ pub(crate) fn canceled(info: &StreamInfo, flag: Option<ResponseFlag>) {
 
 /// The stream ends: an attempt that has not ended by itself is canceled.
 pub(super) fn abandon(info: &StreamInfo) {
-    with_open(info, |attempt| attempt.facts.canceled = attempt.end.is_none());
+    with_open(info, |attempt| attempt.facts.canceled |= attempt.end.is_none());
     end(info);
+}
+
+/// The host has not done what was asked of it, and is asked no more when its answer is complete.
+pub(crate) fn refused(info: &StreamInfo) {
+    with_open(info, |attempt| attempt.facts.canceled = true);
 }
 
 /// It is over; another attempt may follow.
@@ -273,7 +280,10 @@ impl OpenAttempt {
     ) -> FinishedSpan {
         let moment = |instant| events::at(instant, self.start, self.start_time);
         let mut moments = self.events;
-        moments.last_upstream_tx = last_sent(info, moments.first_upstream_tx);
+        // A tunnel has beginnings only.
+        if self.status != StatusCode::SWITCHING_PROTOCOLS.as_u16() {
+            moments.last_upstream_tx = last_sent(info, moments.first_upstream_tx);
+        }
         FinishedSpan {
             tracer: self.tracer,
             trace_id: of.trace_id,

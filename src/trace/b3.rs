@@ -188,6 +188,13 @@ fn number(text: &[u8]) -> Option<u64> {
     })
 }
 
+/// Take off what came, in either form.
+pub(crate) fn remove(headers: &mut HeaderMap) {
+    for name in [B3, X_B3_TRACE_ID, X_B3_SPAN_ID, X_B3_PARENT_SPAN_ID, X_B3_SAMPLED] {
+        headers.remove(name);
+    }
+}
+
 /// Tell the next hop, replacing what came: `b3` if `single`, else `x-b3-*`; then `traceparent` if `w3c`. What else came
 /// of the other kind travels on, as in Envoy.
 pub(crate) fn inject(headers: &mut HeaderMap, ids: &Ids, sampled: bool, single: bool, w3c: bool) {

@@ -209,12 +209,8 @@ fn listed(headers: &HeaderMap, propagators: &[Propagator], info: &StreamInfo) ->
             propagation::Incoming::None | propagation::Incoming::Invalid => None,
         },
         Propagator::B3 | Propagator::B3Multi => {
-            let incoming = b3::extract(headers, false);
-            // Each of the two reads its own form.
-            if incoming.single != (*propagator == Propagator::B3) {
-                return None;
-            }
-            let parent = match incoming.context {
+            // Whichever form is written, both are read.
+            let parent = match b3::extract(headers, false).context {
                 b3::Context::Parent(parent) => parent,
                 b3::Context::Decision(sampled) => {
                     decided = decided.or(Some(sampled));
@@ -278,7 +274,11 @@ pub(super) fn inject(headers: &mut HeaderMap, span: &Span, child: Option<(SpanId
         }
         Carrier::XRay(known) => xray::inject(headers, &known.trace, number, sampled),
         Carrier::Listed => {
-            for propagator in tracing.extras.propagators.iter().flatten() {
+            let listed = tracing.extras.propagators.iter().flatten();
+            if listed.clone().any(|propagator| matches!(propagator, Propagator::B3 | Propagator::B3Multi)) {
+                b3::remove(headers);
+            }
+            for propagator in listed {
                 match propagator {
                     Propagator::TraceContext => Conformance::W3c.inject(headers, &outgoing),
                     Propagator::B3 => b3::inject(headers, &ids(), sampled, true, false),

@@ -51,8 +51,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) span_id: SpanId,
     /// Whether it is recorded.
     pub(crate) sampled: bool,
-    /// Whether the trace id is random: true for one of [`new_trace_id`], the parent's word for any other. Not
-    /// sent in Envoy's writing.
+    /// Whether the trace id is said to be random: the parent's word. A trace that begins here does not say it, as
+    /// level 2 allows, so that hops of level 1 see flags that they know. Not sent in Envoy's writing.
     pub(crate) random: bool,
     /// The parent's [`Parent::state`]; empty for a trace that begins here.
     pub(crate) state: &'a HeaderValue,

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{
     FinishedSpan, GrpcRequest, RequestFacts, Span, SpanKind, SpanName, SpanRecord, Subject, attempt,
@@ -264,11 +264,37 @@ fn redact<'a>(path: &'a str, names: &[Box<str>]) -> Cow<'a, str> {
         return path.into();
     }
     let Some((before, query)) = path.split_once('?') else { return path.into() };
-    let redacted = query.split('&').map(|parameter| match parameter.split_once('=') {
-        Some((name, _)) if names.iter().any(|redacted| **redacted == *name) => format!("{name}=REDACTED"),
-        _ => parameter.to_owned(),
+    let mut redacted = format!("{before}?");
+    // Servers split at either, and do not mind how the name is written.
+    for parameter in query.split_inclusive(['&', ';']) {
+        match parameter.split_once('=') {
+            Some((name, value)) if names.iter().any(|redacted| is_name(name, redacted)) => {
+                redacted.push_str(name);
+                redacted.push_str("=REDACTED");
+                redacted.extend(value.chars().next_back().filter(|last| matches!(last, '&' | ';')));
+            }
+            _ => redacted.push_str(parameter),
+        }
+    }
+    redacted.into()
+}
+
+/// Whether a parameter, whose letters may be percent-encoded, has this name.
+fn is_name(written: &str, name: &str) -> bool {
+    let mut rest = written.as_bytes();
+    let decoded = std::iter::from_fn(|| match rest {
+        [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            rest = after;
+            let digit = |digit: u8| char::from(digit).to_digit(16).unwrap_or_default();
+            u8::try_from(digit(*high) << 4 | digit(*low)).ok()
+        }
+        [first, after @ ..] => {
+            rest = after;
+            Some(*first)
+        }
+        [] => None,
     });
-    format!("{before}?{}", redacted.collect::<Vec<_>>().join("&")).into()
+    decoded.map(|byte| byte.to_ascii_lowercase()).eq(name.bytes().map(|byte| byte.to_ascii_lowercase()))
 }
 
 /// The value of `server-timing` that tells a client its trace.
@@ -346,12 +372,17 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
 fn moments(info: &StreamInfo, mut events: StreamEvents, end: SystemTime) -> Vec<(&'static str, SystemTime)> {
     let at = |moment| events::at(moment, info.start, info.start_time);
     events.last_upstream_tx = attempt::last_sent(info, events.first_upstream_tx);
+    // A tunnel has beginnings only.
+    let tunnel = info.status.get() == StatusCode::SWITCHING_PROTOCOLS.as_u16();
     let mut list = Vec::with_capacity(7);
     list.extend(info.request_end.get().map(|moment| ("last_downstream_rx_byte_received", at(moment))));
     list.extend(events.upstream().map(|(name, moment)| (name, at(moment))));
     if let Some(moment) = events.first_downstream_tx {
         list.push(("first_downstream_tx_byte_sent", at(moment)));
         list.push(("last_downstream_tx_byte_sent", end));
+    }
+    if tunnel {
+        list.retain(|(name, _)| name.starts_with("first_"));
     }
     list
 }

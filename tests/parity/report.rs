@@ -118,6 +118,9 @@ impl Report {
     }
 
     pub(crate) fn summary(&self, time: Duration) {
+        if self.failed > 0 {
+            println!("(lines of a difference: - Envoy alone, + spanway alone; at equal ones both)");
+        }
         println!(
             "parity: {} scenarios, {} equal, {} of them different on purpose, {} failed, {:.0} s",
             self.scenarios,

@@ -102,7 +102,7 @@ impl<'a> Members<'a> {
 }
 
 /// W3C level 1, key: up to 256 characters, or a tenant of up to 241 and a system of up to 14. Level 2 is
-/// looser about `@`, but the validation suite of both is not; a leading digit is in both texts.
+/// looser about `@`, but the validation suite of both is not; a leading digit is level 2's.
 fn is_key(key: &[u8]) -> bool {
     match key.iter().position(|byte| *byte == b'@').and_then(|at| key.split_at_checked(at)) {
         None => key.len() <= 256 && is_identifier(key),
