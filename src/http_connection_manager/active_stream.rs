@@ -299,13 +299,13 @@ impl ActiveStream {
                     None => Outcome::Local(LocalReply::of_failure(Failure::Protocol, retried), levels),
                 }
             }
-            Ok(Ok(response)) if upgrade && !response.status().is_success() => {
-                attempt::refused(info);
-                Outcome::Upstream(response, levels, timer)
-            }
             Ok(Ok(response)) if upgrade => {
                 attempt::refused(info);
-                Outcome::Local(LocalReply::upgrade_misunderstood(&response.into_parts().0), levels)
+                if response.status().is_success() {
+                    Outcome::Local(LocalReply::upgrade_misunderstood(&response.into_parts().0), levels)
+                } else {
+                    Outcome::Upstream(response, levels, timer)
+                }
             }
             Ok(Ok(response)) => Outcome::Upstream(response, levels, timer),
             Ok(Err(failure)) => {

@@ -242,9 +242,9 @@ fn keep(parts: &Parts, context: &RouterContext<'_, '_>) {
     }
 }
 
-/// One attempt: send the request to that host and wait for the headers of its response. It takes `parts`, which are lent
-/// since each future around this one would carry a copy of its own. `body` is told whether the
-/// host may get trailers.
+/// One attempt: send the request to that host and wait for the headers of its response. It takes `parts`,
+/// which are lent since each future around this one would carry a copy of its own. `body` is told whether
+/// the host may get trailers.
 async fn attempt(
     pool: &Rc<HostPool>,
     parts: &mut Parts,

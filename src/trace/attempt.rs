@@ -14,6 +14,7 @@ use super::{
     propagation,
 };
 use crate::{
+    http_headers::{GRPC_MESSAGE, GRPC_STATUS},
     snapshot::{
         Node,
         tracing::{Conventions, Tracing},
@@ -138,61 +139,68 @@ pub(crate) fn chose_host(info: &StreamInfo, host: &Arc<str>) {
     with_open(info, |attempt| attempt.facts.host = Some(Arc::clone(host)));
 }
 
-/// There is a connection, and the request leaves.
-pub(crate) fn connected(info: &StreamInfo, protocol: Version) {
+/// It moves on: note when, for the stream's span and for the open attempt, if anything is noted there.
+fn moved(
+    info: &StreamInfo,
+    of_stream: impl FnOnce(&mut StreamEvents, Instant),
+    of_attempt: impl FnOnce(&mut OpenAttempt, Instant),
+) {
     let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_mut() else { return };
-    if span.events.is_none() && span.attempt.is_none() {
+    let Some(Span { events, attempt, .. }) = span.as_mut() else { return };
+    if events.is_none() && attempt.is_none() {
         return;
     }
     let now = Instant::now();
-    if let Some(events) = &mut span.events {
-        events.first_upstream_tx = Some(now);
+    if let Some(events) = events {
+        of_stream(events, now);
     }
-    if let Some(attempt) = &mut span.attempt {
-        attempt.facts.protocol = Some(protocol);
-        attempt.events.first_upstream_tx = Some(now);
+    if let Some(attempt) = attempt {
+        of_attempt(attempt, now);
     }
+}
+
+/// There is a connection, and the request leaves.
+pub(crate) fn connected(info: &StreamInfo, protocol: Version) {
+    moved(
+        info,
+        |events, now| events.first_upstream_tx = Some(now),
+        |attempt, now| {
+            attempt.facts.protocol = Some(protocol);
+            attempt.events.first_upstream_tx = Some(now);
+        },
+    );
 }
 
 /// The host has answered.
 pub(crate) fn responded(info: &StreamInfo, status: u16) {
-    let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_mut() else { return };
-    if span.events.is_none() && span.attempt.is_none() {
-        return;
-    }
-    let now = Instant::now();
-    if let Some(events) = &mut span.events {
-        events.first_upstream_rx = Some(now);
-    }
-    if let Some(attempt) = &mut span.attempt {
-        attempt.status = status;
-        attempt.events.first_upstream_rx = Some(now);
-    }
+    moved(
+        info,
+        |events, now| events.first_upstream_rx = Some(now),
+        |attempt, now| {
+            attempt.status = status;
+            attempt.events.first_upstream_rx = Some(now);
+        },
+    );
 }
 
 /// The host's response is complete.
 pub(crate) fn completed(info: &StreamInfo) {
-    let mut span = info.span.borrow_mut();
-    let Some(span) = span.as_mut() else { return };
-    if span.events.is_none() && span.attempt.is_none() {
-        return;
-    }
-    let now = Instant::now();
-    if let Some(events) = &mut span.events
-        && events.first_upstream_rx.is_some()
-    {
-        events.last_upstream_rx = Some(now);
-    }
-    if let Some(attempt) = &mut span.attempt
-        && attempt.end.is_none()
-    {
-        attempt.end = Some(now);
-        // What is left of the request is not sent any more.
-        attempt.facts.canceled |= info.request_end.get().is_none();
-        attempt.events.last_upstream_rx = Some(now);
-    }
+    moved(
+        info,
+        |events, now| {
+            if events.first_upstream_rx.is_some() {
+                events.last_upstream_rx = Some(now);
+            }
+        },
+        |attempt, now| {
+            if attempt.end.is_none() {
+                attempt.end = Some(now);
+                // What is left of the request is not sent any more.
+                attempt.facts.canceled |= info.request_end.get().is_none();
+                attempt.events.last_upstream_rx = Some(now);
+            }
+        },
+    );
 }
 
 /// The outcome of its gRPC call.
@@ -321,7 +329,6 @@ pub(super) fn last_sent(info: &StreamInfo, first: Option<Instant>) -> Option<Ins
 
 /// The outcome of a gRPC call, if headers tell it.
 pub(super) fn grpc_status(headers: &HeaderMap) -> Option<GrpcStatus> {
-    use crate::http_headers::{GRPC_MESSAGE, GRPC_STATUS};
     let code = headers.get(GRPC_STATUS)?.clone();
     Some(GrpcStatus { code, message: headers.get(GRPC_MESSAGE).cloned() })
 }

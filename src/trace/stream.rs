@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{
     FinishedSpan, GrpcRequest, RequestFacts, Span, SpanKind, SpanName, SpanRecord, Subject, attempt,
@@ -75,17 +75,6 @@ pub(crate) struct RouteNames<'a> {
     pub(crate) cluster: Option<&'a str>,
 }
 
-/// All lines of a header as one.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
-    let mut lines = headers.get_all(name).iter();
-    let first = lines.next()?;
-    let rest: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
-    if rest.is_empty() {
-        return Some(first.clone());
-    }
-    HeaderValue::from_bytes(&[first.as_bytes(), &rest.join(&b',')].join(&b',')).ok()
-}
-
 /// Start the span of a request. `None` if what the previous hop said cannot be read: then, as in Envoy, there
 /// is no span and the header travels on as it is.
 pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Span> {
@@ -95,7 +84,6 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Sp
         link = context.claimed().map(Box::new);
         context = context::new_of(request, info)?;
     }
-    let traced = request.traced && !is_excluded(request);
     let sampling = sampling::of(request);
     if let Some(sampling) = &sampling {
         let decision = sampling.decide(context.parent.and(context.decided), context.trace_id, request, info);
@@ -104,13 +92,14 @@ pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Sp
             context.state = HeaderValue::from_static("");
         }
     }
-    let sampled = match &request.tracing.tracer.provider {
+    let decided = match &request.tracing.tracer.provider {
         // Envoy may say no to what a parent sampled, never yes to what it did not.
-        Provider::OpenTelemetry(_) => traced && context.decided.unwrap_or(true),
-        // The hop before, or X-Ray's rules, know better than Envoy, but for what is not to be traced at all.
-        Provider::Zipkin(_) => context.decided.unwrap_or(request.traced) && !is_excluded(request),
-        Provider::XRay(_) => context.decided.unwrap_or(false) && !is_excluded(request),
+        Provider::OpenTelemetry(_) => request.traced && context.decided.unwrap_or(true),
+        // The hop before, or X-Ray's rules, know better than Envoy.
+        Provider::Zipkin(_) => context.decided.unwrap_or(request.traced),
+        Provider::XRay(_) => context.decided.unwrap_or(false),
     };
+    let sampled = decided && !is_excluded(request);
     let late = (sampled || sampling.is_some()) && request.policy.reads_headers();
     let late = late.then(|| {
         let PseudoHeaders { path, scheme, .. } = request.pseudo;
@@ -179,7 +168,7 @@ fn facts(request: &TracedRequest<'_>, info: &StreamInfo) -> RequestFacts {
         protocol: info.protocol,
         peer: info.connection.peer.map(|peer| peer.ip()).map(|ip: IpAddr| ip.to_canonical()),
         forwarded_for: match &request.tracing.tracer.provider {
-            Provider::XRay(_) => joined(request.headers, &X_FORWARDED_FOR),
+            Provider::XRay(_) => header(X_FORWARDED_FOR),
             Provider::OpenTelemetry(_) | Provider::Zipkin(_) => None,
         },
         grpc: request.grpc.then(|| {

@@ -12,6 +12,7 @@
 
 mod bootstrap;
 mod collector;
+mod free_port;
 mod h2;
 mod proxy;
 mod upstream;
@@ -22,8 +23,9 @@ use std::time::Duration;
 pub(crate) use self::{
     bootstrap::Bootstrap,
     collector::{Export, FakeCollector},
+    free_port::FreePort,
     h2::{H2Client, H2Response, H2Stream, H2Upstream, read, read_body},
-    proxy::{FreePort, Outcome, TestProxy, run, spanway},
+    proxy::{Outcome, TestProxy, run, spanway},
     upstream::{CannedUpstream, FakeUpstream, free_address, refusing_address, silent_address},
     wire::{Message, Wire},
 };

@@ -17,6 +17,8 @@ mod compare;
 mod differences;
 mod envoy;
 mod frames;
+#[path = "../harness/free_port.rs"]
+mod free_port;
 mod h2;
 mod hpack;
 mod http1;

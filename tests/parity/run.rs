@@ -18,10 +18,11 @@ use tokio::{
 use crate::{
     bootstrap::bootstrap,
     client::{self, Outcomes},
+    free_port::FreePort,
     http1,
     message::Message,
     observation::{Line, observe},
-    proxy::{FreePort, Program, Proxy},
+    proxy::{Program, Proxy},
     scenario::{Scenario, Topic},
     wire::Wire,
     world::{World, alone, to_json},

@@ -13,8 +13,8 @@ use tokio::net::UdpSocket;
 use crate::{
     bootstrap,
     collector::Daemon,
+    free_port::FreePort,
     load,
-    proxy::FreePort,
     scenario::{Scenario, Spec, UpstreamSpec},
     upstream::Host,
 };
@@ -101,8 +101,7 @@ impl World {
 
     /// The ports and whose they are.
     pub(crate) fn ports(&self) -> Vec<(u16, String)> {
-        let free =
-            self.listeners.iter().chain(&self.down).map(|(name, port)| (port.address.port(), name.clone()));
+        let free = self.listeners.iter().chain(&self.down).map(|(name, port)| (port.port(), name.clone()));
         let hosts = self.hosts.iter().map(|(name, host)| (host.address.port(), name.clone()));
         free.chain(hosts).chain([(self.daemon.port, "daemon".to_owned())]).collect()
     }

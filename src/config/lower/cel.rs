@@ -38,7 +38,7 @@ fn parsed(expression: &CelExpression) -> Option<ProtoExpr> {
         return Some(parsed.expr.clone().unwrap_or_default());
     }
     // The older messages have the same fields under another name.
-    #[allow(deprecated, reason = "Envoy still takes them")]
+    #[expect(deprecated, reason = "Envoy still takes them")]
     let old = match expression.expr_specifier.as_ref()? {
         ExprSpecifier::CheckedExpr(old) => old.expr.as_ref().map(Message::encode_to_vec),
         ExprSpecifier::ParsedExpr(old) => old.expr.as_ref().map(Message::encode_to_vec),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    #[allow(deprecated, reason = "Envoy still takes them")]
+    #[expect(deprecated, reason = "Envoy still takes them")]
     fn the_older_messages_are_read_too() {
         let old = |expr: &ProtoExpr| {
             let expr = v1alpha1::Expr::decode(expr.encode_to_vec().as_slice()).expect("the same fields");
