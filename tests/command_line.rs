@@ -409,7 +409,7 @@ async fn a_listener_may_stand_on_a_unix_socket() {
     second["address"] = serde_yaml::from_str(&format!("pipe: {{path: {}}}", socket.display())).unwrap();
     config["static_resources"]["listeners"].as_sequence_mut().unwrap().push(second);
     let text = serde_yaml::to_string(&config).unwrap();
-    let _proxy = TestProxy::start(&text, vec![port], &[]).await;
+    let _proxy = TestProxy::start(&text, vec![port], &[], &[]).await;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = within(tokio::net::UnixStream::connect(&socket)).await.unwrap();

@@ -83,7 +83,7 @@ async fn proxy(file: &str, listeners: Vec<FreePort>, addresses: Vec<(&str, Socke
     let maps = addresses.iter().map(|(from, to)| format!("--map-address={from}={to}"));
     let maps: Vec<String> = maps.collect();
     let arguments: Vec<&str> = maps.iter().map(String::as_str).collect();
-    TestProxy::start_file(&path, listeners, &arguments, tempfile::tempdir().unwrap()).await
+    TestProxy::start_file(&path, listeners, &arguments, &[], tempfile::tempdir().unwrap()).await
 }
 
 /// What two runs have in common.

@@ -166,6 +166,18 @@ async fn an_external_client_begins_a_trace_that_is_linked_to_its_own() {
 }
 
 #[tokio::test]
+async fn an_external_client_that_names_no_readable_trace_is_traced_all_the_same() {
+    let edge = |config: Bootstrap| {
+        config.manager("use_remote_address: true").environment("SPANWAY_TRACE_CONTEXT", "envoy")
+    };
+    let mut traced = Traced::start("link_untrusted_parent: true", edge).await;
+    let (_, request, span) = traced.ask("/", "traceparent: 00-nonsense\r\n").await;
+    assert!(span.parent_span_id.is_empty() && span.links.is_empty());
+    assert!(request.header("traceparent").unwrap().contains(&hex(&span.trace_id)));
+    traced.end().await;
+}
+
+#[tokio::test]
 async fn an_internal_client_goes_on_with_its_trace() {
     let mut traced = Traced::start("link_untrusted_parent: true", unchanged).await;
     let (.., span) = traced.ask("/", PARENT).await;

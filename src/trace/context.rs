@@ -53,6 +53,17 @@ impl Context {
             state: self.state,
         })
     }
+
+    /// Where the hop before has not decided and the tracer has rules of its own, X-Ray's, they do.
+    pub(super) fn sample_by_rules(&mut self, request: &TracedRequest<'_>, info: &StreamInfo) {
+        let (None, Provider::XRay(tracer)) = (self.decided, &request.tracing.tracer.provider) else { return };
+        let asked = SamplingRequest {
+            host: request.pseudo.authority,
+            method: request.pseudo.method,
+            path: request.pseudo.path,
+        };
+        self.decided = Some(tracer.sampling.sample(asked, since_1970(info.start_time), fastrand::f64));
+    }
 }
 
 /// In whose words the next hop is told of the trace.
@@ -92,21 +103,12 @@ pub(super) fn new_of(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<C
 
 fn of_headers(request: &TracedRequest<'_>, headers: &HeaderMap, info: &StreamInfo) -> Option<Context> {
     let tracing = request.tracing;
-    let mut context = match (&tracing.extras.propagators, &tracing.tracer.provider) {
-        (Some(propagators), _) => listed(headers, propagators, info),
-        (None, Provider::OpenTelemetry(_)) => trace_context(headers, tracing.conformance)?,
-        (None, Provider::Zipkin(zipkin)) => of_zipkin(request, headers, zipkin, info)?,
-        (None, Provider::XRay(_)) => of_xray(headers, info),
-    };
-    if let (None, Provider::XRay(tracer)) = (context.decided, &tracing.tracer.provider) {
-        let asked = SamplingRequest {
-            host: request.pseudo.authority,
-            method: request.pseudo.method,
-            path: request.pseudo.path,
-        };
-        context.decided = Some(tracer.sampling.sample(asked, since_1970(info.start_time), fastrand::f64));
+    match (&tracing.extras.propagators, &tracing.tracer.provider) {
+        (Some(propagators), _) => Some(listed(headers, propagators, info)),
+        (None, Provider::OpenTelemetry(_)) => trace_context(headers, tracing.conformance),
+        (None, Provider::Zipkin(zipkin)) => of_zipkin(request, headers, zipkin, info),
+        (None, Provider::XRay(_)) => Some(of_xray(headers, info)),
     }
-    Some(context)
 }
 
 fn new_trace(carrier: Carrier) -> Context {

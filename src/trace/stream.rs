@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::{
     FinishedSpan, GrpcRequest, RequestFacts, Span, SpanKind, SpanName, SpanRecord, Subject, attempt,
     buffer::SpanBuffer,
-    context,
+    context::{self, Context},
     custom_tags::LateRequest,
     events::{self, StreamEvents},
     sampling,
@@ -78,12 +78,15 @@ pub(crate) struct RouteNames<'a> {
 /// Start the span of a request. `None` if what the previous hop said cannot be read: then, as in Envoy, there
 /// is no span and the header travels on as it is.
 pub(crate) fn start(request: &TracedRequest<'_>, info: &StreamInfo) -> Option<Span> {
-    let mut context = context::of_request(request, info)?;
     let mut link = None;
-    if request.external && request.tracing.extras.link_untrusted_parent {
-        link = context.claimed().map(Box::new);
-        context = context::new_of(request, info)?;
-    }
+    let mut context = if request.external && request.tracing.extras.link_untrusted_parent {
+        // What a stranger says that cannot be read does not keep its request from being traced.
+        link = context::of_request(request, info).and_then(Context::claimed).map(Box::new);
+        context::new_of(request, info)?
+    } else {
+        context::of_request(request, info)?
+    };
+    context.sample_by_rules(request, info);
     let sampling = sampling::of(request);
     if let Some(sampling) = &sampling {
         let decision = sampling.decide(context.parent.and(context.decided), context.trace_id, request, info);

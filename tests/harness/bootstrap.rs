@@ -39,6 +39,7 @@ pub(crate) struct Bootstrap {
     manager: Value,
     clusters: Vec<Value>,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Bootstrap {
@@ -55,6 +56,7 @@ impl Bootstrap {
             manager: yaml(MANAGER),
             clusters: Vec::new(),
             arguments: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -139,6 +141,12 @@ impl Bootstrap {
         self
     }
 
+    /// Start with this environment variable, too.
+    pub(crate) fn environment(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
+        self
+    }
+
     /// The text, with the listener on `address`.
     pub(crate) fn text(&self, address: SocketAddr) -> String {
         let mut listener = yaml(&format!(
@@ -161,7 +169,7 @@ impl Bootstrap {
     pub(crate) async fn start(&self) -> TestProxy {
         let port = FreePort::new();
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        TestProxy::start(&self.text(port.address), vec![port], &arguments).await
+        TestProxy::start(&self.text(port.address), vec![port], &arguments, &self.environment).await
     }
 }
 

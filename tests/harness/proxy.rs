@@ -56,11 +56,16 @@ pub(crate) struct TestProxy {
 
 impl TestProxy {
     /// Start the proxy on `yaml`, which listens on `listeners`, and wait until it accepts connections on all.
-    pub(crate) async fn start(yaml: &str, listeners: Vec<FreePort>, arguments: &[&str]) -> Self {
+    pub(crate) async fn start(
+        yaml: &str,
+        listeners: Vec<FreePort>,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("envoy.yaml");
         std::fs::write(&config, yaml).unwrap();
-        Self::start_file(&config, listeners, arguments, folder).await
+        Self::start_file(&config, listeners, arguments, environment, folder).await
     }
 
     /// The same with a file that is there already.
@@ -68,12 +73,14 @@ impl TestProxy {
         config: &Path,
         listeners: Vec<FreePort>,
         arguments: &[&str],
+        environment: &[(&str, &str)],
         folder: TempDir,
     ) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = spanway(["-c".as_ref(), config.as_os_str()])
             .args(["--concurrency", "1"])
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
