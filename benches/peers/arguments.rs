@@ -1,0 +1,72 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{measure::Effort, modes::MODES, tools::repository};
+
+/// What the run is asked for.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) modes: Vec<&'static str>,
+    pub(crate) effort: Effort,
+    /// The run ends after this, finished or not.
+    pub(crate) limit: Duration,
+    pub(crate) json: Option<PathBuf>,
+    pub(crate) svg: Option<PathBuf>,
+    pub(crate) markdown: bool,
+}
+
+/// What `--help` prints.
+pub(crate) fn help() -> String {
+    let mut text = "cargo bench --bench peers -- [MODE]... [--rounds N] [--seconds N] [--limit SECONDS]
+                             [--json FILE] [--markdown] [--svg FILE]
+
+Paths are relative to the repository. Without a mode, all of them:
+"
+    .to_owned();
+    for (name, what) in MODES {
+        text += &format!("  {name:10}{what}\n");
+    }
+    text
+}
+
+/// Reads the command line; None when it asks for help.
+pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
+    let mut given = given;
+    let mut arguments = Arguments {
+        modes: Vec::new(),
+        effort: Effort { seconds: 1, rounds: 3 },
+        limit: Duration::ZERO,
+        json: None,
+        svg: None,
+        markdown: false,
+    };
+    let mut limit = 3600;
+    while let Some(argument) = given.next() {
+        let mut value = || given.next().ok_or_else(|| format!("{argument} needs a value"));
+        let number = |text: String| match text.parse::<u64>() {
+            Ok(number) if (1..=100_000).contains(&number) => Ok(number),
+            _ => Err(format!("'{text}' is no number from 1 to 100000")),
+        };
+        match argument.as_str() {
+            // What cargo tells every bench.
+            "--bench" => {}
+            "--help" | "-h" => return Ok(None),
+            "--rounds" => arguments.effort.rounds = usize::try_from(number(value()?)?).unwrap_or(1),
+            "--seconds" => arguments.effort.seconds = number(value()?)?,
+            "--limit" => limit = number(value()?)?,
+            "--json" => arguments.json = Some(repository().join(value()?)),
+            "--svg" => arguments.svg = Some(repository().join(value()?)),
+            "--markdown" => arguments.markdown = true,
+            mode => match MODES.iter().find(|(name, _)| *name == mode) {
+                Some((name, _)) => arguments.modes.push(name),
+                None => return Err(format!("'{mode}' is no mode and no flag\n\n{}", help())),
+            },
+        }
+    }
+    if arguments.modes.is_empty() {
+        arguments.modes = MODES.iter().map(|(name, _)| *name).collect();
+    }
+    arguments.limit = Duration::from_secs(limit);
+    Ok(Some(arguments))
+}

@@ -1,0 +1,140 @@
+//! A client that sends at a constant rate, whatever the answers do: latency counts from when a request was due, so that
+//! a pause of the proxy is seen by all the requests that it delayed.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{Ipv4Addr, TcpStream},
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, ppoll},
+    sys::time::TimeSpec,
+};
+
+use crate::{
+    client,
+    load::{Sample, percentiles},
+};
+
+/// Kept-alive connections; more requests than that wait for one.
+const CONNECTIONS: usize = 64;
+
+/// A connection, and the request that it waits for.
+struct Slot {
+    stream: TcpStream,
+    /// When the request was due.
+    due: Option<Instant>,
+    answer: Vec<u8>,
+    /// How long the answer is, once its headers are there.
+    length: Option<usize>,
+}
+
+/// What happens when a connection has something to read.
+enum Progress {
+    Waits,
+    Done,
+    Broken,
+}
+
+impl Slot {
+    fn open(port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, due: None, answer: Vec::with_capacity(4096), length: None })
+    }
+
+    fn send(&mut self, request: &[u8], due: Instant) -> bool {
+        self.due = Some(due);
+        self.answer.clear();
+        self.length = None;
+        // A request is smaller than any socket buffer.
+        self.stream.write(request).is_ok_and(|written| written == request.len())
+    }
+
+    fn read(&mut self) -> Progress {
+        let mut buffer = [0; 16384];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => return Progress::Broken,
+            Ok(read) => self.answer.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Progress::Waits,
+            Err(_) => return Progress::Broken,
+        }
+        self.length = self.length.or_else(|| client::length(&self.answer));
+        match self.length {
+            Some(length) if self.answer.len() >= length => {
+                if self.answer.starts_with(b"HTTP/1.1 200") {
+                    Progress::Done
+                } else {
+                    Progress::Broken
+                }
+            }
+            _ => Progress::Waits,
+        }
+    }
+}
+
+/// Sends `rate` requests a second for as long as it is told; the calling thread must be where the load belongs.
+pub(crate) fn run(port: u16, path: &str, rate: f64, seconds: u64) -> Result<Sample, String> {
+    // Sleeps are rounded to 50 microseconds otherwise, which is what is measured.
+    let _ = nix::sys::prctl::set_timerslack(1);
+    let request = client::request(path).into_bytes();
+    let slots: io::Result<Vec<Slot>> = (0..CONNECTIONS).map(|_| Slot::open(port)).collect();
+    let mut slots = slots.map_err(|error| format!("connecting: {error}"))?;
+    let start = Instant::now();
+    let end = start + Duration::from_secs(seconds);
+    let due = |number: u64| start + Duration::from_secs_f64(number as f64 / rate);
+    let (mut next, mut errors, mut latencies) = (0_u64, 0_u64, Vec::new());
+    loop {
+        let now = Instant::now();
+        while due(next) <= now && due(next) < end {
+            let Some(free) = slots.iter_mut().find(|slot| slot.due.is_none()) else { break };
+            if !free.send(&request, due(next)) {
+                errors += 1;
+                *free = Slot::open(port).map_err(|error| format!("connecting: {error}"))?;
+            }
+            next += 1;
+        }
+        let sent_all = due(next) >= end;
+        let waiting = slots.iter().filter(|slot| slot.due.is_some()).count();
+        // What is not answered a second after the end is not waited for.
+        if sent_all && (waiting == 0 || now > end + Duration::from_secs(1)) {
+            errors += waiting as u64;
+            break;
+        }
+        let full = waiting == slots.len();
+        let until = if sent_all || full { now + Duration::from_millis(100) } else { due(next) };
+        let timeout = until.saturating_duration_since(Instant::now());
+        let mut polled: Vec<PollFd<'_>> = slots
+            .iter()
+            .filter(|slot| slot.due.is_some())
+            .map(|slot| PollFd::new(slot.stream.as_fd(), PollFlags::POLLIN))
+            .collect();
+        let _ = ppoll(&mut polled, Some(TimeSpec::from(timeout)), None);
+        let ready: Vec<bool> = polled.iter().map(|polled| polled.any().unwrap_or(false)).collect();
+        for (slot, ready) in slots.iter_mut().filter(|slot| slot.due.is_some()).zip(ready) {
+            if !ready {
+                continue;
+            }
+            match slot.read() {
+                Progress::Waits => {}
+                Progress::Done => {
+                    let due = slot.due.take().unwrap_or(start);
+                    latencies.push(due.elapsed().as_secs_f64() * 1e6);
+                }
+                Progress::Broken => {
+                    errors += 1;
+                    *slot = Slot::open(port).map_err(|error| format!("connecting: {error}"))?;
+                }
+            }
+        }
+    }
+    Ok(Sample {
+        requests: latencies.len() as f64,
+        seconds: start.elapsed().as_secs_f64().min(seconds as f64 + 1.0),
+        errors: errors as f64,
+        percentiles: percentiles(latencies),
+    })
+}
