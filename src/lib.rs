@@ -1,5 +1,7 @@
 //! spanway: an L7 proxy that reads Envoy's configuration, with tracing built in.
 
+#[doc(hidden)]
+pub mod benchmark;
 mod body;
 mod cluster;
 pub mod collector;

@@ -12,7 +12,8 @@ use std::{
 };
 
 /// Which rooms each room may import. What is not listed may import everything (`server` wires, `config` writes
-/// snapshots; `collector` and `sandbox` stand apart and import no room of the proxy).
+/// snapshots, `benchmark` sets up any room by itself; `collector` and `sandbox` stand apart and import no room of the
+/// proxy).
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("listener", &["http_connection_manager", "snapshot", "socket", "stream_info"]),
     (

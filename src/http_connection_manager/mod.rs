@@ -6,7 +6,7 @@ mod client_address;
 mod codec;
 mod connection_timer;
 pub(crate) mod date;
-mod edge_headers;
+pub(crate) mod edge_headers;
 pub(crate) mod local_reply;
 mod path_normalization;
 mod redirect;

@@ -1,5 +1,8 @@
-//! spanway's allocator, and the one call to it that Rust has no safe name for.
+//! spanway's allocator, the one call to it that Rust has no safe name for, and a count of calls for benchmarks.
 
+mod counted;
+
+pub use counted::{Allocations, Counted, allocations};
 pub use mimalloc::MiMalloc as Heap;
 
 /// Give freed memory back to the system now, rather than when the allocator next looks for some.

@@ -1,0 +1,151 @@
+//! Spans: from a request's headers to the record of its end, and from that to what a collector is sent.
+
+use std::{hint::black_box, rc::Rc, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Version};
+use opentelemetry_http::{HttpClient, HttpError};
+use tokio::{runtime::Runtime, sync::mpsc};
+
+use super::{Operation, Variation, headers::connection, listener, request_headers, snapshot, tracing};
+use crate::{
+    http_headers::X_REQUEST_ID,
+    snapshot::{
+        Snapshot,
+        tracing::{Flush, OtlpExporter, Provider},
+    },
+    stream_info::{ConnectionInfo, StreamInfo, formatter::PseudoHeaders},
+    trace::{
+        FinishedSpan,
+        buffer::{self, SpanBuffer},
+        sender::Sender,
+        stream::{self, RouteNames, TracedRequest},
+    },
+};
+
+/// A buffer of one tracer, and what it hands over.
+pub(super) fn buffer(
+    snapshot: &Snapshot,
+) -> (Rc<SpanBuffer>, Option<mpsc::UnboundedReceiver<Vec<FinishedSpan>>>) {
+    let Some(tracer) = snapshot.tracers.first() else { return (SpanBuffer::new(Vec::new()), None) };
+    // Nobody takes from it while it is measured, and it must not be full.
+    let flush = Flush { waiting: usize::MAX / 2, ..tracer.flush };
+    let (queue, batches, _) = buffer::queue(flush);
+    (SpanBuffer::new(vec![queue]), Some(batches))
+}
+
+/// The start of a request's span, what the host is told of it, and its end.
+pub(super) struct Spans {
+    snapshot: Arc<Snapshot>,
+    connection: Rc<ConnectionInfo>,
+    traced: bool,
+    requests: Vec<(StreamInfo, HeaderMap)>,
+    buffer: Rc<SpanBuffer>,
+    batches: mpsc::UnboundedReceiver<Vec<FinishedSpan>>,
+}
+
+impl Spans {
+    pub(super) fn new(traced: bool) -> Self {
+        let snapshot = snapshot(&Variation { manager: &tracing(Some(100)), ..Variation::default() });
+        let (buffer, batches) = buffer(&snapshot);
+        let batches = batches.expect("a tracer");
+        Self { connection: connection(), traced, requests: Vec::new(), buffer, batches, snapshot }
+    }
+}
+
+impl Operation for Spans {
+    fn prepare(&mut self, times: usize) {
+        while self.batches.try_recv().is_ok() {}
+        self.requests.clear();
+        self.requests.extend((0..times).map(|_| {
+            let mut headers = request_headers();
+            headers.insert(X_REQUEST_ID, "4f6b2d1e-9f0a-4c1d-9b6e-2f1d3c4b5a69".parse().expect("an id"));
+            let info = StreamInfo::new(Rc::clone(&self.connection), Version::HTTP_11);
+            info.cluster.replace(self.snapshot.clusters.first().cloned());
+            (info, headers)
+        }));
+    }
+
+    fn run(&mut self, times: usize) {
+        let listener = listener(&self.snapshot);
+        let tracing = listener.manager.tracing.as_ref().expect("tracing");
+        for (info, headers) in self.requests.iter_mut().take(times) {
+            let request = TracedRequest {
+                tracing,
+                policy: &tracing.policy,
+                direction: listener.direction,
+                traced: black_box(self.traced),
+                headers,
+                pseudo: PseudoHeaders {
+                    method: "GET",
+                    path: "/service-00042/orders/7?page=2",
+                    authority: "www.example.com",
+                    scheme: "http",
+                },
+                method: &Method::GET,
+                decorator: None,
+                grpc: false,
+                external: true,
+                names: RouteNames::default(),
+                node: &self.snapshot.node,
+            };
+            info.span.replace(stream::start(&request, info));
+            stream::inject(info, tracing, headers);
+            info.status.set(200);
+            stream::finish(info, &self.buffer);
+        }
+    }
+}
+
+/// A batch of finished spans as the body of an export request.
+pub(super) struct Encoding {
+    spans: Spans,
+    ready: Vec<FinishedSpan>,
+    sender: Sender,
+    runtime: Runtime,
+}
+
+impl Encoding {
+    pub(super) fn new() -> Self {
+        let spans = Spans::new(true);
+        let tracer = spans.snapshot.tracers.first().expect("a tracer");
+        let Provider::OpenTelemetry(otel) = &tracer.provider else { panic!("another tracer") };
+        let OtlpExporter::Http(service) = &otel.exporter else { panic!("another exporter") };
+        let conventions = (&**otel, tracer.conventions);
+        let sender = Sender::otlp_http(&spans.snapshot.node, conventions, service, "c", Nowhere)
+            .expect("an exporter can be made");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        Self { spans, ready: Vec::new(), sender, runtime }
+    }
+}
+
+impl Operation for Encoding {
+    fn prepare(&mut self, times: usize) {
+        self.spans.prepare(times);
+        self.spans.run(times);
+        self.spans.buffer.flush();
+        self.ready.clear();
+        while let Ok(batch) = self.spans.batches.try_recv() {
+            self.ready.extend(batch);
+        }
+        assert!(self.ready.len() == times);
+    }
+
+    fn run(&mut self, times: usize) {
+        let spans = self.ready.drain(..times).collect();
+        let sent = self.runtime.block_on(self.sender.send(spans));
+        assert_eq!(sent, Ok(()));
+    }
+}
+
+/// A collector that takes everything.
+#[derive(Debug)]
+struct Nowhere;
+
+#[tonic::async_trait]
+impl HttpClient for Nowhere {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        assert!(!black_box(request).body().is_empty());
+        Ok(Response::new(Bytes::new()))
+    }
+}
