@@ -1,6 +1,10 @@
 //! Names of the headers that spanway reads and writes and that the `http` crate has no constant for.
 
+mod present;
+
 use http::HeaderName;
+
+pub(crate) use self::present::Present;
 
 macro_rules! headers {
     ($($constant:ident = $name:literal;)*) => {

@@ -12,6 +12,7 @@ use http::{HeaderMap, Version};
 use super::{Operation, Variation, listener, request_headers, snapshot};
 use crate::{
     http_connection_manager::edge_headers,
+    http_headers::Present,
     router::header_transform::MutationLevels,
     snapshot::{Address, Snapshot},
     stream_info::{
@@ -22,11 +23,11 @@ use crate::{
 
 /// A client from outside.
 pub(super) fn connection() -> Rc<ConnectionInfo> {
-    Rc::new(ConnectionInfo {
-        id: 1,
-        peer: Some(([203, 0, 113, 9], 4711).into()),
-        local: Address::Socket(([203, 0, 113, 1], 80).into()),
-    })
+    Rc::new(ConnectionInfo::new(
+        1,
+        Some(([203, 0, 113, 9], 4711).into()),
+        Address::Socket(([203, 0, 113, 1], 80).into()),
+    ))
 }
 
 /// What the connection manager does to the headers of each request: `x-request-id`, `x-forwarded-for` and their like.
@@ -50,14 +51,14 @@ impl Operation for Edge {
 
     fn run(&mut self, times: usize) {
         let edge = edge_headers::Edge {
-            peer: self.connection.peer,
-            own_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            connection: &self.connection,
+            own_ip: &IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
             manager: &listener(&self.snapshot).manager,
             node: &self.snapshot.node,
             tls: false,
         };
         for headers in self.requests.iter_mut().take(times) {
-            assert!(black_box(edge.mutate_request(headers)).is_ok());
+            assert!(black_box(edge.mutate_request(headers, Present::of(headers))).is_ok());
         }
     }
 }

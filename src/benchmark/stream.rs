@@ -2,15 +2,14 @@
 //!
 //! The client and the host in it do next to nothing, so that what is measured is the proxy (and tokio).
 
-use std::{rc::Rc, sync::Arc};
+use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use http::HeaderMap;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
-    runtime::Runtime,
+    runtime::{Builder, LocalRuntime},
     sync::mpsc,
-    task::LocalSet,
 };
 
 use super::{Operation, Variation, headers::connection, listener, snapshot, spans};
@@ -37,14 +36,13 @@ pub(super) struct Stream {
     client: UnixStream,
     buffer: Vec<u8>,
     batches: Option<mpsc::UnboundedReceiver<Vec<FinishedSpan>>>,
-    tasks: LocalSet,
-    runtime: Runtime,
+    runtime: LocalRuntime,
 }
 
 impl Stream {
     pub(super) fn new(tracing: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let tasks = LocalSet::new();
+        let runtime =
+            Builder::new_current_thread().enable_all().build_local(Default::default()).expect("a runtime");
         let place = std::env::temp_dir().join(format!("spanway-benchmark-{}.sock", std::process::id()));
         let routes = (0..100).map(|index| {
             format!(r#"{{"match": {{"prefix": "/service-{index:05}/"}}, "route": {{"cluster": "c"}}}}"#)
@@ -61,23 +59,23 @@ impl Stream {
             clusters: ClusterManager::new(&ClusterState::all(&snapshot)),
             spans,
             date: DateCache::new(),
-            own_ip: [192, 0, 2, 1].into(),
+            own_ip: IpAddr::from([192, 0, 2, 1]).into(),
             no_headers: HeaderMap::new(),
             open: Default::default(),
             snapshot: Arc::clone(&snapshot),
         });
         let listener = Arc::clone(listener(&snapshot));
-        let client = tasks.block_on(&runtime, async {
+        let client = runtime.block_on(async {
             let _ = std::fs::remove_file(&place);
             tokio::task::spawn_local(host(UnixListener::bind(&place).expect("a socket")));
             let (client, proxy) = UnixStream::pair().expect("two sockets");
-            let ConnectionInfo { id, peer, local } = &*connection();
-            let info = ConnectionInfo { id: *id, peer: *peer, local: local.clone() };
+            let ConnectionInfo { id, peer, local, .. } = &*connection();
+            let info = ConnectionInfo::new(*id, *peer, local.clone());
             let socket = std::future::ready(Ok(Socket::Unix(proxy)));
             tokio::task::spawn_local(http_connection_manager::serve(services, listener, info, socket));
             client
         });
-        let mut stream = Self { client, buffer: vec![0; BUFFER_BYTES], batches, tasks, runtime };
+        let mut stream = Self { client, buffer: vec![0; BUFFER_BYTES], batches, runtime };
         // The connection to the host is there from now on, and its socket need not be found any more.
         stream.run(1);
         let _ = std::fs::remove_file(&place);
@@ -120,8 +118,8 @@ impl Operation for Stream {
     }
 
     fn run(&mut self, times: usize) {
-        let Self { client, buffer, tasks, runtime, .. } = self;
-        tasks.block_on(runtime, async {
+        let Self { client, buffer, runtime, .. } = self;
+        runtime.block_on(async {
             for _ in 0..times {
                 client.write_all(REQUEST).await.expect("the proxy reads");
                 assert!(read_until(client, buffer, BODY_END).await, "the proxy answers");

@@ -170,7 +170,7 @@ mod tests {
 
     fn pair(limit: usize) -> (CopyWriter, CopyReader) {
         let local = Address::Socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        let connection = Rc::new(ConnectionInfo { id: 1, peer: None, local });
+        let connection = Rc::new(ConnectionInfo::new(1, None, local));
         let info = Rc::new(StreamInfo::new(connection, Version::HTTP_11));
         copy(SizeHint::default(), limit, info)
     }

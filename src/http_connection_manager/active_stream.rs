@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     filter,
-    http_headers::X_FORWARDED_PROTO,
+    http_headers::{Present, X_FORWARDED_PROTO},
     router::{
         self, RouterContext, RouterFailure,
         header_transform::MutationLevels,
@@ -44,6 +44,8 @@ pub(crate) struct ActiveStream {
     /// A random number that stays the same for the stream.
     pub(super) random: u64,
     pub(super) grpc: bool,
+    /// What the request came with.
+    pub(super) present: Present,
     /// Its client is internal.
     pub(super) internal: bool,
     /// What may be asked for once the request's own headers are gone upstream.
@@ -98,11 +100,13 @@ pub(crate) fn serve(
 impl ActiveStream {
     fn new(connection: Rc<Connection>, request: &Request<Incoming>) -> Self {
         let info = Rc::new(StreamInfo::new(Rc::clone(&connection.info), request.version()));
+        let present = Present::of(request.headers());
         connection.stream_started(&info);
         Self {
             end: StreamEnd::new(Rc::clone(&connection), Rc::clone(&info), request.method() == Method::HEAD),
             random: fastrand::u64(..),
-            grpc: is_grpc(request.headers()),
+            grpc: present.any(Present::CONTENT_TYPE) && is_grpc(request.headers()),
+            present,
             internal: false,
             asked: Asked::default(),
             decoration: Decoration::default(),
@@ -119,7 +123,7 @@ impl ActiveStream {
             self.keep(parts);
         }
         if http_body::Body::is_end_stream(&body) {
-            self.info.end_request();
+            self.info.end_request_at_start();
         }
         self.info.deadlines.set(Deadlines {
             request: manager.limits.request,
@@ -160,11 +164,7 @@ impl ActiveStream {
             return Outcome::Local(LocalReply::upgrade_refused(), None);
         }
         self.start_span(connection, parts, found);
-        let answer = filter::decode_headers(&manager.filters, &self.view(parts), &self.info);
-        if self.info.health_check.get() {
-            trace::stream::forget(&self.info);
-        }
-        if let Some(reply) = answer {
+        if let Some(reply) = self.decode_headers(manager, parts) {
             let levels = found.and_then(|(virtual_host, route)| {
                 Some(MutationLevels {
                     weighted_cluster: None,
@@ -182,8 +182,8 @@ impl ActiveStream {
         let no_route = || Outcome::Local(self.closing_if_unread(LocalReply::no_route()), None);
         let Some((virtual_host, route)) = found else { return no_route() };
         // What the hop before says counts, whatever this connection is.
-        let over_tls = parts.headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https");
-        if virtual_host.require_tls && !over_tls {
+        let over_tls = || parts.headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https");
+        if virtual_host.require_tls && !over_tls() {
             return Outcome::Local(self.closing_if_unread(redirect::to_https(&self.view(parts))), None);
         }
         let Some(route) = route else { return no_route() };
@@ -208,6 +208,18 @@ impl ActiveStream {
                 Outcome::Local(self.closing_if_unread(reply), Some(levels))
             }
         }
+    }
+
+    /// What filters make of the request's headers; the reply of one that answers it.
+    fn decode_headers(&self, manager: &HttpConnectionManager, parts: &Parts) -> Option<filter::Reply> {
+        if manager.filters.is_empty() {
+            return None;
+        }
+        let reply = filter::decode_headers(&manager.filters, &self.view(parts), &self.info);
+        if self.info.health_check.get() {
+            trace::stream::forget(&self.info);
+        }
+        reply
     }
 
     /// Send the request on and wait for its response's headers, under the stream's deadlines.
@@ -237,9 +249,10 @@ impl ActiveStream {
             scheme: if self.asked.https { "https" } else { "http" },
             downstream_trailers: self.trailers(manager),
             suppress_envoy_headers: manager.suppress_envoy_headers,
+            upgrade,
             internal: self.internal,
             timeouts,
-            own_ip: connection.services.own_ip,
+            own_ip: &connection.services.own_ip,
             buffer_limit_bytes: buffer_limit_bytes(connection),
             tracing: manager.tracing.as_ref(),
             spans: &connection.services.spans,

@@ -12,7 +12,7 @@ use super::{
     request_target::{check_connect, check_method, check_transfer_coding, set_authority, strip_port},
 };
 use crate::{
-    http_headers::{X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
+    http_headers::{Present, X_ENVOY_FORCE_TRACE, X_FORWARDED_PROTO, X_REQUEST_ID},
     router::path_and_query,
     snapshot::listener::HttpConnectionManager,
 };
@@ -30,21 +30,24 @@ impl ActiveStream {
         if parts.headers.len() > manager.limits.headers_count {
             return Err(LocalReply::too_many_headers());
         }
+        let present = self.present;
         if parts.version != Version::HTTP_2 {
             check_method(&parts.method)?;
-            check_transfer_coding(&parts.headers)?;
+            if present.any(Present::TRANSFER_ENCODING) {
+                check_transfer_coding(&parts.headers)?;
+            }
             if !path_and_query(&parts.uri).is_ascii() {
                 return Err(LocalReply::codec_error());
             }
         }
         let says_https = parts.uri.scheme_str() == Some("https");
-        self.asked.close = asks_to_close(parts.version, &parts.headers);
+        self.asked.close = asks_to_close(parts.version, &parts.headers, present);
         if parts.method == Method::CONNECT {
             check_connect(parts)?;
         }
         set_authority(&self.connection, parts)?;
         if parts.method == Method::CONNECT {
-            remove_hop_by_hop(&mut parts.headers, false);
+            remove_hop_by_hop(&mut parts.headers, present, false);
             self.know_client(manager, parts, says_https)?;
             self.start_span(&Rc::clone(&self.connection), parts, None);
             return Err(LocalReply::no_connect_route());
@@ -67,8 +70,8 @@ impl ActiveStream {
         }
         strip_port(manager.normalization.strip_port, &self.connection, parts);
 
-        let upgrade = requested_upgrade(&parts.method, &parts.headers);
-        remove_hop_by_hop(&mut parts.headers, upgrade.is_some());
+        let upgrade = requested_upgrade(&parts.method, &parts.headers, present);
+        remove_hop_by_hop(&mut parts.headers, present, upgrade.is_some());
         self.know_client(manager, parts, says_https)?;
         Ok(upgrade)
     }
@@ -82,17 +85,18 @@ impl ActiveStream {
     ) -> Result<(), LocalReply> {
         let services = &self.connection.services;
         let edge = Edge {
-            peer: self.info.connection.peer,
-            own_ip: services.own_ip,
+            connection: &self.info.connection,
+            own_ip: &services.own_ip,
             manager,
             node: &services.snapshot.node,
             tls: self.connection.is_tls(),
         };
-        let client = edge.mutate_request(&mut parts.headers).map_err(LocalReply::unknown_client)?;
+        let client =
+            edge.mutate_request(&mut parts.headers, self.present).map_err(LocalReply::unknown_client)?;
         self.info.remote.set(client.address);
         self.internal = client.internal;
         self.asked.external = client.edge;
-        let forced = parts.headers.contains_key(X_ENVOY_FORCE_TRACE);
+        let forced = self.present.any(Present::X_ENVOY) && parts.headers.contains_key(X_ENVOY_FORCE_TRACE);
         if manager.request_id.always_set_in_response || forced {
             self.asked.request_id = parts.headers.get(X_REQUEST_ID).cloned();
         }

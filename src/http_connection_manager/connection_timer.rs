@@ -48,6 +48,8 @@ impl ConnectionTimer {
         let Some((due, _)) = self.earliest(connection) else { return Poll::Pending };
         match &mut self.sleep {
             Some(sleep) if due < sleep.deadline() => sleep.as_mut().reset(due),
+            // It was polled when it was armed, and will wake the connection's task.
+            Some(sleep) if !sleep.is_elapsed() => return Poll::Pending,
             Some(_) => {}
             empty => *empty = Some(Box::pin(tokio::time::sleep_until(due))),
         }

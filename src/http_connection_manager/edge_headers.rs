@@ -3,7 +3,10 @@
 //! Names follow Envoy: an *internal* request comes from an address that the configuration calls internal; an
 //! *edge* request is one that is not, on a listener that faces clients (`use_remote_address`).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
@@ -14,17 +17,19 @@ use uuid::Uuid;
 use super::client_address::{self, Client};
 use crate::{
     http_headers::{
-        HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, X_CLIENT_TRACE_ID, X_ENVOY_DECORATOR_OPERATION,
-        X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, X_ENVOY_DOWNSTREAM_SERVICE_NODE, X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-        X_ENVOY_EXTERNAL_ADDRESS, X_ENVOY_FORCE_TRACE, X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT, X_ENVOY_INTERNAL,
-        X_ENVOY_IP_TAGS, X_ENVOY_MAX_RETRIES, X_ENVOY_ORIGINAL_PATH, X_ENVOY_ORIGINAL_URL,
-        X_ENVOY_RETRIABLE_HEADER_NAMES, X_ENVOY_RETRIABLE_STATUS_CODES, X_ENVOY_RETRY_GRPC_ON,
-        X_ENVOY_RETRY_ON, X_ENVOY_UPSTREAM_ALT_STAT_NAME, X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
+        HTTP2_SETTINGS, KEEP_ALIVE, PROXY_CONNECTION, Present, X_CLIENT_TRACE_ID,
+        X_ENVOY_DECORATOR_OPERATION, X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER, X_ENVOY_DOWNSTREAM_SERVICE_NODE,
+        X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, X_ENVOY_EXTERNAL_ADDRESS, X_ENVOY_FORCE_TRACE,
+        X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT, X_ENVOY_INTERNAL, X_ENVOY_IP_TAGS, X_ENVOY_MAX_RETRIES,
+        X_ENVOY_ORIGINAL_PATH, X_ENVOY_ORIGINAL_URL, X_ENVOY_RETRIABLE_HEADER_NAMES,
+        X_ENVOY_RETRIABLE_STATUS_CODES, X_ENVOY_RETRY_GRPC_ON, X_ENVOY_RETRY_ON,
+        X_ENVOY_UPSTREAM_ALT_STAT_NAME, X_ENVOY_UPSTREAM_RQ_PER_TRY_TIMEOUT_MS,
         X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE, X_ENVOY_UPSTREAM_RQ_TIMEOUT_MS,
         X_ENVOY_UPSTREAM_STREAM_DURATION_MS, X_FORWARDED_CLIENT_CERT, X_FORWARDED_FOR, X_FORWARDED_PROTO,
         X_REQUEST_ID,
     },
     snapshot::{Node, listener::HttpConnectionManager, matcher::header_text},
+    stream_info::{ConnectionInfo, IpText},
     trace::sampler::{TraceReason, pack_reason},
 };
 
@@ -58,10 +63,10 @@ const EDGE_ONLY: [HeaderName; 4] = [
 /// The connection that a request came over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Edge<'a> {
-    /// Its other end; `None` on a unix socket.
-    pub(crate) peer: Option<SocketAddr>,
+    /// Who is at its other end.
+    pub(crate) connection: &'a ConnectionInfo,
     /// This machine's address towards others, which stands for a loopback peer in `x-forwarded-for`.
-    pub(crate) own_ip: IpAddr,
+    pub(crate) own_ip: &'a IpText,
     /// Its listener's manager.
     pub(crate) manager: &'a HttpConnectionManager,
     /// Who this proxy is.
@@ -71,18 +76,23 @@ pub(crate) struct Edge<'a> {
 }
 
 impl Edge<'_> {
-    /// Change the headers of a request as Envoy's connection manager does before routing.
-    /// `Err` is the status that refuses a client whose address cannot be told.
-    pub(crate) fn mutate_request(&self, headers: &mut HeaderMap) -> Result<Client, StatusCode> {
+    /// Change the headers of a request, which came with those `present`, as Envoy's connection manager does before
+    /// routing. `Err` is the status that refuses a client whose address cannot be told.
+    pub(crate) fn mutate_request(
+        &self,
+        headers: &mut HeaderMap,
+        present: Present,
+    ) -> Result<Client, StatusCode> {
         let manager = self.manager;
         join_lists(headers);
         // A fragment is no part of a referer (RFC 9110, 10.1.3).
-        if headers.get(REFERER).is_some_and(|referer| referer.as_bytes().contains(&b'#')) {
+        if present.any(Present::REFERER)
+            && headers.get(REFERER).is_some_and(|referer| referer.as_bytes().contains(&b'#'))
+        {
             headers.remove(REFERER);
         }
-        let client = client_address::identify(&manager.client_address, headers, self.peer)?;
-        // One look at the names spares most requests the many removals below.
-        if headers.keys().any(|name| name.as_str().starts_with("x-envoy-")) {
+        let client = client_address::identify(&manager.client_address, headers, self.connection.peer)?;
+        if present.any(Present::X_ENVOY) {
             headers.remove(X_ENVOY_INTERNAL);
             if !client.internal {
                 INTERNAL_ONLY.iter().for_each(|name| drop(headers.remove(name)));
@@ -95,7 +105,9 @@ impl Edge<'_> {
             manager.routes.internal_only_headers.iter().for_each(|name| drop(headers.remove(name)));
         }
         // What others say of the client's certificate is not to be trusted. `forward_client_cert_details: SANITIZE`.
-        headers.remove(X_FORWARDED_CLIENT_CERT);
+        if present.any(Present::X_FORWARDED_CLIENT_CERT) {
+            headers.remove(X_FORWARDED_CLIENT_CERT);
+        }
         if client.append_peer {
             self.append_forwarded_for(headers);
         }
@@ -104,7 +116,9 @@ impl Edge<'_> {
             self.add_user_agent(headers);
         }
         if let Some(address) = client.address.filter(|_| client.edge) {
-            set_text(headers, X_ENVOY_EXTERNAL_ADDRESS, &address.ip().to_string());
+            let peer = self.connection.peer_ip().filter(|peer| peer.ip == address.ip()).cloned();
+            let address = peer.unwrap_or_else(|| address.ip().into());
+            headers.insert(X_ENVOY_EXTERNAL_ADDRESS, address.text);
         }
         if client.internal {
             headers.insert(X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
@@ -117,14 +131,16 @@ impl Edge<'_> {
     }
 
     fn append_forwarded_for(&self, headers: &mut HeaderMap) {
-        let Some(peer) = self.peer else { return };
-        let ip = peer.ip().to_canonical();
+        let Some(peer) = self.connection.peer_ip() else { return };
         // As in Envoy only the one address that has the name localhost: the others may be told apart on purpose.
-        let local = ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST);
-        let ip = if local { self.own_ip } else { ip };
-        match joined(headers, &X_FORWARDED_FOR).filter(|list| !list.is_empty()) {
-            None => set_text(headers, X_FORWARDED_FOR, &ip.to_string()),
-            Some(list) => set_text(headers, X_FORWARDED_FOR, &format!("{list},{ip}")),
+        let local = peer.ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || peer.ip == IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let IpText { text, .. } = if local { self.own_ip } else { peer };
+        let list = match joined(headers, &X_FORWARDED_FOR).filter(|list| !list.is_empty()) {
+            None => Ok(text.clone()),
+            Some(list) => HeaderValue::try_from(format!("{list},{}", header_text(text))),
+        };
+        if let Ok(list) = list {
+            headers.insert(X_FORWARDED_FOR, list);
         }
     }
 
@@ -190,17 +206,19 @@ fn join_lists(headers: &mut HeaderMap) {
     for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID, X_CLIENT_TRACE_ID, REFERER] {
         if headers.get_all(&name).iter().nth(1).is_some()
             && let Some(list) = joined(headers, &name)
+            && let Ok(list) = HeaderValue::from_str(&list)
         {
-            set_text(headers, name, &list);
+            headers.insert(name, list);
         }
     }
 }
 
 /// All lines of a header as one list; `None` if there is none.
-pub(super) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(super) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
     let mut values = headers.get_all(name).iter().map(header_text);
-    let mut list = values.next()?.to_owned();
+    let mut list = Cow::Borrowed(values.next()?);
     for value in values {
+        let list = list.to_mut();
         list.push(',');
         list.push_str(value);
     }
@@ -226,7 +244,10 @@ pub(crate) fn append_via(headers: &mut HeaderMap, via: &HeaderValue) {
 }
 
 /// The protocol that a request asks to switch to, in lower case. `h2c` does not count: Envoy takes it off.
-pub(crate) fn requested_upgrade(method: &Method, headers: &HeaderMap) -> Option<String> {
+pub(crate) fn requested_upgrade(method: &Method, headers: &HeaderMap, present: Present) -> Option<String> {
+    if !present.any(Present::UPGRADE) {
+        return None;
+    }
     let upgrade = headers.get(UPGRADE)?;
     let wanted = method != Method::CONNECT
         && connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"));
@@ -235,9 +256,10 @@ pub(crate) fn requested_upgrade(method: &Method, headers: &HeaderMap) -> Option<
 }
 
 /// Whether the client wants the connection to end with the response. hyper sees to `connection: close` itself.
-pub(crate) fn asks_to_close(version: Version, headers: &HeaderMap) -> bool {
+pub(crate) fn asks_to_close(version: Version, headers: &HeaderMap, present: Present) -> bool {
     // What clients of proxies sent before HTTP/1.1 had a word for it.
-    let by_proxy_connection = || has_token(headers, PROXY_CONNECTION, "close");
+    let by_proxy_connection =
+        || present.any(Present::PROXY_CONNECTION) && has_token(headers, PROXY_CONNECTION, "close");
     match version {
         Version::HTTP_10 => !has_token(headers, CONNECTION, "keep-alive") || by_proxy_connection(),
         Version::HTTP_11 => by_proxy_connection(),
@@ -247,7 +269,10 @@ pub(crate) fn asks_to_close(version: Version, headers: &HeaderMap) -> bool {
 
 /// Take off what speaks of the client's connection only (RFC 9110, 7.6.1); an upgrade that will be passed on
 /// keeps its two headers.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, present: Present, upgrade: bool) {
+    if !present.any(Present::HOP_BY_HOP) {
+        return;
+    }
     if headers.contains_key(CONNECTION) {
         let nominated = connection_tokens(headers)
             .filter(|token| !token.eq_ignore_ascii_case("te") && !token.eq_ignore_ascii_case("upgrade"))
@@ -259,8 +284,10 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
         }
         if !upgrade {
             headers.remove(CONNECTION);
-        } else if let Some(list) = joined(headers, &CONNECTION) {
-            set_text(headers, CONNECTION, &list);
+        } else if let Some(list) = joined(headers, &CONNECTION)
+            && let Ok(list) = HeaderValue::from_str(&list)
+        {
+            headers.insert(CONNECTION, list);
         }
     }
     match headers.remove(UPGRADE) {
@@ -326,8 +353,9 @@ mod tests {
         ] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        assert_eq!(requested_upgrade(&Method::GET, &headers), None);
-        remove_hop_by_hop(&mut headers, false);
+        let present = Present::of(&headers);
+        assert_eq!(requested_upgrade(&Method::GET, &headers, present), None);
+        remove_hop_by_hop(&mut headers, present, false);
         let left =
             headers.iter().map(|(name, value)| format!("{name}: {}", header_text(value))).collect::<Vec<_>>();
         let mut left = left;

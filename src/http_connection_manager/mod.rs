@@ -22,7 +22,6 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     io,
-    net::IpAddr,
     pin::Pin,
     rc::Rc,
     sync::{
@@ -49,7 +48,7 @@ use crate::{
     cluster::ClusterManager,
     snapshot::{Snapshot, listener::Listener},
     socket::Socket,
-    stream_info::{ConnectionInfo, StreamInfo, deadline::StreamTimer},
+    stream_info::{ConnectionInfo, IpText, StreamInfo, deadline::StreamTimer},
     trace::buffer::SpanBuffer,
 };
 
@@ -69,7 +68,7 @@ pub(crate) struct Services {
     /// The `date` header.
     pub(crate) date: date::DateCache,
     /// This machine's address towards others.
-    pub(crate) own_ip: IpAddr,
+    pub(crate) own_ip: IpText,
     /// What formats read where there is no request.
     pub(crate) no_headers: HeaderMap,
     /// Open connections, and whether they are to end.

@@ -40,7 +40,8 @@ pub(super) fn set_authority(connection: &Connection, parts: &mut Parts) -> Resul
             parts.headers.insert(HOST, default.ok_or(LocalReply::missing_host())?);
         }
     }
-    if parts.headers.get_all(HOST).iter().nth(1).is_some() {
+    let repeats = parts.headers.len() > parts.headers.keys_len();
+    if repeats && parts.headers.get_all(HOST).iter().nth(1).is_some() {
         // RFC 9112, 3.2: more than one is refused. (Envoy joins them.)
         return Err(LocalReply::invalid_authority());
     }
@@ -155,14 +156,26 @@ pub(super) fn check_connect(parts: &Parts) -> Result<(), LocalReply> {
 
 /// Whether it can be a host with port; empty is allowed (RFC 9110, 7.2).
 fn is_host(host: &[u8]) -> bool {
-    host.iter().all(|byte| {
-        byte.is_ascii_graphic()
-            && !matches!(
-                byte,
-                b'/' | b'<' | b'>' | b'\\' | b'"' | b'#' | b'?' | b',' | b'{' | b'}' | b'|' | b'^' | b'`'
-            )
-    })
+    host.iter().all(|byte| HOST_BYTES.get(usize::from(*byte)).is_some_and(|allowed| *allowed))
 }
+
+/// Which bytes a host may have.
+const HOST_BYTES: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0_u8;
+    while byte < u8::MAX {
+        #[expect(clippy::indexing_slicing, reason = "256 places for 256 bytes")]
+        {
+            allowed[byte as usize] = byte.is_ascii_graphic()
+                && !matches!(
+                    byte,
+                    b'/' | b'<' | b'>' | b'\\' | b'"' | b'#' | b'?' | b',' | b'{' | b'}' | b'|' | b'^' | b'`'
+                );
+        }
+        byte += 1;
+    }
+    allowed
+};
 
 /// Take the port off the authority, as the connection manager is told to.
 pub(super) fn strip_port(option: StripPort, connection: &Connection, parts: &mut Parts) {

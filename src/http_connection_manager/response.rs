@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     filter,
-    http_headers::{KEEP_ALIVE, PROXY_CONNECTION, SERVER_TIMING, X_ENVOY_ATTEMPT_COUNT, X_REQUEST_ID},
+    http_headers::{
+        KEEP_ALIVE, PROXY_CONNECTION, Present, SERVER_TIMING, X_ENVOY_ATTEMPT_COUNT, X_REQUEST_ID,
+    },
     router::header_transform::MutationLevels,
     snapshot::listener::{HttpConnectionManager, ServerHeaderTransformation},
     stream_info::ResponseFlag,
@@ -134,15 +136,20 @@ impl ActiveStream {
 
     /// The connection manager's own headers, on each response.
     fn finish_headers(&mut self, manager: &HttpConnectionManager, headers: &mut HeaderMap, upgrade: bool) {
-        let close = headers.get(CONNECTION).is_some_and(|value| value == "close") && !self.is_from_host();
-        if !upgrade {
-            headers.remove(CONNECTION);
-            headers.remove(UPGRADE);
+        let present = Present::of(headers);
+        let close = present.any(Present::CONNECTION)
+            && headers.get(CONNECTION).is_some_and(|value| value == "close")
+            && !self.is_from_host();
+        if present.any(Present::HOP_BY_HOP) {
+            if !upgrade {
+                headers.remove(CONNECTION);
+                headers.remove(UPGRADE);
+            }
+            for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING] {
+                headers.remove(name);
+            }
         }
-        for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING] {
-            headers.remove(name);
-        }
-        if !headers.contains_key(DATE) {
+        if !present.any(Present::DATE) {
             headers.insert(DATE, self.connection.services.date.now(self.info.start_time));
         }
         match manager.server_header {

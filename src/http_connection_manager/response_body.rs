@@ -108,9 +108,13 @@ impl Body for ResponseBody {
                 Poll::Ready(None)
             }
             Some(Ok(frame)) => {
+                let ended = body.is_end_stream();
                 if let Some(data) = frame.data_ref() {
                     info.bytes_sent.set(info.bytes_sent.get() + data.len() as u64);
-                    info.touch();
+                    // Nobody waits for what follows the end.
+                    if !ended {
+                        info.touch();
+                    }
                 } else if let Some(trailers) = frame.trailers_ref() {
                     trace::stream::note_grpc_status(info, trailers);
                     if !this.trailers {
@@ -118,7 +122,7 @@ impl Body for ResponseBody {
                         return Poll::Ready(None);
                     }
                 }
-                if body.is_end_stream() {
+                if ended {
                     complete(info);
                 }
                 Poll::Ready(Some(Ok(frame)))

@@ -41,8 +41,7 @@ pub(crate) async fn run(
                         // A socket that cannot be asked is gone already.
                         let Ok(local) = stream.local_addr() else { continue };
                         let _ = stream.set_nodelay(true);
-                        let info =
-                            ConnectionInfo { id: next_id(), peer: Some(peer), local: Address::Socket(local) };
+                        let info = ConnectionInfo::new(next_id(), Some(peer), Address::Socket(local));
                         spawn(&services, &listener, info, Socket::Tcp(stream));
                     }
                     Err(error) => after_error(&listener, &error).await,
@@ -54,8 +53,7 @@ pub(crate) async fn run(
             loop {
                 match socket.accept().await {
                     Ok((stream, _)) => {
-                        let info =
-                            ConnectionInfo { id: next_id(), peer: None, local: listener.address.clone() };
+                        let info = ConnectionInfo::new(next_id(), None, listener.address.clone());
                         spawn(&services, &listener, info, Socket::Unix(stream));
                     }
                     Err(error) => after_error(&listener, &error).await,

@@ -56,14 +56,14 @@ fn address_http2(parts: &mut Parts, scheme: &str) {
 /// Say where the request ends, whatever its method: hyper would send no body with a GET that does not say so, and
 /// some hosts refuse a POST without a length (RFC 9112, 6.3).
 fn frame_http1(method: &Method, headers: &mut HeaderMap, empty: bool) {
-    if headers.contains_key(CONTENT_LENGTH) {
-        return;
-    }
     let bodiless =
         matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE | Method::CONNECT);
+    if empty && bodiless || headers.contains_key(CONTENT_LENGTH) {
+        return;
+    }
     if !empty {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    } else if !bodiless {
+    } else {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
 }

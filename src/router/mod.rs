@@ -11,7 +11,6 @@ pub(crate) mod timeouts;
 
 use std::{
     cell::RefCell,
-    net::IpAddr,
     pin::{Pin, pin},
     rc::Rc,
     task::Poll,
@@ -19,9 +18,7 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri,
-    header::{HOST, UPGRADE},
-    request::Parts,
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header::HOST, request::Parts,
     uri::PathAndQuery,
 };
 use hyper::body::{Body, Incoming};
@@ -48,7 +45,7 @@ use crate::{
         tracing::Tracing,
     },
     stream_info::{
-        ResponseFlag, StreamInfo,
+        IpText, ResponseFlag, StreamInfo,
         formatter::{FormatContext, PseudoHeaders},
     },
     trace::{self, attempt, buffer::SpanBuffer},
@@ -78,12 +75,14 @@ pub(crate) struct RouterContext<'a, 's> {
     pub(crate) downstream_trailers: bool,
     /// Do not make `x-envoy-*` headers.
     pub(crate) suppress_envoy_headers: bool,
+    /// The request asks to switch protocols, and may.
+    pub(crate) upgrade: bool,
     /// The client is internal, so that it may say in headers how its request is retried.
     pub(crate) internal: bool,
     /// How long it may take.
     pub(crate) timeouts: Timeouts,
     /// This machine's address towards others.
-    pub(crate) own_ip: IpAddr,
+    pub(crate) own_ip: &'a IpText,
     /// Bytes of the request that may be kept to be sent again, or until a copy is sent.
     pub(crate) buffer_limit_bytes: usize,
     /// How the listener traces, if it does.
@@ -175,7 +174,6 @@ pub(crate) async fn forward(
     info.attempts.set(1);
     let hash = hash_request(action, parts, info);
     prepare_headers(action, target, parts, context);
-    let upgrade = parts.headers.contains_key(UPGRADE);
     let retries = attempts::retries(action, target, parts, context);
     let mut body = ClientBody::new(body, Rc::clone(info));
     shadow::send(action, parts, &mut body, hash, context);
@@ -193,13 +191,24 @@ pub(crate) async fn forward(
     // The time counts from the end of the request; a response that comes earlier has none. (What asks for an upgrade
     // has no end.)
     if !context.suppress_envoy_headers
-        && !upgrade
+        && !context.upgrade
         && let Some(end) = info.request_end.get()
     {
-        let milliseconds = u64::try_from(end.elapsed().as_millis()).unwrap_or(u64::MAX);
-        response.headers_mut().insert(X_ENVOY_UPSTREAM_SERVICE_TIME, HeaderValue::from(milliseconds));
+        // The response's headers are what moved last.
+        let time = info.last_activity.get().saturating_duration_since(end);
+        response.headers_mut().insert(X_ENVOY_UPSTREAM_SERVICE_TIME, milliseconds(time));
     }
     Ok(response)
+}
+
+/// Whole milliseconds. Most hosts answer within ten, which take no allocation.
+fn milliseconds(time: Duration) -> HeaderValue {
+    const DIGITS: &str = "0123456789";
+    let milliseconds = usize::try_from(time.as_millis()).unwrap_or(usize::MAX);
+    match DIGITS.get(milliseconds..milliseconds.saturating_add(1)) {
+        Some(digit) => HeaderValue::from_static(digit),
+        None => HeaderValue::from(milliseconds),
+    }
 }
 
 /// Choose the host of an attempt.

@@ -1,12 +1,8 @@
 //! Copies of requests for other clusters: sent beside the request, and nobody waits for what becomes of them.
 
-use std::{net::IpAddr, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
-use http::{
-    HeaderMap, HeaderValue, Request, StatusCode,
-    header::{HOST, UPGRADE},
-    request::Parts,
-};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header::HOST, request::Parts};
 use http_body_util::BodyExt;
 
 use super::{RouterContext, framing, in_time};
@@ -17,7 +13,7 @@ use crate::{
         matcher::header_text,
         route::{MirrorHost, RouteAction},
     },
-    stream_info::StreamInfo,
+    stream_info::{IpText, StreamInfo},
     trace::{self, buffer::SpanBuffer},
     upstream::{self, conn_pool::HostPool},
 };
@@ -31,7 +27,7 @@ pub(super) fn send(
     context: &RouterContext<'_, '_>,
 ) {
     // A tunnel has no copy.
-    if action.mirrors.is_empty() || parts.headers.contains_key(UPGRADE) {
+    if action.mirrors.is_empty() || context.upgrade {
         return;
     }
     for mirror in action.mirrors.iter() {
@@ -136,19 +132,21 @@ fn suffixed(host: &str) -> String {
 }
 
 /// As in Envoy the copy is a request of the proxy's own: an internal one, on behalf of whom the request came from.
-fn as_own_request(headers: &mut HeaderMap, own_ip: IpAddr) {
+fn as_own_request(headers: &mut HeaderMap, own_ip: &IpText) {
     headers.insert(X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
     let list = match headers.get(X_FORWARDED_FOR).map(header_text) {
-        None | Some("") => own_ip.to_string(),
-        Some(list) => format!("{list},{own_ip}"),
+        None | Some("") => Ok(own_ip.text.clone()),
+        Some(list) => HeaderValue::try_from(format!("{list},{}", header_text(&own_ip.text))),
     };
-    if let Ok(list) = HeaderValue::from_str(&list) {
+    if let Ok(list) = list {
         headers.insert(X_FORWARDED_FOR, list);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
@@ -166,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_copy_is_an_internal_request_of_the_proxys_own() {
-        let own_ip = IpAddr::from([192, 0, 2, 2]);
+        let own_ip = &IpAddr::from([192, 0, 2, 2]).into();
         let mut headers = HeaderMap::new();
         as_own_request(&mut headers, own_ip);
         assert_eq!(headers[X_FORWARDED_FOR], "192.0.2.2");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::HeaderMap;
-use tokio::{sync::watch, task::LocalSet};
+use tokio::sync::watch;
 
 use crate::{
     cluster::{ClusterManager, ClusterState},
@@ -51,12 +51,24 @@ pub(crate) struct WorkerSetup {
     pub(crate) stage: watch::Receiver<Stage>,
 }
 
-/// Start a worker.
+/// Start a worker. It fails if the thread, or its runtime, cannot be had.
 pub(crate) fn start(setup: WorkerSetup) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(format!("worker-{}", setup.index)).spawn(move || {
-        LocalSet::new().block_on(&runtime, run(setup));
-    })
+    let (started, outcome) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(format!("worker-{}", setup.index)).spawn(move || {
+        // It may not change threads, so that it is built on its own. Its scheduler runs the worker's tasks itself,
+        // which is cheaper than a `LocalSet` inside of it.
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
+        match runtime {
+            Ok(runtime) => {
+                let _ = started.send(Ok(()));
+                runtime.block_on(run(setup));
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
+    })?;
+    // A thread that ends without a word has panicked, which its join tells.
+    outcome.recv().unwrap_or(Ok(())).map(|()| thread)
 }
 
 async fn run(setup: WorkerSetup) {
@@ -67,7 +79,7 @@ async fn run(setup: WorkerSetup) {
         clusters: ClusterManager::new(&clusters),
         spans: Rc::clone(&spans),
         date: DateCache::new(),
-        own_ip: own_ip(),
+        own_ip: own_ip().into(),
         no_headers: HeaderMap::new(),
         open: Default::default(),
         snapshot,

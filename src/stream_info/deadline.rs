@@ -56,13 +56,14 @@ impl StreamTimer {
             return Poll::Pending;
         };
         let sleep = match &mut self.sleep {
-            Some(sleep) => {
-                // The end of the request brings the route's deadline, which may come before what is armed.
-                if due < sleep.deadline() {
-                    sleep.as_mut().reset(due);
-                }
+            // The end of the request brings the route's deadline, which may come before what is armed.
+            Some(sleep) if due < sleep.deadline() => {
+                sleep.as_mut().reset(due);
                 sleep
             }
+            // It was polled when it was armed, and will wake the task, which is always the same.
+            Some(sleep) if !sleep.is_elapsed() => return Poll::Pending,
+            Some(sleep) => sleep,
             empty => empty.insert(Box::pin(tokio::time::sleep_until(due))),
         };
         while sleep.as_mut().poll(cx).is_ready() {

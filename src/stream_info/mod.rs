@@ -5,15 +5,15 @@ pub(crate) mod flags;
 pub(crate) mod formatter;
 
 use std::{
-    cell::{Cell, RefCell},
-    net::SocketAddr,
+    cell::{Cell, OnceCell, RefCell},
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
     task::Waker,
     time::{Duration, SystemTime},
 };
 
-use http::Version;
+use http::{HeaderValue, Version};
 use tokio::time::Instant;
 
 pub(crate) use self::flags::ResponseFlag;
@@ -22,6 +22,23 @@ use crate::{
     snapshot::{Address, cluster::Cluster},
     trace::Span,
 };
+
+/// An address with its text, which many requests repeat in their headers.
+#[derive(Debug, Clone)]
+pub(crate) struct IpText {
+    /// The address.
+    pub(crate) ip: IpAddr,
+    /// The same as a header has it.
+    pub(crate) text: HeaderValue,
+}
+
+impl From<IpAddr> for IpText {
+    fn from(ip: IpAddr) -> Self {
+        // Digits, letters, dots and colons are always a header value.
+        let text = HeaderValue::try_from(ip.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""));
+        Self { ip, text }
+    }
+}
 
 /// What all streams of a downstream connection share.
 #[derive(Debug)]
@@ -32,6 +49,20 @@ pub(crate) struct ConnectionInfo {
     pub(crate) peer: Option<SocketAddr>,
     /// Its own end.
     pub(crate) local: Address,
+    peer_ip: OnceCell<IpText>,
+}
+
+impl ConnectionInfo {
+    /// A connection between `peer` and `local`. `id` is unique in this process.
+    pub(crate) fn new(id: u64, peer: Option<SocketAddr>, local: Address) -> Self {
+        Self { id, peer, local, peer_ip: OnceCell::new() }
+    }
+
+    /// The peer's address; an IPv4 one is written as such also where it came in as IPv6.
+    pub(crate) fn peer_ip(&self) -> Option<&IpText> {
+        let ip = self.peer?.ip().to_canonical();
+        Some(self.peer_ip.get_or_init(|| ip.into()))
+    }
 }
 
 /// One stream. Owned by its connection's worker, so plain cells do.
@@ -124,6 +155,11 @@ impl StreamInfo {
     /// A byte moved.
     pub(crate) fn touch(&self) {
         self.last_activity.set(Instant::now());
+    }
+
+    /// The request has no body: its headers were its end.
+    pub(crate) fn end_request_at_start(&self) {
+        self.request_end.set(Some(self.start));
     }
 
     /// The request's body is complete.

@@ -136,6 +136,7 @@ pub(crate) async fn exchange(
         UpstreamProtocol::Http2(options) => Some(options),
         UpstreamProtocol::Downstream { http2, .. } => (info.protocol == Version::HTTP_2).then_some(http2),
     };
+    // A route may have added it, unasked by the client.
     let upgrade = request.headers().contains_key(UPGRADE);
     for connections in 1.. {
         // A host that closes every new connection is not asked for ever.
@@ -207,19 +208,21 @@ fn admit(pool: &HostPool) -> Result<Permit, Failure> {
 /// Refuse a response whose end cannot be told for sure (RFC 9112, 6.3): what follows on its connection might be
 /// taken for another request's response.
 fn check_framing(response: &Response<Incoming>) -> Result<(), Failure> {
-    let headers = response.headers();
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let chunked = match (codings.next(), codings.next()) {
-        (None, _) => false,
-        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
-        _ => return Err(Failure::Protocol),
-    };
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let length = match (lengths.next(), lengths.next()) {
-        (None, _) => None,
-        (Some(only), None) if only.as_bytes().iter().all(u8::is_ascii_digit) => Some(only.as_bytes()),
-        _ => return Err(Failure::Protocol),
-    };
+    let (mut chunked, mut length) = (false, None);
+    for (name, value) in response.headers() {
+        let value = value.as_bytes();
+        if name == TRANSFER_ENCODING {
+            if chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Failure::Protocol);
+            }
+            chunked = true;
+        } else if name == CONTENT_LENGTH {
+            if length.is_some() || !value.iter().all(u8::is_ascii_digit) {
+                return Err(Failure::Protocol);
+            }
+            length = Some(value);
+        }
+    }
     let no_content = response.status() == StatusCode::NO_CONTENT;
     match length {
         Some(_) if chunked => Err(Failure::Protocol),
