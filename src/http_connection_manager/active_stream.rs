@@ -156,7 +156,7 @@ impl ActiveStream {
             route_matcher::find(&manager.routes, &request, context)
         };
         let route = found.and_then(|(_, route)| route);
-        if let Some(route) = route {
+        if let Some(route) = route.filter(|route| !route.name.is_empty()) {
             self.info.route_name.replace(std::sync::Arc::clone(&route.name));
         }
         let action = route.map(|route| &route.action);

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::edge_headers::joined;
 use crate::{
-    http_headers::X_FORWARDED_FOR,
+    http_headers::{Present, X_FORWARDED_FOR},
     snapshot::{
         listener::{Cidr, ClientAddress, InternalAddresses, IpDetection},
         matcher::header_text,
@@ -38,12 +38,15 @@ struct Found {
 pub(crate) fn identify(
     options: &ClientAddress,
     headers: &HeaderMap,
+    present: Present,
     peer: Option<SocketAddr>,
 ) -> Result<Client, StatusCode> {
+    let forwarded =
+        if present.any(Present::X_FORWARDED_FOR) { joined(headers, &X_FORWARDED_FOR) } else { None };
     let found = if options.detection.is_empty() {
-        by_default(options, headers, peer)
+        by_default(options, forwarded.as_deref(), peer)
     } else {
-        by_detection(&options.detection, headers, peer)?
+        by_detection(&options.detection, headers, forwarded.as_deref(), peer)?
     };
     let internal = found.trusted && is_internal(&options.internal, found.address);
     Ok(Client {
@@ -54,19 +57,17 @@ pub(crate) fn identify(
     })
 }
 
-fn by_default(options: &ClientAddress, headers: &HeaderMap, peer: Option<SocketAddr>) -> Found {
-    let forwarded = joined(headers, &X_FORWARDED_FOR);
+fn by_default(options: &ClientAddress, forwarded: Option<&str>, peer: Option<SocketAddr>) -> Found {
     let hops = options.trusted_hops as usize;
     if options.use_remote_address {
-        let listed = if hops > 0 { entry(forwarded.as_deref(), hops - 1) } else { None };
+        let listed = if hops > 0 { entry(forwarded, hops - 1) } else { None };
         return Found {
             address: listed.or(peer),
             trusted: forwarded.is_none(),
             append_peer: !options.skip_xff_append,
         };
     }
-    let (address, trusted) =
-        last_entry(forwarded.as_deref(), hops).map_or((peer, false), |it| (Some(it.0), it.1));
+    let (address, trusted) = last_entry(forwarded, hops).map_or((peer, false), |it| (Some(it.0), it.1));
     Found { address, trusted, append_peer: false }
 }
 
@@ -74,10 +75,9 @@ fn by_default(options: &ClientAddress, headers: &HeaderMap, peer: Option<SocketA
 fn by_detection(
     detection: &[IpDetection],
     headers: &HeaderMap,
+    forwarded: Option<&str>,
     peer: Option<SocketAddr>,
 ) -> Result<Found, StatusCode> {
-    let forwarded = joined(headers, &X_FORWARDED_FOR);
-    let forwarded = forwarded.as_deref();
     let mut append_unknown = false;
     for extension in detection {
         let (found, append_peer) = match extension {
@@ -176,7 +176,7 @@ mod tests {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_static(line));
         }
         let peer = SocketAddr::from((peer.parse::<IpAddr>().expect("an address"), 5));
-        let client = identify(options, &headers, Some(peer)).expect("an address");
+        let client = identify(options, &headers, Present::of(&headers), Some(peer)).expect("an address");
         (client.address.expect("an address").ip().to_string(), client.internal, client.edge)
     }
 

@@ -91,7 +91,8 @@ impl Edge<'_> {
         {
             headers.remove(REFERER);
         }
-        let client = client_address::identify(&manager.client_address, headers, self.connection.peer)?;
+        let client =
+            client_address::identify(&manager.client_address, headers, present, self.connection.peer)?;
         if present.any(Present::X_ENVOY) {
             headers.remove(X_ENVOY_INTERNAL);
             if !client.internal {
@@ -109,7 +110,7 @@ impl Edge<'_> {
             headers.remove(X_FORWARDED_CLIENT_CERT);
         }
         if client.append_peer {
-            self.append_forwarded_for(headers);
+            self.append_forwarded_for(headers, present);
         }
         self.set_forwarded_proto(headers);
         if manager.add_user_agent {
@@ -130,12 +131,14 @@ impl Edge<'_> {
         Ok(client)
     }
 
-    fn append_forwarded_for(&self, headers: &mut HeaderMap) {
+    fn append_forwarded_for(&self, headers: &mut HeaderMap, present: Present) {
         let Some(peer) = self.connection.peer_ip() else { return };
         // As in Envoy only the one address that has the name localhost: the others may be told apart on purpose.
         let local = peer.ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || peer.ip == IpAddr::V6(Ipv6Addr::LOCALHOST);
         let IpText { text, .. } = if local { self.own_ip } else { peer };
-        let list = match joined(headers, &X_FORWARDED_FOR).filter(|list| !list.is_empty()) {
+        let before =
+            if present.any(Present::X_FORWARDED_FOR) { joined(headers, &X_FORWARDED_FOR) } else { None };
+        let list = match before.filter(|list| !list.is_empty()) {
             None => Ok(text.clone()),
             Some(list) => HeaderValue::try_from(format!("{list},{}", header_text(text))),
         };

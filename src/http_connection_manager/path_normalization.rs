@@ -19,8 +19,11 @@ pub(crate) enum Normalized<'a> {
 
 /// Normalize a path with its query; the query is not touched.
 pub(crate) fn normalize<'a>(options: &Normalization, path_and_query: &'a str) -> Normalized<'a> {
-    if path_and_query.contains('#') {
+    if path_and_query.as_bytes().contains(&b'#') {
         return Normalized::Reject;
+    }
+    if options.escaped_slashes == EscapedSlashes::Keep && !options.normalize_path && !options.merge_slashes {
+        return Normalized::Path(Cow::Borrowed(path_and_query));
     }
     let at = path_and_query.find('?').unwrap_or(path_and_query.len());
     let (path, query) = path_and_query.split_at_checked(at).unwrap_or((path_and_query, ""));

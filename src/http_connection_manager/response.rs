@@ -140,12 +140,14 @@ impl ActiveStream {
         let close = present.any(Present::CONNECTION)
             && headers.get(CONNECTION).is_some_and(|value| value == "close")
             && !self.is_from_host();
-        if present.any(Present::HOP_BY_HOP) {
-            if !upgrade {
-                headers.remove(CONNECTION);
-                headers.remove(UPGRADE);
-            }
-            for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING] {
+        for (name, kept, bit) in [
+            (CONNECTION, upgrade, Present::CONNECTION),
+            (UPGRADE, upgrade, Present::UPGRADE),
+            (KEEP_ALIVE, false, Present::KEEP_ALIVE),
+            (PROXY_CONNECTION, false, Present::PROXY_CONNECTION),
+            (TRANSFER_ENCODING, false, Present::TRANSFER_ENCODING),
+        ] {
+            if present.any(bit) && !kept {
                 headers.remove(name);
             }
         }

@@ -2,11 +2,16 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
+use foldhash::fast::FixedState;
+
+/// A map for texts of the configuration. Who asks it cannot put anything into it, so that its hashes need no secret.
+pub(crate) type TextMap<T> = HashMap<Box<str>, T, FixedState>;
+
 /// A map whose keys are looked for at the beginning or at the end of texts.
 #[derive(Debug)]
 pub(crate) struct ByLength<T> {
     /// Longest first.
-    lengths: Vec<(usize, HashMap<Box<str>, T>)>,
+    lengths: Vec<(usize, TextMap<T>)>,
 }
 
 impl<T> Default for ByLength<T> {
@@ -21,7 +26,7 @@ impl<T> ByLength<T> {
         let at = match self.lengths.binary_search_by(|(length, _)| key.len().cmp(length)) {
             Ok(at) => at,
             Err(at) => {
-                self.lengths.insert(at, (key.len(), HashMap::new()));
+                self.lengths.insert(at, (key.len(), TextMap::default()));
                 at
             }
         };

@@ -1,13 +1,13 @@
 //! Routing: virtual hosts, routes, actions, header mutations. `config.route.v3`.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use regex::Regex;
 
 use super::{
     ClusterId,
-    by_length::ByLength,
+    by_length::{ByLength, TextMap},
     format::Format,
     matcher::{HeaderMatcher, QueryParameterMatcher},
     retry::RetryPolicy,
@@ -38,7 +38,7 @@ pub(crate) struct RouteConfiguration {
 #[derive(Debug, Default)]
 pub(crate) struct Domains {
     /// `www.example.com`
-    pub(crate) exact: HashMap<Box<str>, usize>,
+    pub(crate) exact: TextMap<usize>,
     /// `*.example.com`, without the star.
     pub(crate) suffixes: ByLength<usize>,
     /// `www.*`, without the star.

@@ -1,9 +1,7 @@
 //! Which routes of a virtual host may match a path, where there are too many to try them all.
 
-use std::collections::HashMap;
-
 use super::{
-    by_length::ByLength,
+    by_length::{ByLength, TextMap},
     route::{PathMatch, Route},
 };
 
@@ -14,7 +12,7 @@ const WORTH_AN_INDEX: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct RouteIndex {
     /// `path`
-    exact: HashMap<Box<str>, Vec<usize>>,
+    exact: TextMap<Vec<usize>>,
     /// `prefix` and `path_separated_prefix`
     prefixes: ByLength<Vec<usize>>,
     /// Those that have to be tried: regular expressions, and all that look past the case of letters.
