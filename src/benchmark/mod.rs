@@ -23,7 +23,7 @@ use self::{
     balancer::Balancer,
     headers::{Edge, Mutations},
     routes::{Ask, Kind, Routes},
-    spans::{Encoding, Spans},
+    spans::{Export, Spans},
     stream::Stream,
 };
 use crate::{
@@ -71,7 +71,7 @@ pub fn operations() -> Vec<(&'static str, Setup)> {
         "balancer/ring-hash" => Balancer::new("RING_HASH", Some(7)),
         "span/sampled" => Spans::new(true),
         "span/unsampled" => Spans::new(false),
-        "span/encode" => Encoding::new(),
+        "span/export" => Export::new(),
         "stream/untraced" => Stream::new(&tracing(None)),
         "stream/unsampled" => Stream::new(&tracing(Some(0))),
         "stream/sampled" => Stream::new(&tracing(Some(100))),

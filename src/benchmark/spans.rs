@@ -16,21 +16,20 @@ use crate::{
     },
     stream_info::{ConnectionInfo, StreamInfo, formatter::PseudoHeaders},
     trace::{
-        FinishedSpan,
-        buffer::{self, SpanBuffer},
+        buffer::{self, Batch, SpanBuffer},
+        otlp::SpanEncoder,
         sender::Sender,
         stream::{self, RouteNames, TracedRequest},
     },
 };
 
 /// A buffer of one tracer, and what it hands over.
-pub(super) fn buffer(
-    snapshot: &Snapshot,
-) -> (Rc<SpanBuffer>, Option<mpsc::UnboundedReceiver<Vec<FinishedSpan>>>) {
+pub(super) fn buffer(snapshot: &Snapshot) -> (Rc<SpanBuffer>, Option<mpsc::UnboundedReceiver<Batch>>) {
     let Some(tracer) = snapshot.tracers.first() else { return (SpanBuffer::new(Vec::new()), None) };
     // Nobody takes from it while it is measured, and it must not be full.
     let flush = Flush { waiting: usize::MAX / 2, ..tracer.flush };
-    let (queue, batches, _) = buffer::queue(flush);
+    let encoder = SpanEncoder::new(&snapshot.node, tracer.conventions);
+    let (queue, batches, _) = buffer::queue(flush, Some(encoder));
     (SpanBuffer::new(vec![queue]), Some(batches))
 }
 
@@ -41,7 +40,7 @@ pub(super) struct Spans {
     traced: bool,
     requests: Vec<(StreamInfo, HeaderMap)>,
     buffer: Rc<SpanBuffer>,
-    batches: mpsc::UnboundedReceiver<Vec<FinishedSpan>>,
+    batches: mpsc::UnboundedReceiver<Batch>,
 }
 
 impl Spans {
@@ -97,44 +96,42 @@ impl Operation for Spans {
     }
 }
 
-/// A batch of finished spans as the body of an export request.
-pub(super) struct Encoding {
+/// A span's share of an export call.
+pub(super) struct Export {
     spans: Spans,
-    ready: Vec<FinishedSpan>,
+    ready: Vec<Batch>,
     sender: Sender,
     runtime: Runtime,
 }
 
-impl Encoding {
+impl Export {
     pub(super) fn new() -> Self {
         let spans = Spans::new(true);
         let tracer = spans.snapshot.tracers.first().expect("a tracer");
         let Provider::OpenTelemetry(otel) = &tracer.provider else { panic!("another tracer") };
         let OtlpExporter::Http(service) = &otel.exporter else { panic!("another exporter") };
-        let conventions = (&**otel, tracer.conventions);
-        let sender = Sender::otlp_http(&spans.snapshot.node, conventions, service, "c", Nowhere)
-            .expect("an exporter can be made");
+        let sender = Sender::otlp_http(otel, service, "c", Nowhere).expect("an address");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         Self { spans, ready: Vec::new(), sender, runtime }
     }
 }
 
-impl Operation for Encoding {
+impl Operation for Export {
     fn prepare(&mut self, times: usize) {
         self.spans.prepare(times);
         self.spans.run(times);
         self.spans.buffer.flush();
         self.ready.clear();
         while let Ok(batch) = self.spans.batches.try_recv() {
-            self.ready.extend(batch);
+            self.ready.push(batch);
         }
-        assert!(self.ready.len() == times);
+        assert!(self.ready.iter().map(Batch::len).sum::<usize>() == times);
     }
 
-    fn run(&mut self, times: usize) {
-        let spans = self.ready.drain(..times).collect();
-        let sent = self.runtime.block_on(self.sender.send(spans));
-        assert_eq!(sent, Ok(()));
+    fn run(&mut self, _: usize) {
+        for batch in self.ready.drain(..) {
+            assert_eq!(self.runtime.block_on(self.sender.send(batch)), Ok(()));
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     http_connection_manager::{self, Services, date::DateCache},
     socket::Socket,
     stream_info::ConnectionInfo,
-    trace::FinishedSpan,
+    trace::buffer::Batch,
 };
 
 const REQUEST: &[u8] = b"GET /service-00042/orders/7?page=2 HTTP/1.1\r\nhost: www.example.com\r\n\
@@ -35,7 +35,7 @@ const BODY_END: &[u8] = b"hello world\n";
 pub(super) struct Stream {
     client: UnixStream,
     buffer: Vec<u8>,
-    batches: Option<mpsc::UnboundedReceiver<Vec<FinishedSpan>>>,
+    batches: Option<mpsc::UnboundedReceiver<Batch>>,
     runtime: LocalRuntime,
 }
 

@@ -26,7 +26,9 @@ impl ActiveStream {
         let direction = connection.listener.direction;
         let decorator = route.and_then(|route| route.decorator.as_ref());
         let policy = route.and_then(|route| route.tracing.as_ref()).unwrap_or(&tracing.policy);
-        let reason = sampler::decide(&mut parts.headers, policy, &manager.request_id, || fastrand::u64(..));
+        let reason = sampler::decide(&mut parts.headers, self.present, policy, &manager.request_id, || {
+            fastrand::u64(..)
+        });
         if let Some(id) = &mut self.asked.request_id
             && let Some(packed) = parts.headers.get(X_REQUEST_ID)
         {
@@ -51,7 +53,8 @@ impl ActiveStream {
             node: &connection.services.snapshot.node,
         };
         let mut span = crate::trace::stream::start(&request, &self.info);
-        self.decoration = decorate_request(&mut parts.headers, direction, decorator, policy, span.as_mut());
+        self.decoration =
+            decorate_request(&mut parts.headers, self.present, direction, decorator, policy, span.as_mut());
         self.info.span.replace(span);
     }
 

@@ -39,6 +39,7 @@ names! {
     UPGRADE = 11, "upgrade";
     X_FORWARDED_CLIENT_CERT = 12, "x-forwarded-client-cert";
     X_FORWARDED_FOR = 13, "x-forwarded-for";
+    X_CLIENT_TRACE_ID = 15, "x-client-trace-id";
 }
 
 impl Present {
@@ -83,6 +84,7 @@ impl Present {
             (15, "x-forwarded-for") => Self::X_FORWARDED_FOR,
             (16, "proxy-connection") => Self::PROXY_CONNECTION,
             (17, "transfer-encoding") => Self::TRANSFER_ENCODING,
+            (17, "x-client-trace-id") => Self::X_CLIENT_TRACE_ID,
             (23, "x-forwarded-client-cert") => Self::X_FORWARDED_CLIENT_CERT,
             _ if name.starts_with("x-envoy-") => Self::X_ENVOY,
             _ => Self::default(),

@@ -26,6 +26,7 @@ use crate::{
     trace::{
         buffer::{self, SpanQueue},
         exporter::Exporter,
+        otlp::SpanEncoder,
         sender::Sender,
     },
 };
@@ -263,7 +264,11 @@ fn export(
     for tracer in &snapshot.tracers {
         let sender = sender(snapshot, clusters, tracer)
             .map_err(|error| ServeError::Tracer { service: tracer.name().into(), error })?;
-        let (queue, spans, counters) = buffer::queue(tracer.flush);
+        let encoder = match &tracer.provider {
+            Provider::OpenTelemetry(_) => Some(SpanEncoder::new(&snapshot.node, tracer.conventions)),
+            Provider::Zipkin(_) | Provider::XRay(_) => None,
+        };
+        let (queue, spans, counters) = buffer::queue(tracer.flush, encoder);
         queues.push(queue);
         exporters.push(tokio::spawn(Exporter::new(Arc::clone(tracer), sender, spans, counters).run()));
     }
@@ -280,16 +285,15 @@ fn sender(snapshot: &Snapshot, clusters: &[Arc<ClusterState>], tracer: &Tracer) 
                 let name = Arc::clone(&cluster.config.name);
                 let channel = async_client::grpc_channel(cluster, &service.authority)
                     .map_err(|error| error.to_string())?;
-                Sender::otlp_grpc(&snapshot.node, (otel, tracer.conventions), service, &name, channel)
+                Ok(Sender::otlp_grpc(otel, service, &name, channel))
             }
             OtlpExporter::Http(service) => {
                 let cluster = cluster(service.cluster)?;
                 let name = Arc::clone(&cluster.config.name);
                 let client = async_client::HttpChannel::new(cluster);
-                Sender::otlp_http(&snapshot.node, (otel, tracer.conventions), service, &name, client)
+                Sender::otlp_http(otel, service, &name, client).map_err(|error| error.to_string())
             }
-        }
-        .map_err(|error| error.to_string()),
+        },
         Provider::Zipkin(zipkin) => {
             let cluster = cluster(zipkin.service.cluster)?;
             let name = Arc::clone(&cluster.config.name);

@@ -1,9 +1,9 @@
 //! What a span says: Envoy's tags in Envoy's order, for whatever tracing system they go to.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use http::HeaderValue;
-use opentelemetry::{Key, KeyValue, StringValue, Value};
+use smallvec::SmallVec;
 
 use super::{
     FinishedSpan, GrpcRequest, GrpcStatus, RequestFacts, SpanKind, SpanName, Subject, attempt::AttemptFacts,
@@ -11,44 +11,130 @@ use super::{
 };
 use crate::{snapshot::tracing::Conventions, stream_info::protocol_name};
 
-/// The tags of a span, each key once; one that is set again keeps its place.
+/// Tags of a span that take no allocation.
+const USUAL: usize = 24;
+
+/// The tags of a span, each key once; one that is set again keeps its place. Borrowed from the span as far as that has
+/// them.
 #[derive(Debug)]
-pub(super) struct Attributes {
-    list: Vec<KeyValue>,
+pub(super) struct Attributes<'a> {
+    list: SmallVec<[Attribute<'a>; USUAL]>,
     /// Of a key that is set twice the first value stays. X-Ray's.
     first_counts: bool,
 }
 
-impl Attributes {
-    pub(super) fn put(&mut self, key: &'static str, value: impl Into<StringValue>) {
-        self.list.push(KeyValue::new(key, Value::String(value.into())));
+/// A tag of a span.
+#[derive(Debug)]
+pub(super) struct Attribute<'a> {
+    /// Its key.
+    pub(super) key: &'a str,
+    /// Its value.
+    pub(super) value: Value<'a>,
+}
+
+/// The value of a tag.
+#[derive(Debug)]
+pub(super) enum Value<'a> {
+    /// A text.
+    Text(Cow<'a, str>),
+    /// A number that is told as a text.
+    Decimal(Decimal),
+    /// A number.
+    Number(i64),
+}
+
+impl From<&'static str> for Value<'_> {
+    fn from(text: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Value<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+/// The digits of a number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Decimal {
+    /// At the end; zeros before them.
+    digits: [u8; Self::MOST],
+    length: u8,
+}
+
+impl Decimal {
+    /// Digits of the largest number.
+    const MOST: usize = 20;
+
+    fn new(mut number: u64) -> Self {
+        let mut decimal = Self { digits: [b'0'; Self::MOST], length: 0 };
+        for place in decimal.digits.iter_mut().rev() {
+            *place = b'0' + (number % 10) as u8;
+            number /= 10;
+            decimal.length += 1;
+            if number == 0 {
+                break;
+            }
+        }
+        decimal
+    }
+
+    /// The digits, without zeros before them.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.digits.get(Self::MOST - usize::from(self.length)..).unwrap_or_default()
+    }
+}
+
+impl<'a> Attributes<'a> {
+    pub(super) fn put(&mut self, key: &'a str, value: impl Into<Value<'a>>) {
+        self.list.push(Attribute { key, value: value.into() });
+    }
+
+    /// What the span has as a text.
+    pub(super) fn put_text(&mut self, key: &'a str, value: &'a str) {
+        self.put(key, Cow::Borrowed(value));
     }
 
     /// A whole number; Envoy's tags are all texts.
-    pub(super) fn put_number(&mut self, key: &'static str, number: i64) {
-        self.list.push(KeyValue::new(key, Value::I64(number)));
+    pub(super) fn put_number(&mut self, key: &'a str, number: i64) {
+        self.list.push(Attribute { key, value: Value::Number(number) });
+    }
+
+    /// A whole number as Envoy tells it.
+    fn put_decimal(&mut self, key: &'a str, number: u64) {
+        self.list.push(Attribute { key, value: Value::Decimal(Decimal::new(number)) });
     }
 
     /// As [`Self::put`], for a key that may be there.
-    pub(super) fn set(&mut self, key: impl Into<Key>, value: impl Into<StringValue>) {
-        let (key, value) = (key.into(), Value::String(value.into()));
+    pub(super) fn set(&mut self, key: &'a str, value: impl Into<Value<'a>>) {
         match self.list.iter_mut().find(|known| known.key == key) {
             Some(_) if self.first_counts => {}
-            Some(known) => known.value = value,
-            None => self.list.push(KeyValue::new(key, value)),
+            Some(known) => known.value = value.into(),
+            None => self.put(key, value),
         }
     }
 
     /// In their order.
-    pub(super) fn into_vec(self) -> Vec<KeyValue> {
-        self.list
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Attribute<'a>> {
+        self.list.iter()
     }
 
     /// In their order and as texts, for tracing systems that have nothing else.
-    pub(super) fn into_texts(self) -> impl Iterator<Item = (Cow<'static, str>, Cow<'static, str>)> {
-        self.list.into_iter().map(|KeyValue { key, value, .. }| {
-            let text = |text: &str| Cow::Owned(text.to_owned());
-            (text(key.as_str()), text(&value.as_str()))
+    pub(super) fn into_texts(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+        self.list.into_iter().map(|Attribute { key, value }| {
+            let value = match value {
+                Value::Text(text) => text,
+                Value::Decimal(digits) => String::from_utf8_lossy(digits.as_bytes()).into_owned().into(),
+                Value::Number(number) => number.to_string().into(),
+            };
+            (key, value)
         })
     }
 }
@@ -57,68 +143,68 @@ impl Attributes {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Emitter<'a> {
     /// `node_id`
-    pub(super) node_id: &'a Arc<str>,
+    pub(super) node_id: &'a str,
     /// `zone`
-    pub(super) zone: &'a Arc<str>,
+    pub(super) zone: &'a str,
 }
 
 /// The tags of `span`.
-pub(super) fn attributes(
-    span: &FinishedSpan,
-    emitter: Option<Emitter<'_>>,
+pub(super) fn attributes<'a>(
+    span: &'a FinishedSpan,
+    emitter: Option<Emitter<'a>>,
     conventions: Conventions,
-) -> Attributes {
+) -> Attributes<'a> {
     let first_counts = matches!(span.carrier, Carrier::XRay(_));
-    let mut list = Attributes { list: Vec::with_capacity(24), first_counts };
+    let mut list = Attributes { list: SmallVec::new(), first_counts };
     put_envoy(&mut list, span, emitter);
     if conventions != Conventions::Envoy {
         if conventions == Conventions::Stable {
-            list.list.retain(|attribute| !semantic_conventions::REPLACED.contains(&attribute.key.as_str()));
+            list.list.retain(|attribute| !semantic_conventions::REPLACED.contains(&attribute.key));
         }
         semantic_conventions::put(&mut list, span);
     }
     list
 }
 
-fn put_envoy(list: &mut Attributes, span: &FinishedSpan, emitter: Option<Emitter<'_>>) {
+fn put_envoy<'a>(list: &mut Attributes<'a>, span: &'a FinishedSpan, emitter: Option<Emitter<'a>>) {
     match &span.subject {
         Subject::Stream { record, request_bytes, response_bytes } => {
             if let Some(Emitter { node_id, zone }) = emitter {
-                list.put("node_id", Arc::clone(node_id));
-                list.put("zone", Arc::clone(zone));
+                list.put_text("node_id", node_id);
+                list.put_text("zone", zone);
             }
             put_request(list, &record.request);
-            list.put("request_size", request_bytes.to_string());
-            list.put("response_size", response_bytes.to_string());
+            list.put_decimal("request_size", *request_bytes);
+            list.put_decimal("response_size", *response_bytes);
         }
         Subject::Attempt(facts) => put_attempt(list, facts, span.grpc_status.as_ref()),
     }
     put_outcome(list, span);
     for (key, value) in &span.custom_tags {
-        list.set(Arc::clone(key), value.to_string());
+        list.set(key, Cow::Borrowed(&**value));
     }
     if let (Subject::Stream { .. }, Some(status)) = (&span.subject, &span.grpc_status) {
         put_grpc_status(list, status);
     }
 }
 
-fn put_request(list: &mut Attributes, request: &RequestFacts) {
-    let or_dash = |value: Option<&HeaderValue>| value.map_or(StringValue::from("-"), text);
+fn put_request<'a>(list: &mut Attributes<'a>, request: &'a RequestFacts) {
+    let or_dash = |value: Option<&'a HeaderValue>| value.map_or(Cow::Borrowed("-"), text);
     if let Some(id) = &request.request_id {
         list.put("guid:x-request-id", text(id));
     }
-    list.put("http.url", String::from(&*request.url));
+    list.put_text("http.url", &request.url);
     list.put("http.method", method(&request.method));
     list.put("downstream_cluster", or_dash(request.downstream_cluster.as_ref()));
     list.put("user_agent", or_dash(request.user_agent.as_ref()));
     list.put("http.protocol", protocol_name(request.protocol));
-    list.put("peer.address", request.peer.map_or(StringValue::from("-"), |peer| peer.to_string().into()));
+    list.put("peer.address", or_dash(request.peer.as_ref().map(|peer| &peer.text)));
     if let Some(id) = &request.client_trace_id {
         list.put("guid:x-client-trace-id", text(id));
     }
     if let Some(GrpcRequest { path, authority, content_type, timeout }) = request.grpc.as_deref() {
-        list.put("grpc.path", String::from(&**path));
-        list.put("grpc.authority", String::from(&**authority));
+        list.put_text("grpc.path", path);
+        list.put_text("grpc.authority", authority);
         list.put("grpc.content_type", text(content_type));
         if let Some(timeout) = timeout {
             list.put("grpc.timeout", text(timeout));
@@ -126,9 +212,9 @@ fn put_request(list: &mut Attributes, request: &RequestFacts) {
     }
 }
 
-fn put_attempt(list: &mut Attributes, facts: &AttemptFacts, status: Option<&GrpcStatus>) {
+fn put_attempt<'a>(list: &mut Attributes<'a>, facts: &'a AttemptFacts, status: Option<&'a GrpcStatus>) {
     if facts.retries > 0 {
-        list.put("retry.count", facts.retries.to_string());
+        list.put_decimal("retry.count", facts.retries.into());
     }
     if let Some(status) = status {
         put_grpc_status(list, status);
@@ -142,25 +228,25 @@ fn put_attempt(list: &mut Attributes, facts: &AttemptFacts, status: Option<&Grpc
     }
     list.put("http.protocol", facts.protocol.map_or("-", protocol_name));
     if let Some(host) = &facts.host {
-        list.put("upstream_address", Arc::clone(host));
-        list.put("peer.address", Arc::clone(host));
+        list.put_text("upstream_address", host);
+        list.put_text("peer.address", host);
     }
 }
 
-fn put_outcome(list: &mut Attributes, span: &FinishedSpan) {
+fn put_outcome<'a>(list: &mut Attributes<'a>, span: &'a FinishedSpan) {
     list.put("component", "proxy");
     if let Some(cluster) = &span.cluster {
-        list.put("upstream_cluster", Arc::clone(&cluster.name));
-        list.put("upstream_cluster.name", Arc::clone(&cluster.observability_name));
+        list.put_text("upstream_cluster", &cluster.name);
+        list.put_text("upstream_cluster.name", &cluster.observability_name);
     }
-    list.put("http.status_code", span.status.to_string());
-    list.put("response_flags", shared(span.flags.text()));
+    list.put_decimal("http.status_code", span.status.into());
+    list.put("response_flags", span.flags.text());
     if span.status == 0 || span.status >= 500 {
         list.set("error", "true");
     }
 }
 
-fn put_grpc_status(list: &mut Attributes, status: &GrpcStatus) {
+fn put_grpc_status<'a>(list: &mut Attributes<'a>, status: &'a GrpcStatus) {
     list.put("grpc.status_code", text(&status.code));
     if let Some(message) = &status.message {
         list.put("grpc.message", text(message));
@@ -188,21 +274,21 @@ pub(super) fn is_error(span: &FinishedSpan) -> bool {
 }
 
 /// What the span is called.
-pub(super) fn name(span: &FinishedSpan) -> Cow<'static, str> {
+pub(super) fn name(span: &FinishedSpan) -> Cow<'_, str> {
     match &span.name {
         SpanName::Ingress => "ingress".into(),
-        SpanName::Authority(authority) => authority.to_string().into(),
+        SpanName::Authority(authority) => (&**authority).into(),
         SpanName::Egress(authority) => format!("egress {authority}").into(),
-        SpanName::Operation(operation) => operation.to_string().into(),
-        SpanName::Header(value) => String::from_utf8_lossy(value.as_bytes()).into_owned().into(),
+        SpanName::Operation(operation) => (&**operation).into(),
+        SpanName::Header(value) => text(value),
         SpanName::Route => match &span.subject {
             Subject::Stream { record, .. } if span.route.is_empty() => method(&record.request.method).into(),
             Subject::Stream { record, .. } => {
                 format!("{} {}", method(&record.request.method), span.route).into()
             }
-            Subject::Attempt(_) => span.route.to_string().into(),
+            Subject::Attempt(_) => (&*span.route).into(),
         },
-        SpanName::Formatted(text) => text.to_string().into(),
+        SpanName::Formatted(text) => (&**text).into(),
         SpanName::Router => router_name(span),
         SpanName::Mirror => "mirror".into(),
     }
@@ -235,13 +321,8 @@ pub(super) fn method(method: &http::Method) -> &'static str {
 }
 
 /// A header's text; bytes that are not UTF-8 are replaced, since tracing systems carry text.
-pub(super) fn text(value: &HeaderValue) -> StringValue {
-    String::from_utf8_lossy(value.as_bytes()).into_owned().into()
-}
-
-fn shared(text: Cow<'static, str>) -> StringValue {
-    match text {
-        Cow::Borrowed(text) => text.into(),
-        Cow::Owned(text) => text.into(),
-    }
+pub(super) fn text(value: &HeaderValue) -> Cow<'_, str> {
+    // Nearly all are ASCII, which this tells at once.
+    std::str::from_utf8(value.as_bytes())
+        .map_or_else(|_| String::from_utf8_lossy(value.as_bytes()), Cow::Borrowed)
 }

@@ -14,15 +14,55 @@ use std::{
 
 use tokio::sync::{Notify, mpsc};
 
-use super::FinishedSpan;
+use super::{
+    FinishedSpan,
+    otlp::{EncodedSpans, SpanEncoder},
+};
 use crate::snapshot::tracing::Flush;
+
+/// Spans on their way to the exporter.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Those of tracers that write spans when they send them.
+    pub(crate) records: Vec<FinishedSpan>,
+    /// Those that were written when they ended.
+    pub(crate) encoded: EncodedSpans,
+}
+
+impl Batch {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len() + self.encoded.len()
+    }
+
+    /// Add `others`.
+    pub(super) fn append(&mut self, others: Self) {
+        self.records.extend(others.records);
+        self.encoded.append(&others.encoded);
+    }
+
+    /// Take what is there, and leave room for as much.
+    fn take(&mut self) -> Self {
+        let room = Self {
+            records: Vec::with_capacity(self.records.len()),
+            encoded: EncodedSpans::with_room_for(&self.encoded),
+        };
+        std::mem::replace(self, room)
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.records.truncate(count);
+        self.encoded.truncate(count);
+    }
+}
 
 /// The sending half of a tracer's queue; each worker has a clone.
 #[derive(Debug, Clone)]
 pub(crate) struct SpanQueue {
-    sender: mpsc::UnboundedSender<Vec<FinishedSpan>>,
+    sender: mpsc::UnboundedSender<Batch>,
     counters: Arc<QueueCounters>,
     flush: Flush,
+    encoder: Option<SpanEncoder>,
 }
 
 /// What is known of a queue.
@@ -34,18 +74,20 @@ pub(crate) struct QueueCounters {
     pub(crate) dropped: AtomicU64,
 }
 
-/// A queue for one tracer: what workers get, what the exporter reads, and what both count.
+/// A queue for one tracer: what workers get, what the exporter reads, and what both count. With an `encoder` spans are
+/// written as they end.
 pub(crate) fn queue(
     flush: Flush,
-) -> (SpanQueue, mpsc::UnboundedReceiver<Vec<FinishedSpan>>, Arc<QueueCounters>) {
+    encoder: Option<SpanEncoder>,
+) -> (SpanQueue, mpsc::UnboundedReceiver<Batch>, Arc<QueueCounters>) {
     // The channel itself has no bound: `waiting` bounds it by spans, whatever the size of batches.
     let (sender, receiver) = mpsc::unbounded_channel();
     let counters = Arc::<QueueCounters>::default();
-    (SpanQueue { sender, counters: Arc::clone(&counters), flush }, receiver, counters)
+    (SpanQueue { sender, counters: Arc::clone(&counters), flush, encoder }, receiver, counters)
 }
 
 impl SpanQueue {
-    fn hand_over(&self, mut batch: Vec<FinishedSpan>) {
+    fn hand_over(&self, mut batch: Batch) {
         let waiting = self.counters.waiting.fetch_add(batch.len(), Ordering::Relaxed);
         let room = self.flush.waiting.saturating_sub(waiting);
         let excess = batch.len().saturating_sub(room);
@@ -72,35 +114,48 @@ impl Drop for SpanBuffer {
 #[derive(Debug)]
 pub(crate) struct SpanBuffer {
     /// By [`crate::snapshot::tracing::Tracer::id`].
-    tracers: Vec<(SpanQueue, RefCell<Vec<FinishedSpan>>)>,
+    tracers: Vec<(SpanQueue, RefCell<Unsent>)>,
     waiting: Notify,
+}
+
+/// What a worker has not handed over yet.
+#[derive(Debug, Default)]
+struct Unsent {
+    batch: Batch,
+    encoder: Option<SpanEncoder>,
 }
 
 impl SpanBuffer {
     /// With one queue per tracer of the snapshot.
     pub(crate) fn new(queues: Vec<SpanQueue>) -> Rc<Self> {
-        let tracers = queues.into_iter().map(|queue| (queue, RefCell::default())).collect();
-        Rc::new(Self { tracers, waiting: Notify::new() })
+        let tracers = queues.into_iter().map(|mut queue| {
+            let unsent = Unsent { encoder: queue.encoder.take(), ..Unsent::default() };
+            (queue, RefCell::new(unsent))
+        });
+        Rc::new(Self { tracers: tracers.collect(), waiting: Notify::new() })
     }
 
     /// Keep `span` until the next hand-over.
     pub(crate) fn push(&self, span: FinishedSpan) {
-        let Some((queue, spans)) = self.tracers.get(span.tracer) else { return };
-        let mut spans = spans.borrow_mut();
-        if spans.is_empty() {
+        let Some((queue, unsent)) = self.tracers.get(span.tracer) else { return };
+        let Unsent { batch, encoder } = &mut *unsent.borrow_mut();
+        if batch.len() == 0 {
             self.waiting.notify_one();
         }
-        spans.push(span);
-        if spans.len() >= queue.flush.spans {
-            queue.hand_over(std::mem::take(&mut *spans));
+        match encoder {
+            Some(encoder) => encoder.encode(&span, &mut batch.encoded),
+            None => batch.records.push(span),
+        }
+        if batch.len() >= queue.flush.spans {
+            queue.hand_over(batch.take());
         }
     }
 
     /// Hand over all that waits.
     pub(crate) fn flush(&self) {
-        for (queue, spans) in &self.tracers {
-            let batch = std::mem::take(&mut *spans.borrow_mut());
-            if !batch.is_empty() {
+        for (queue, unsent) in &self.tracers {
+            let batch = std::mem::take(&mut unsent.borrow_mut().batch);
+            if batch.len() > 0 {
                 queue.hand_over(batch);
             }
         }

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{Span, SpanName};
 use crate::{
-    http_headers::X_ENVOY_DECORATOR_OPERATION,
+    http_headers::{Present, X_ENVOY_DECORATOR_OPERATION},
     snapshot::{listener::TrafficDirection, route::Decorator, tracing::TracePolicy},
 };
 
@@ -18,9 +18,11 @@ pub(crate) struct Decoration {
 }
 
 /// Exchange operation names with the neighbours: an egress listener tells the next hop its route's operation,
-/// an ingress listener takes the name from the previous hop, or offers its own in the response.
+/// an ingress listener takes the name from the previous hop, or offers its own in the response. The request came with
+/// those `present`.
 pub(crate) fn decorate_request(
     headers: &mut HeaderMap,
+    present: Present,
     direction: TrafficDirection,
     decorator: Option<&Decorator>,
     policy: &TracePolicy,
@@ -39,7 +41,9 @@ pub(crate) fn decorate_request(
         }
         return Decoration::default();
     }
-    match headers.remove(X_ENVOY_DECORATOR_OPERATION).filter(|name| !name.is_empty()) {
+    let named =
+        if present.any(Present::X_ENVOY) { headers.remove(X_ENVOY_DECORATOR_OPERATION) } else { None };
+    match named.filter(|name| !name.is_empty()) {
         Some(name) => {
             rename(span, name);
             Decoration::default()

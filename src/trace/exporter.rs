@@ -10,10 +10,13 @@ use std::{
 
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{FinishedSpan, buffer::QueueCounters, sender::Sender};
+use super::{
+    buffer::{Batch, QueueCounters},
+    sender::{Lost, Sender},
+};
 use crate::snapshot::tracing::Tracer;
 
-/// Spans of one export call.
+/// Spans that make an export call, and one hand-over more at most.
 const EXPORT_SPANS: usize = 512;
 /// The least time between two log lines about the same fault.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -23,7 +26,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct Exporter {
     tracer: Arc<Tracer>,
     sender: Sender,
-    spans: mpsc::UnboundedReceiver<Vec<FinishedSpan>>,
+    spans: mpsc::UnboundedReceiver<Batch>,
     counters: Arc<QueueCounters>,
     health: Health,
 }
@@ -46,7 +49,7 @@ impl Exporter {
     pub(crate) fn new(
         tracer: Arc<Tracer>,
         sender: Sender,
-        spans: mpsc::UnboundedReceiver<Vec<FinishedSpan>>,
+        spans: mpsc::UnboundedReceiver<Batch>,
         counters: Arc<QueueCounters>,
     ) -> Self {
         Self { tracer, sender, spans, counters, health: Health::default() }
@@ -54,40 +57,33 @@ impl Exporter {
 
     /// Export until all workers are gone and the queue is empty.
     pub(crate) async fn run(mut self) {
-        let mut batch = Vec::with_capacity(EXPORT_SPANS);
-        while let Some(spans) = self.spans.recv().await {
-            batch.extend(spans);
+        while let Some(mut batch) = self.spans.recv().await {
             // Take what else is there, so that many small hand-overs make one call.
             while batch.len() < EXPORT_SPANS
                 && let Ok(more) = self.spans.try_recv()
             {
-                batch.extend(more);
+                batch.append(more);
             }
-            self.export(&mut batch).await;
+            let count = batch.len();
+            let outcome = self.sender.send(batch).await;
+            self.counters.waiting.fetch_sub(count, Ordering::Relaxed);
+            self.report(outcome);
         }
         let cause = self.health.cause.take();
         self.say_lost(cause.as_deref());
     }
 
-    async fn export(&mut self, batch: &mut Vec<FinishedSpan>) {
-        while !batch.is_empty() {
-            let rest = batch.split_off(batch.len().min(EXPORT_SPANS));
-            let spans = std::mem::replace(batch, rest);
-            let count = spans.len();
-            let outcome = self.sender.send(spans).await;
-            self.counters.waiting.fetch_sub(count, Ordering::Relaxed);
-            self.report(count, outcome);
-        }
-    }
-
     /// One line when spans begin to be lost, at most one in ten seconds while they are, one when exports work again.
-    fn report(&mut self, count: usize, outcome: Result<(), String>) {
-        let cause = outcome.err();
-        match &cause {
-            Some(_) => {
-                self.health.lost += count as u64;
-                self.health.failing = true;
+    fn report(&mut self, outcome: Result<(), Lost>) {
+        let cause = match outcome {
+            Err(Lost { spans, cause }) => {
+                self.health.lost += spans as u64;
+                Some(cause)
             }
+            Ok(()) => None,
+        };
+        match &cause {
+            Some(_) => self.health.failing = true,
             None if std::mem::take(&mut self.health.failing) => {
                 self.say_lost(None);
                 tracing::info!("tracer \"{}\": spans are exported again", self.tracer.name());

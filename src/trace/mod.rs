@@ -12,19 +12,20 @@ mod custom_tags;
 pub(crate) mod decorator;
 pub(crate) mod events;
 pub(crate) mod exporter;
+pub(crate) mod otlp;
+mod otlp_sender;
 pub(crate) mod propagation;
 pub(crate) mod sampler;
 mod sampling;
 mod semantic_conventions;
 pub(crate) mod sender;
-mod span_data;
 pub(crate) mod stream;
 mod xray;
 mod xray_sender;
 mod zipkin;
 mod zipkin_sender;
 
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use http::{HeaderValue, Version};
 use opentelemetry::{SpanId, TraceId};
@@ -33,7 +34,10 @@ use self::{
     attempt::OpenAttempt, context::Carrier, custom_tags::LateRequest, events::StreamEvents,
     propagation::Parent, sampling::Sampling,
 };
-use crate::{snapshot::cluster::Cluster, stream_info::flags::ResponseFlags};
+use crate::{
+    snapshot::cluster::Cluster,
+    stream_info::{IpText, flags::ResponseFlags},
+};
 
 /// The side of a hop that a span shows. OpenTelemetry's SpanKind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +145,7 @@ pub(crate) struct RequestFacts {
     /// `http.protocol`
     pub(crate) protocol: Version,
     /// `peer.address`
-    pub(crate) peer: Option<IpAddr>,
+    pub(crate) peer: Option<IpText>,
     /// `x-forwarded-for`, where the tracer wants it.
     pub(crate) forwarded_for: Option<HeaderValue>,
     /// Its gRPC facts, if it is gRPC.

@@ -173,24 +173,35 @@ fn hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
-fn encode(trace_id: TraceId, span_id: SpanId, flags: u8) -> HeaderValue {
+/// The two digits of each byte.
+const HEX: [[u8; 2]; 256] = {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [b'-'; LENGTH];
-    let mut cells = text.iter_mut();
-    let mut put = |bytes: &[u8]| {
-        for byte in bytes {
-            for nibble in [byte >> 4, byte & 15] {
-                if let (Some(cell), Some(digit)) = (cells.next(), DIGITS.get(usize::from(nibble))) {
-                    *cell = *digit;
-                }
-            }
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        #[expect(clippy::indexing_slicing, reason = "while this is compiled")]
+        {
+            pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
         }
-        cells.next();
-    };
-    put(&[0]);
-    put(&trace_id.to_bytes());
-    put(&span_id.to_bytes());
-    put(&[flags]);
+        byte += 1;
+    }
+    pairs
+};
+
+fn encode(trace_id: TraceId, span_id: SpanId, flags: u8) -> HeaderValue {
+    let mut text = [b'-'; LENGTH];
+    let mut rest = text.as_mut_slice();
+    for bytes in [&[0][..], &trace_id.to_bytes(), &span_id.to_bytes(), &[flags]] {
+        let Some((digits, after)) = std::mem::take(&mut rest).split_at_mut_checked(2 * bytes.len()) else {
+            break;
+        };
+        let (pairs, _) = digits.as_chunks_mut::<2>();
+        for (pair, byte) in pairs.iter_mut().zip(bytes) {
+            *pair = HEX.get(usize::from(*byte)).copied().unwrap_or_default();
+        }
+        // Past the dash.
+        rest = after.get_mut(1..).unwrap_or_default();
+    }
     // Digits and dashes are always a header value.
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 
 use crate::{
-    http_headers::{X_CLIENT_TRACE_ID, X_ENVOY_FORCE_TRACE, X_REQUEST_ID},
+    http_headers::{Present, X_CLIENT_TRACE_ID, X_ENVOY_FORCE_TRACE, X_REQUEST_ID},
     snapshot::{listener::RequestIdOptions, tracing::TracePolicy},
 };
 
@@ -76,9 +76,11 @@ pub(crate) fn pack_reason(headers: &mut HeaderMap, reason: TraceReason) {
     }
 }
 
-/// Decide, and write the reason into the request id. `draw` gives a random number.
+/// Decide, and write the reason into the request id. The request came with those `present`; `draw` gives a random
+/// number.
 pub(crate) fn decide(
     headers: &mut HeaderMap,
+    present: Present,
     policy: &TracePolicy,
     options: &RequestIdOptions,
     draw: impl FnOnce() -> u64,
@@ -96,9 +98,12 @@ pub(crate) fn decide(
 
     let mut reason = if options.pack_trace_reason { packed_reason(id) } else { TraceReason::NotTraceable };
     if !reason.traced() {
-        if headers.contains_key(X_CLIENT_TRACE_ID) && policy.client.holds(draw()) {
+        if present.any(Present::X_CLIENT_TRACE_ID)
+            && headers.contains_key(X_CLIENT_TRACE_ID)
+            && policy.client.holds(draw())
+        {
             reason = TraceReason::ClientForced;
-        } else if headers.contains_key(X_ENVOY_FORCE_TRACE) {
+        } else if present.any(Present::X_ENVOY) && headers.contains_key(X_ENVOY_FORCE_TRACE) {
             reason = TraceReason::ServiceForced;
         } else if policy.random.holds(place) {
             reason = TraceReason::Sampling;
@@ -182,7 +187,8 @@ mod tests {
                 pack_trace_reason: self.pack,
                 use_for_sampling: self.use_id,
             };
-            let reason = decide(&mut headers, &policy, &options, || 0);
+            let present = Present::of(&headers);
+            let reason = decide(&mut headers, present, &policy, &options, || 0);
             let id = headers.get(X_REQUEST_ID).map(|id| id.to_str().expect("text").to_owned());
             (reason.traced(), id)
         }

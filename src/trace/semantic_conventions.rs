@@ -28,12 +28,12 @@ pub(super) const REPLACED: &[&str] = &[
 ];
 
 /// Add the attributes of `span`.
-pub(super) fn put(list: &mut Attributes, span: &FinishedSpan) {
+pub(super) fn put<'a>(list: &mut Attributes<'a>, span: &'a FinishedSpan) {
     match &span.subject {
         Subject::Stream { record, request_bytes, response_bytes } => {
             put_request(list, &record.request);
             if !span.route.is_empty() {
-                list.put("http.route", std::sync::Arc::clone(&span.route));
+                list.put_text("http.route", &span.route);
             }
             list.put_number("http.request.body.size", number(*request_bytes));
             list.put_number("http.response.body.size", number(*response_bytes));
@@ -51,54 +51,54 @@ pub(super) fn put(list: &mut Attributes, span: &FinishedSpan) {
     }
 }
 
-fn put_request(list: &mut Attributes, request: &RequestFacts) {
+fn put_request<'a>(list: &mut Attributes<'a>, request: &'a RequestFacts) {
     put_method(list, &request.method);
     if let Some((scheme, rest)) = request.url.split_once("://") {
         let at = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(at);
         let (path, query) =
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        list.put("url.scheme", scheme.to_owned());
-        list.put("url.path", path.to_owned());
+        list.put_text("url.scheme", scheme);
+        list.put_text("url.path", path);
         if let Some(query) = query {
-            list.put("url.query", query.to_owned());
+            list.put_text("url.query", query);
         }
         put_server(list, authority, scheme);
     }
     list.put("network.protocol.version", version(request.protocol));
-    if let Some(peer) = request.peer {
-        list.put("network.peer.address", peer.to_string());
+    if let Some(peer) = &request.peer {
+        list.put("network.peer.address", text(&peer.text));
     }
     if let Some(agent) = &request.user_agent {
         list.put("user_agent.original", text(agent));
     }
 }
 
-fn put_method(list: &mut Attributes, name: &http::Method) {
+fn put_method<'a>(list: &mut Attributes<'a>, name: &'a http::Method) {
     let known = method(name);
     list.put("http.request.method", known);
     if known == "_OTHER" {
-        list.put("http.request.method_original", name.to_string());
+        list.put_text("http.request.method_original", name.as_str());
     }
 }
 
 /// Host and port of an authority; the port only if it is not the scheme's own.
-fn put_server(list: &mut Attributes, authority: &str, scheme: &str) {
+fn put_server<'a>(list: &mut Attributes<'a>, authority: &'a str, scheme: &str) {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port.parse::<u16>().ok()),
         _ => (authority, None),
     };
-    list.put("server.address", host.trim_matches(['[', ']']).to_owned());
+    list.put_text("server.address", host.trim_matches(['[', ']']));
     let usual = if scheme == "https" { 443 } else { 80 };
     if let Some(port) = port.filter(|port| *port != usual) {
         list.put_number("server.port", port.into());
     }
 }
 
-fn put_attempt(list: &mut Attributes, facts: &AttemptFacts) {
+fn put_attempt<'a>(list: &mut Attributes<'a>, facts: &'a AttemptFacts) {
     if let Some((method, url)) = facts.request.as_deref() {
         put_method(list, method);
-        list.put("url.full", url.to_string());
+        list.put_text("url.full", url);
         if let Some((scheme, rest)) = url.split_once("://") {
             let at = rest.find(['/', '?']).unwrap_or(rest.len());
             put_server(list, rest.get(..at).unwrap_or_default(), scheme);
@@ -109,7 +109,7 @@ fn put_attempt(list: &mut Attributes, facts: &AttemptFacts) {
     }
     if let Some(host) = &facts.host {
         let (address, port) = host.rsplit_once(':').unwrap_or((host, ""));
-        list.put("network.peer.address", address.trim_matches(['[', ']']).to_owned());
+        list.put_text("network.peer.address", address.trim_matches(['[', ']']));
         if let Ok(port) = port.parse::<u16>() {
             list.put_number("network.peer.port", port.into());
         }
@@ -119,7 +119,7 @@ fn put_attempt(list: &mut Attributes, facts: &AttemptFacts) {
     }
 }
 
-fn put_grpc(list: &mut Attributes, status: &GrpcStatus) {
+fn put_grpc(list: &mut Attributes<'_>, status: &GrpcStatus) {
     if let Some(code) = code(status) {
         list.put("rpc.system", "grpc");
         list.put_number("rpc.grpc.status_code", code.into());

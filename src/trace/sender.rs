@@ -1,20 +1,12 @@
 //! Sends finished spans to the collector of one tracer, in that tracer's own form.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
-use opentelemetry::KeyValue;
+use http::uri::InvalidUri;
 use opentelemetry_http::HttpClient;
-use opentelemetry_otlp::{
-    ExporterBuildError, Protocol, SpanExporter as OtlpExporter, WithExportConfig, WithHttpConfig,
-    WithTonicConfig,
-};
-use opentelemetry_sdk::{Resource, trace::SpanExporter};
-use tonic::{
-    metadata::{Ascii, Binary, MetadataKey, MetadataMap, MetadataValue},
-    transport::Channel,
-};
+use tonic::transport::Channel;
 
-use super::{FinishedSpan, span_data::Template, xray_sender::XRaySender, zipkin_sender::ZipkinSender};
+use super::{buffer::Batch, otlp_sender::OtlpSender, xray_sender::XRaySender, zipkin_sender::ZipkinSender};
 use crate::snapshot::{
     Node,
     tracing::{Conventions, GrpcService, HttpService, OpenTelemetry, XRay, Zipkin},
@@ -31,75 +23,47 @@ pub(crate) struct Sender {
 
 #[derive(Debug)]
 enum Kind {
-    Otlp { exporter: Box<OtlpExporter>, template: Template },
+    Otlp(Box<OtlpSender>),
     Zipkin(Box<ZipkinSender>),
     XRay(Box<XRaySender>),
+}
+
+/// Spans that did not arrive.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// How many.
+    pub(crate) spans: usize,
+    /// Why.
+    pub(crate) cause: String,
 }
 
 impl Sender {
     /// OTLP over gRPC.
     pub(crate) fn otlp_grpc(
-        node: &Node,
-        (tracer, conventions): (&OpenTelemetry, Conventions),
+        tracer: &OpenTelemetry,
         service: &GrpcService,
         cluster: &str,
         channel: Channel,
-    ) -> Result<Self, ExporterBuildError> {
-        let mut metadata = MetadataMap::new();
-        for (key, value) in &service.metadata {
-            if let Ok(key) = key.parse::<MetadataKey<Binary>>() {
-                metadata.append_bin(key, MetadataValue::from_bytes(value.as_bytes()));
-            } else if let (Ok(key), Ok(value)) = (key.parse::<MetadataKey<Ascii>>(), value.parse()) {
-                metadata.append(key, value);
-            }
+    ) -> Self {
+        Self {
+            destination: format!("the collector of cluster \"{cluster}\""),
+            timeout: service.timeout,
+            kind: Kind::Otlp(Box::new(OtlpSender::grpc(tracer, service, channel))),
         }
-        let exporter = OtlpExporter::builder()
-            .with_tonic()
-            .with_channel(channel)
-            .with_timeout(service.timeout)
-            .with_metadata(metadata)
-            .build()?;
-        Ok(Self::otlp(node, (tracer, conventions), exporter, cluster, service.timeout))
     }
 
-    /// OTLP over HTTP, as protobuf.
+    /// OTLP over HTTP, as protobuf. It fails if the service's authority and path are no address.
     pub(crate) fn otlp_http(
-        node: &Node,
-        (tracer, conventions): (&OpenTelemetry, Conventions),
+        tracer: &OpenTelemetry,
         service: &HttpService,
         cluster: &str,
         client: impl HttpClient + 'static,
-    ) -> Result<Self, ExporterBuildError> {
-        let authority = service.authority_text();
-        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = service.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
-        let exporter = OtlpExporter::builder()
-            .with_http()
-            .with_http_client(client)
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(format!("http://{authority}{}", service.path))
-            .with_timeout(service.timeout)
-            .with_headers(headers.collect())
-            .build()?;
-        Ok(Self::otlp(node, (tracer, conventions), exporter, cluster, service.timeout))
-    }
-
-    fn otlp(
-        node: &Node,
-        (tracer, conventions): (&OpenTelemetry, Conventions),
-        mut exporter: OtlpExporter,
-        cluster: &str,
-        timeout: Duration,
-    ) -> Self {
-        exporter.set_resource(&resource(tracer));
-        Self {
+    ) -> Result<Self, InvalidUri> {
+        Ok(Self {
             destination: format!("the collector of cluster \"{cluster}\""),
-            timeout,
-            kind: Kind::Otlp {
-                exporter: Box::new(exporter),
-                template: Template::new(node, tracer, conventions),
-            },
-        }
+            timeout: service.timeout,
+            kind: Kind::Otlp(Box::new(OtlpSender::http(tracer, service, Box::new(client))?)),
+        })
     }
 
     /// Zipkin over HTTP.
@@ -132,28 +96,39 @@ impl Sender {
         &self.destination
     }
 
-    /// Send `spans`, or say why not.
-    pub(crate) async fn send(&mut self, spans: Vec<FinishedSpan>) -> Result<(), String> {
+    /// Send the spans of `batch`, or say which did not arrive, and why.
+    pub(crate) async fn send(&mut self, batch: Batch) -> Result<(), Lost> {
         let timeout = self.timeout;
+        let count = batch.len();
         let sending = async {
             match &mut self.kind {
-                Kind::Otlp { exporter, template } => {
-                    let data = spans.iter().map(|span| template.span_data(span)).collect();
-                    exporter.export(data).await.map_err(|error| error.to_string())
+                Kind::Otlp(sender) => {
+                    let rejected = sender.send(&batch.encoded).await?;
+                    Ok((rejected.spans.min(count), rejected.reason))
                 }
-                Kind::Zipkin(sender) => sender.send(&spans).await,
-                Kind::XRay(sender) => sender.send(&spans).await,
+                Kind::Zipkin(sender) => sender.send(&batch.records).await.map(|()| (0, String::new())),
+                Kind::XRay(sender) => sender.send(&batch.records).await.map(|()| (0, String::new())),
             }
         };
-        match tokio::time::timeout(timeout, sending).await {
+        let outcome = match tokio::time::timeout(timeout, sending).await {
             Ok(outcome) => outcome,
             Err(_) => Err(format!("no answer within {timeout:?}")),
+        };
+        match outcome {
+            Ok((0, _)) => Ok(()),
+            Ok((spans, cause)) => Err(Lost { spans, cause: format!("it rejected them: {cause}") }),
+            Err(cause) => Err(Lost { spans: count, cause }),
         }
     }
 }
 
-fn resource(tracer: &OpenTelemetry) -> Resource {
-    let attributes =
-        tracer.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), Arc::<str>::from(&**value)));
-    Resource::builder_empty().with_attributes(attributes).build()
+/// An error and what is behind it, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

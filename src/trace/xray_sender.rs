@@ -65,7 +65,10 @@ impl XRaySender {
     fn datagram(&self, span: &FinishedSpan) -> Vec<u8> {
         let emitter = Emitter { node_id: &self.node.id, zone: &self.node.zone };
         let tags: Vec<(Cow<'_, str>, Cow<'_, str>)> =
-            attributes::attributes(span, Some(emitter), self.conventions).into_texts().collect();
+            attributes::attributes(span, Some(emitter), self.conventions)
+                .into_texts()
+                .map(|(key, value)| (key.into(), value))
+                .collect();
         let above = span.parent.map(|parent| ParentId::Number(u64::from_be_bytes(parent.to_bytes())));
         let of_trace = TraceId::Number(u128::from_be_bytes(span.trace_id.to_bytes()));
         let (trace_id, remote) = match &span.carrier {

@@ -10,6 +10,7 @@ use super::{
     FinishedSpan, SpanKind, Subject,
     attributes::{self, Emitter},
     context::Carrier,
+    sender::with_causes,
     zipkin::{Annotation, Format, Kind, LocalEndpoint, ZipkinSpan, micros},
 };
 use crate::snapshot::{
@@ -94,7 +95,7 @@ impl ZipkinSender {
         zipkin.annotations.push(Annotation { timestamp: micros(span.end), value: kind.end() });
         let emitter = Emitter { node_id: &self.node.id, zone: &self.node.zone };
         for (key, value) in attributes::attributes(span, Some(emitter), self.conventions).into_texts() {
-            zipkin.tag(key, value);
+            zipkin.tag(key.to_owned(), value.into_owned());
         }
         zipkin
     }
@@ -102,15 +103,4 @@ impl ZipkinSender {
 
 fn number(id: opentelemetry::SpanId) -> u64 {
     u64::from_be_bytes(id.to_bytes())
-}
-
-/// An error and what is behind it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -1,0 +1,338 @@
+//! Spans in OTLP's protobuf form, written straight from their records.
+//!
+//! OpenTelemetry's SDK makes owned keys and values of each span, its OTLP exporter makes others of these, and only then
+//! they are written; that costs more than the rest of a span's life. Here a span's bytes are written once, where the
+//! span ends. What they say is what the SDK's exporter would: a test holds them against it.
+//!
+//! Reference: opentelemetry-proto 1.x, `trace/v1/trace.proto` and `collector/trace/v1/trace_service.proto`.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use opentelemetry::{KeyValue, SpanId, TraceFlags, TraceId, trace::TraceState};
+use opentelemetry_proto::{
+    tonic::{common::v1::InstrumentationScope, resource::v1::Resource},
+    transform::common::tonic::{Attributes, ResourceAttributesWithSchema},
+};
+use prost::Message;
+
+use super::{
+    FinishedSpan, SpanKind,
+    attributes::{self, Emitter, Value},
+};
+use crate::snapshot::{
+    Node,
+    tracing::{Conventions, OpenTelemetry},
+};
+
+/// Spans that are written already, in the form in which an export call repeats them.
+#[derive(Debug, Default)]
+pub(crate) struct EncodedSpans {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl EncodedSpans {
+    /// With room for as many as `others` are.
+    pub(crate) fn with_room_for(others: &Self) -> Self {
+        Self { bytes: Vec::with_capacity(others.bytes.len()), ends: Vec::with_capacity(others.ends.len()) }
+    }
+
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Keep the first ones.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.ends.truncate(count);
+        self.bytes.truncate(self.ends.last().copied().unwrap_or_default());
+    }
+
+    /// Add `others`.
+    pub(crate) fn append(&mut self, others: &Self) {
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(&others.bytes);
+        self.ends.extend(others.ends.iter().map(|end| before + end));
+    }
+}
+
+/// Writes the spans of one tracer.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanEncoder {
+    node: Node,
+    conventions: Conventions,
+    /// The span that is being written: its length comes before it.
+    span: Vec<u8>,
+}
+
+impl SpanEncoder {
+    /// For spans of this node.
+    pub(crate) fn new(node: &Node, conventions: Conventions) -> Self {
+        Self { node: node.clone(), conventions, span: Vec::new() }
+    }
+
+    /// Add `span` to those that are written.
+    pub(crate) fn encode(&mut self, span: &FinishedSpan, to: &mut EncodedSpans) {
+        self.span.clear();
+        write_span(&mut self.span, span, &self.node, self.conventions);
+        put_bytes(&mut to.bytes, scope_spans::SPANS, &self.span);
+        to.ends.push(to.bytes.len());
+    }
+}
+
+/// What all export calls of a tracer say around their spans.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    /// The field `resource` of `ResourceSpans`.
+    resource: Vec<u8>,
+    /// The field `scope` of `ScopeSpans`.
+    scope: Vec<u8>,
+}
+
+impl Envelope {
+    /// For the spans of `tracer`.
+    pub(crate) fn new(tracer: &OpenTelemetry) -> Self {
+        let named = tracer.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+        let resource = opentelemetry_sdk::Resource::builder_empty().with_attributes(named).build();
+        let Attributes(mut attributes) = ResourceAttributesWithSchema::from(&resource).attributes;
+        // It comes in any order.
+        attributes.sort_by(|one, other| one.key.cmp(&other.key));
+        let resource = Resource { attributes, ..Resource::default() };
+        let mut scope = InstrumentationScope::default();
+        if tracer.scope {
+            scope.name = "spanway".to_owned();
+            scope.version = env!("CARGO_PKG_VERSION").to_owned();
+        }
+        let mut envelope = Self { resource: Vec::new(), scope: Vec::new() };
+        put_bytes(&mut envelope.resource, resource_spans::RESOURCE, &resource.encode_to_vec());
+        put_bytes(&mut envelope.scope, scope_spans::SCOPE, &scope.encode_to_vec());
+        envelope
+    }
+
+    /// An `ExportTraceServiceRequest` with those spans.
+    pub(crate) fn request(&self, spans: &EncodedSpans) -> Bytes {
+        let of_scope = self.scope.len() + spans.bytes.len();
+        let of_resource = self.resource.len() + field_len(of_scope);
+        let mut out = Vec::with_capacity(field_len(of_resource));
+        put_header(&mut out, export_request::RESOURCE_SPANS, of_resource);
+        out.extend_from_slice(&self.resource);
+        put_header(&mut out, resource_spans::SCOPE_SPANS, of_scope);
+        out.extend_from_slice(&self.scope);
+        out.extend_from_slice(&spans.bytes);
+        out.into()
+    }
+}
+
+/// Numbers of fields, as opentelemetry-proto has them.
+mod export_request {
+    pub(super) const RESOURCE_SPANS: u8 = 1;
+}
+mod resource_spans {
+    pub(super) const RESOURCE: u8 = 1;
+    pub(super) const SCOPE_SPANS: u8 = 2;
+}
+mod scope_spans {
+    pub(super) const SCOPE: u8 = 1;
+    pub(super) const SPANS: u8 = 2;
+}
+mod span_fields {
+    pub(super) const TRACE_ID: u8 = 1;
+    pub(super) const SPAN_ID: u8 = 2;
+    pub(super) const TRACE_STATE: u8 = 3;
+    pub(super) const PARENT_SPAN_ID: u8 = 4;
+    pub(super) const NAME: u8 = 5;
+    pub(super) const KIND: u8 = 6;
+    pub(super) const START_TIME: u8 = 7;
+    pub(super) const END_TIME: u8 = 8;
+    pub(super) const ATTRIBUTES: u8 = 9;
+    pub(super) const EVENTS: u8 = 11;
+    pub(super) const LINKS: u8 = 13;
+    pub(super) const STATUS: u8 = 15;
+    pub(super) const FLAGS: u8 = 16;
+}
+mod event_fields {
+    pub(super) const TIME: u8 = 1;
+    pub(super) const NAME: u8 = 2;
+}
+mod link_fields {
+    pub(super) const TRACE_ID: u8 = 1;
+    pub(super) const SPAN_ID: u8 = 2;
+    pub(super) const TRACE_STATE: u8 = 3;
+    pub(super) const FLAGS: u8 = 6;
+}
+mod key_value {
+    pub(super) const KEY: u8 = 1;
+    pub(super) const VALUE: u8 = 2;
+}
+mod any {
+    pub(super) const STRING: u8 = 1;
+    pub(super) const INT: u8 = 3;
+}
+/// Key and text of an attribute that together are shorter make a message whose length takes one byte.
+const SHORT: usize = 120;
+/// `Status.code`, and its value for errors.
+const STATUS_ERROR: [u8; 2] = [3 << 3, 2];
+/// `SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK` and `..._IS_REMOTE_MASK`.
+const HAS_IS_REMOTE: u32 = 0x100;
+const IS_REMOTE: u32 = 0x200;
+
+fn write_span(out: &mut Vec<u8>, span: &FinishedSpan, node: &Node, conventions: Conventions) {
+    put_ids(out, (span_fields::TRACE_ID, span.trace_id), (span_fields::SPAN_ID, span.span_id));
+    put_trace_state(out, span_fields::TRACE_STATE, &span.trace_state);
+    if let Some(parent) = span.parent.filter(|parent| *parent != SpanId::INVALID) {
+        put_bytes(out, span_fields::PARENT_SPAN_ID, &parent.to_bytes());
+    }
+    put_text(out, span_fields::NAME, &attributes::name(span));
+    let kind = match span.kind {
+        SpanKind::Server => 2,
+        SpanKind::Client => 3,
+    };
+    out.extend_from_slice(&[span_fields::KIND << 3, kind]);
+    put_time(out, span_fields::START_TIME, span.start);
+    put_time(out, span_fields::END_TIME, span.end);
+    let emitter = Emitter { node_id: &node.id, zone: &node.zone };
+    for attribute in attributes::attributes(span, Some(emitter), conventions).iter() {
+        put_attribute(out, attribute.key, &attribute.value);
+    }
+    for (name, time) in &span.events {
+        let mut event = Vec::new();
+        put_time(&mut event, event_fields::TIME, *time);
+        put_text(&mut event, event_fields::NAME, name);
+        put_bytes(out, span_fields::EVENTS, &event);
+    }
+    if let Some(parent) = span.link.as_deref() {
+        let mut link = Vec::new();
+        put_ids(&mut link, (link_fields::TRACE_ID, parent.trace_id), (link_fields::SPAN_ID, parent.span_id));
+        put_trace_state(&mut link, link_fields::TRACE_STATE, &parent.state);
+        let sampled = if parent.sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+        put_flags(&mut link, link_fields::FLAGS, u32::from(sampled.to_u8()), true);
+        put_bytes(out, span_fields::LINKS, &link);
+    }
+    let status: &[u8] = if attributes::is_error(span) { &STATUS_ERROR } else { &[] };
+    put_bytes(out, span_fields::STATUS, status);
+    let remote = span.parent.is_some() && span.remote_parent;
+    put_flags(out, span_fields::FLAGS, u32::from(TraceFlags::SAMPLED.to_u8()), remote);
+}
+
+fn put_ids(out: &mut Vec<u8>, (trace_field, trace): (u8, TraceId), (span_field, span): (u8, SpanId)) {
+    put_bytes(out, trace_field, &trace.to_bytes());
+    put_bytes(out, span_field, &span.to_bytes());
+}
+
+/// What cannot be read as a `tracestate` is left out.
+fn put_trace_state(out: &mut Vec<u8>, field: u8, value: &HeaderValue) {
+    if value.is_empty() {
+        return;
+    }
+    if let Some(state) = value.to_str().ok().and_then(|text| text.parse::<TraceState>().ok()) {
+        put_text(out, field, &state.header());
+    }
+}
+
+fn put_attribute(out: &mut Vec<u8>, key: &str, value: &Value<'_>) {
+    let text = match value {
+        Value::Text(text) => text.as_bytes(),
+        Value::Decimal(digits) => digits.as_bytes(),
+        Value::Number(_) => &[],
+    };
+    // Nearly all are short texts, whose lengths take one byte each.
+    let lengths = (u8::try_from(key.len()), u8::try_from(text.len()));
+    if let (Ok(key_len @ 1..), Ok(text_len @ 1..)) = lengths
+        && key.len() + text.len() < SHORT
+    {
+        out.reserve(SHORT + 8);
+        out.extend_from_slice(&[span_fields::ATTRIBUTES << 3 | 2, key_len + text_len + 6]);
+        out.extend_from_slice(&[key_value::KEY << 3 | 2, key_len]);
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(&[key_value::VALUE << 3 | 2, text_len + 2, any::STRING << 3 | 2, text_len]);
+        out.extend_from_slice(text);
+        return;
+    }
+    let mut number = [0; 10];
+    let (field, value) = match value {
+        Value::Text(text) => (any::STRING, text.as_bytes()),
+        Value::Decimal(text) => (any::STRING, text.as_bytes()),
+        Value::Number(value) => {
+            // Negative numbers are written as the large ones that have the same bits.
+            let mut rest = value.cast_unsigned();
+            let mut length = 0;
+            for byte in &mut number {
+                *byte = rest.to_le_bytes()[0] & 0x7f;
+                rest >>= 7;
+                length += 1;
+                if rest == 0 {
+                    break;
+                }
+                *byte |= 0x80;
+            }
+            (any::INT, number.get(..length).unwrap_or_default())
+        }
+    };
+    let any_len = match field {
+        any::INT => 1 + value.len(),
+        _ => field_len(value.len()),
+    };
+    let key_len = if key.is_empty() { 0 } else { field_len(key.len()) };
+    put_header(out, span_fields::ATTRIBUTES, key_len + field_len(any_len));
+    put_text(out, key_value::KEY, key);
+    put_header(out, key_value::VALUE, any_len);
+    if field == any::INT {
+        out.push(field << 3);
+        out.extend_from_slice(value);
+    } else {
+        put_bytes(out, field, value);
+    }
+}
+
+fn put_time(out: &mut Vec<u8>, field: u8, time: SystemTime) {
+    let nanos = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+    if nanos > 0 {
+        out.push(field << 3 | 1);
+        out.extend_from_slice(&nanos.to_le_bytes());
+    }
+}
+
+fn put_flags(out: &mut Vec<u8>, field: u8, trace_flags: u32, remote: bool) {
+    let flags = trace_flags | HAS_IS_REMOTE | if remote { IS_REMOTE } else { 0 };
+    put_varint(out, usize::from(field) << 3 | 5);
+    out.extend_from_slice(&flags.to_le_bytes());
+}
+
+/// As in all of protobuf an empty text is one that is not there.
+fn put_text(out: &mut Vec<u8>, field: u8, text: &str) {
+    if !text.is_empty() {
+        put_bytes(out, field, text.as_bytes());
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    put_header(out, field, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// The beginning of a field that is `len` bytes long.
+fn put_header(out: &mut Vec<u8>, field: u8, len: usize) {
+    out.push(field << 3 | 2);
+    put_varint(out, len);
+}
+
+fn put_varint(out: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes()[0]);
+}
+
+/// The length of a field below 16 whose content is `len` bytes long.
+const fn field_len(len: usize) -> usize {
+    let bits = usize::BITS - (len | 1).leading_zeros();
+    1 + bits.div_ceil(7) as usize + len
+}
