@@ -33,6 +33,19 @@ impl Socket {
     }
 }
 
+/// A message with a small body is copied into one piece, since a plain send is cheaper than one of many pieces.
+const GATHERED_BYTES: usize = 1024;
+
+/// All of `bufs` in one; `None` if there is no room.
+fn gather(bufs: &[io::IoSlice<'_>], into: &mut [u8; GATHERED_BYTES]) -> Option<usize> {
+    let mut length = 0;
+    for buf in bufs {
+        into.get_mut(length..length + buf.len())?.copy_from_slice(buf);
+        length += buf.len();
+    }
+    Some(length)
+}
+
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
@@ -57,6 +70,12 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut gathered = [0; GATHERED_BYTES];
+        if bufs.len() > 1
+            && let Some(length) = gather(bufs, &mut gathered)
+        {
+            return self.poll_write(cx, gathered.get(..length).unwrap_or_default());
+        }
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),

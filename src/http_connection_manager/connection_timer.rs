@@ -24,10 +24,28 @@ pub(super) enum Due {
     Headers(&'static str),
 }
 
+/// What bounds a connection at a moment, besides its age, which always does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Bounds {
+    idle: bool,
+    headers: bool,
+    told: bool,
+}
+
+impl Bounds {
+    /// Whether there is nothing that `earlier` had not: what is due then can only have moved to a later time, since
+    /// requests that come and go do nothing but that.
+    fn within(self, earlier: Self) -> bool {
+        (earlier.idle || !self.idle) && !self.headers && !self.told && !earlier.told
+    }
+}
+
 /// One timer for all that can be due on a connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionTimer {
     sleep: Option<Pin<Box<Sleep>>>,
+    /// What was considered when it was armed.
+    armed_for: Bounds,
     /// When the headers of a request began to come in.
     headers_since: Option<Instant>,
 }
@@ -45,11 +63,21 @@ impl ConnectionTimer {
         } else if self.headers_since.is_none() {
             self.headers_since = Some(Instant::now());
         }
+        let bounds = Bounds {
+            idle: connection.open.get() == 0,
+            headers: self.headers_since.is_some(),
+            told: connection.told.get().is_some(),
+        };
+        // Once armed it was polled, and will wake the connection's task.
+        let armed = self.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed());
+        if armed && bounds.within(self.armed_for) {
+            return Poll::Pending;
+        }
         let Some((due, _)) = self.earliest(connection) else { return Poll::Pending };
+        self.armed_for = bounds;
         match &mut self.sleep {
             Some(sleep) if due < sleep.deadline() => sleep.as_mut().reset(due),
-            // It was polled when it was armed, and will wake the connection's task.
-            Some(sleep) if !sleep.is_elapsed() => return Poll::Pending,
+            Some(_) if armed => return Poll::Pending,
             Some(_) => {}
             empty => *empty = Some(Box::pin(tokio::time::sleep_until(due))),
         }

@@ -97,6 +97,10 @@ impl SpanQueue {
             self.counters.dropped.fetch_add(excess as u64, Ordering::Relaxed);
         }
         let count = batch.len();
+        // An empty batch would still take the memory of a full one, for as long as the exporter is held up.
+        if count == 0 {
+            return;
+        }
         // It fails only when the exporter is gone, which is after the last request at shutdown.
         if self.sender.send(batch).is_err() {
             self.counters.dropped.fetch_add(count as u64, Ordering::Relaxed);
@@ -168,6 +172,65 @@ impl SpanBuffer {
             self.waiting.notified().await;
             tokio::time::sleep(interval).await;
             self.flush();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::{
+        snapshot::{Node, tracing::Conventions},
+        trace::{SpanKind, SpanName, Subject, attempt::AttemptFacts, context::Carrier},
+    };
+
+    fn span() -> FinishedSpan {
+        FinishedSpan {
+            tracer: 0,
+            trace_id: 1_u128.into(),
+            span_id: 1_u64.into(),
+            parent: None,
+            remote_parent: false,
+            carrier: Carrier::TraceContext,
+            egress: false,
+            trace_state: HeaderValue::from_static(""),
+            kind: SpanKind::Server,
+            name: SpanName::Ingress,
+            start: SystemTime::UNIX_EPOCH,
+            end: SystemTime::UNIX_EPOCH,
+            subject: Subject::Attempt(AttemptFacts::default()),
+            route: "".into(),
+            link: None,
+            status: 200,
+            flags: Default::default(),
+            cluster: None,
+            grpc_status: None,
+            custom_tags: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Batches of four, of which ten spans may wait.
+    fn filled(encoder: Option<SpanEncoder>, spans: usize) -> (Vec<Batch>, u64) {
+        let flush = Flush { spans: 4, interval: Duration::from_secs(1), waiting: 10 };
+        let (queue, mut batches, counters) = queue(flush, encoder);
+        let buffer = SpanBuffer::new(vec![queue]);
+        (0..spans).for_each(|_| buffer.push(span()));
+        let received = std::iter::from_fn(|| batches.try_recv().ok()).collect();
+        (received, counters.dropped.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn a_queue_that_is_full_takes_no_more_batches_and_counts_what_it_drops() {
+        let node = Node { id: "".into(), cluster: "".into(), zone: "".into() };
+        for encoder in [None, Some(SpanEncoder::new(&node, Conventions::Envoy))] {
+            let (batches, dropped) = filled(encoder, 40);
+            let sizes = batches.iter().map(Batch::len).collect::<Vec<_>>();
+            assert_eq!((sizes.as_slice(), dropped), (&[4, 4, 2][..], 30));
         }
     }
 }
