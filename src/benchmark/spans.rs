@@ -60,7 +60,7 @@ impl Operation for Spans {
             let mut headers = request_headers();
             headers.insert(X_REQUEST_ID, "4f6b2d1e-9f0a-4c1d-9b6e-2f1d3c4b5a69".parse().expect("an id"));
             let info = StreamInfo::new(Rc::clone(&self.connection), Version::HTTP_11);
-            info.cluster.replace(self.snapshot.clusters.first().cloned());
+            info.cluster.replace(self.snapshot.clusters.first().cloned().map(Rc::new));
             (info, headers)
         }));
     }

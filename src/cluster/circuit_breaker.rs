@@ -1,29 +1,39 @@
 //! Admission limits of a cluster, counted over all workers. `CircuitBreakers.Thresholds`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    rc::Rc,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
-use crate::snapshot::cluster::Thresholds;
+use super::ClusterState;
+use crate::snapshot::{Local, cluster::Thresholds};
 
 /// What is under way to a cluster, and how much may be.
 #[derive(Debug)]
 pub(crate) struct CircuitBreakers {
+    connections: Limit,
+    pending: Limit,
+    requests: Limit,
+    retries: Limit,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resource {
     /// Connections, opening ones included.
-    pub(crate) connections: Arc<Limit>,
+    Connections,
     /// Requests that wait for a connection.
-    pub(crate) pending: Arc<Limit>,
+    Pending,
     /// Requests, waiting ones not included.
-    pub(crate) requests: Arc<Limit>,
+    Requests,
     /// Attempts after the first.
-    pub(crate) retries: Arc<Limit>,
+    Retries,
 }
 
 impl CircuitBreakers {
     /// With nothing under way.
     pub(crate) fn new(thresholds: &Thresholds) -> Self {
-        let limit = |most| Arc::new(Limit { most, now: AtomicU32::new(0) });
+        let limit = |most| Limit { most, now: AtomicU32::new(0) };
         Self {
             connections: limit(thresholds.max_connections),
             pending: limit(thresholds.max_pending_requests),
@@ -31,34 +41,59 @@ impl CircuitBreakers {
             retries: limit(thresholds.max_retries),
         }
     }
+
+    fn limit(&self, resource: Resource) -> &Limit {
+        match resource {
+            Resource::Connections => &self.connections,
+            Resource::Pending => &self.pending,
+            Resource::Requests => &self.requests,
+            Resource::Retries => &self.retries,
+        }
+    }
 }
 
-/// A count that may not pass a bound.
+/// A count that may not pass a bound. All workers write it with each request, so that it lies on a cache line of its own.
 #[derive(Debug)]
-pub(crate) struct Limit {
+#[repr(align(64))]
+struct Limit {
     most: u32,
     now: AtomicU32,
 }
 
 impl Limit {
-    /// One more, unless that would be too many. Taken back when the permit is dropped.
-    pub(crate) fn acquire(self: &Arc<Self>) -> Option<Permit> {
+    /// Count one more, unless that would be too many.
+    fn take(&self) -> bool {
         // Add first, as the common case is to stay below: one atomic step instead of a loop.
-        if self.now.fetch_add(1, Ordering::Relaxed) >= self.most {
-            self.now.fetch_sub(1, Ordering::Relaxed);
-            return None;
+        let admitted = self.now.fetch_add(1, Ordering::Relaxed) < self.most;
+        if !admitted {
+            self.give_back();
         }
-        Some(Permit(Arc::clone(self)))
+        admitted
+    }
+
+    fn give_back(&self) {
+        self.now.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// One of what a [`Limit`] counts.
+/// One of what a cluster counts, for as long as it is held.
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<Limit>);
+pub(crate) struct Permit {
+    cluster: Local<ClusterState>,
+    resource: Resource,
+}
+
+impl Permit {
+    /// One more, unless that would be too many.
+    pub(crate) fn acquire(cluster: &Local<ClusterState>, resource: Resource) -> Option<Self> {
+        let taken = cluster.limits.limit(resource).take();
+        taken.then(|| Self { cluster: Rc::clone(cluster), resource })
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Ordering::Relaxed);
+        self.cluster.limits.limit(self.resource).give_back();
     }
 }
 
@@ -67,19 +102,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_never_passed_and_recovers_when_a_permit_goes() {
+    fn a_limit_is_never_passed_and_recovers_when_one_is_given_back() {
         let breakers = CircuitBreakers::new(&Thresholds { max_requests: 2, ..Thresholds::default() });
-        let first = breakers.requests.acquire();
-        let second = breakers.requests.acquire();
-        assert!(first.is_some() && second.is_some());
-        assert!(breakers.requests.acquire().is_none());
-        drop(first);
-        assert!(breakers.requests.acquire().is_some());
+        let requests = breakers.limit(Resource::Requests);
+        assert!(requests.take() && requests.take());
+        assert!(!requests.take() && !requests.take());
+        requests.give_back();
+        assert!(requests.take() && !requests.take());
     }
 
     #[test]
     fn a_limit_of_zero_admits_nothing() {
         let breakers = CircuitBreakers::new(&Thresholds { max_requests: 0, ..Thresholds::default() });
-        assert!(breakers.requests.acquire().is_none());
+        assert!(!breakers.limit(Resource::Requests).take());
     }
 }

@@ -19,7 +19,7 @@ use self::{
     load_balancer::LoadBalancer,
 };
 use crate::{
-    snapshot::{ClusterId, Snapshot, cluster::Cluster},
+    snapshot::{ClusterId, Local, Snapshot, cluster::Cluster},
     upstream::conn_pool::HostPool,
 };
 
@@ -37,14 +37,16 @@ pub(crate) struct ClusterState {
 impl ClusterState {
     /// The state of each cluster of `snapshot`, in its order.
     pub(crate) fn all(snapshot: &Snapshot) -> Vec<Arc<Self>> {
-        let state = |config: &Arc<Cluster>| {
-            Arc::new(Self {
-                hosts: ArcSwap::from_pointee(HostSet::initial(config)),
-                limits: CircuitBreakers::new(&config.thresholds),
-                config: Arc::clone(config),
-            })
-        };
-        snapshot.clusters.iter().map(state).collect()
+        snapshot.clusters.iter().map(|config| Arc::new(Self::new(config))).collect()
+    }
+
+    /// With nothing under way.
+    pub(crate) fn new(config: &Arc<Cluster>) -> Self {
+        Self {
+            hosts: ArcSwap::from_pointee(HostSet::initial(config)),
+            limits: CircuitBreakers::new(&config.thresholds),
+            config: Arc::clone(config),
+        }
     }
 }
 
@@ -77,7 +79,9 @@ impl ClusterManager {
 #[derive(Debug)]
 pub(crate) struct WorkerCluster {
     /// What it shares with the others.
-    pub(crate) state: Arc<ClusterState>,
+    pub(crate) state: Local<ClusterState>,
+    /// What it is.
+    pub(crate) config: Local<Cluster>,
     view: RefCell<HostView>,
 }
 
@@ -94,7 +98,8 @@ impl WorkerCluster {
     fn new(state: Arc<ClusterState>) -> Self {
         let view =
             HostView { set: Arc::new(HostSet::default()), balancer: LoadBalancer::Empty, pools: Vec::new() };
-        Self { state, view: RefCell::new(view) }
+        let config = Rc::new(Arc::clone(&state.config));
+        Self { state: Rc::new(state), config, view: RefCell::new(view) }
     }
 
     /// Choose a host for a request; `None` if there is none. `hash` is what RING_HASH goes by.
@@ -133,14 +138,14 @@ impl WorkerCluster {
 
 impl HostView {
     /// Take a new host set; pools of hosts that stay are kept, with their connections.
-    fn replace(&mut self, set: Arc<HostSet>, state: &Arc<ClusterState>) {
+    fn replace(&mut self, set: Arc<HostSet>, state: &Local<ClusterState>) {
         let mut old = std::mem::take(&mut self.pools);
         let mut pool = |host: &Arc<Host>| {
             let known = old
                 .iter()
                 .position(|pool| pool.host.address == host.address && pool.host.hostname == host.hostname);
             known.map_or_else(
-                || Rc::new(HostPool::new(Arc::clone(host), Arc::clone(state))),
+                || Rc::new(HostPool::new(Arc::clone(host), Rc::clone(state))),
                 |known| old.swap_remove(known),
             )
         };

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     body::{ClientBody, Replay, RequestBody},
+    cluster::circuit_breaker::{Permit, Resource},
     http_headers::{X_ENVOY_ATTEMPT_COUNT, X_ENVOY_EXPECTED_RQ_TIMEOUT_MS},
     snapshot::{
         matcher::{RequestView, header_text},
@@ -60,7 +61,6 @@ pub(super) async fn retried(
     context: &RouterContext<'_, '_>,
 ) -> Result<Response<UpstreamBody>, RouterFailure> {
     let info = context.info;
-    let limits = &target.cluster.state.limits;
     let replay = Replay::new(body, context.buffer_limit_bytes);
     let avoid = action.retry.as_ref().and_then(|retry| retry.avoid_tried_hosts);
     let mut tried: Vec<Rc<HostPool>> = Vec::new();
@@ -87,7 +87,7 @@ pub(super) async fn retried(
             },
         };
         permit = match decision {
-            Decision::Again => limits.retries.acquire(),
+            Decision::Again => Permit::acquire(&target.cluster.state, Resource::Retries),
             Decision::Stands | Decision::LimitExceeded => None,
         };
         if permit.is_none() {

@@ -131,7 +131,7 @@ pub(crate) fn choose_cluster<'a>(
     let (id, mutations) = draw_cluster(action, headers, context.random, context.snapshot);
     let find = |id: ClusterId| context.clusters.cluster(id);
     let cluster = id.and_then(find).ok_or(RouterFailure::NoCluster(action.cluster_not_found))?;
-    *context.info.cluster.borrow_mut() = Some(std::sync::Arc::clone(&cluster.state.config));
+    *context.info.cluster.borrow_mut() = Some(Rc::clone(&cluster.config));
     Ok(Target { cluster, mutations })
 }
 
@@ -233,7 +233,7 @@ fn note_host(
         keep(parts, context);
         return Err(RouterFailure::NoHost);
     };
-    *context.info.upstream_host.borrow_mut() = Some(std::sync::Arc::clone(&pool.host.address_text));
+    *context.info.upstream_host.borrow_mut() = Some(Rc::clone(&pool.address_text));
     if let Some(HostRewrite::Auto) = &action.host_rewrite
         && let Ok(host) = HeaderValue::from_str(&pool.host.hostname)
         && !host.is_empty()

@@ -41,7 +41,7 @@ pub(super) fn send(
         set_host(&mut parts.headers, &mirror.host);
         as_own_request(&mut parts.headers, context.own_ip);
         let info = Rc::new(StreamInfo::new(Rc::clone(&context.info.connection), context.info.protocol));
-        *info.cluster.borrow_mut() = Some(Arc::clone(&pool.cluster.config));
+        *info.cluster.borrow_mut() = Some(Rc::new(Arc::clone(&pool.cluster.config)));
         if let Some(tracing) = context.tracing {
             trace::attempt::start_copy(context.info, &info, tracing, mirror.trace_sampled);
             trace::attempt::chose_host(&info, &pool.host.address_text);

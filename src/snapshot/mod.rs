@@ -50,6 +50,10 @@ pub(crate) struct Node {
     pub(crate) zone: Arc<str>,
 }
 
+/// A worker's handle of something that all workers share. Its copies are counted on the worker, so that a request which
+/// takes one writes no memory that others write, too.
+pub(crate) type Local<T> = std::rc::Rc<std::sync::Arc<T>>;
+
 /// Where something listens or is reached. `config.core.v3.Address`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Address {

@@ -91,7 +91,7 @@ impl Command {
             Self::DownstreamLocalPort => {
                 info.connection.local.socket().map(|address| address.port().to_string().into())
             }
-            Self::UpstreamHost => info.upstream_host.borrow().as_deref().map(|host| host.to_owned().into()),
+            Self::UpstreamHost => info.upstream_host.borrow().as_ref().map(|host| host.to_string().into()),
             Self::UpstreamCluster => {
                 info.cluster.borrow().as_ref().map(|cluster| cluster.observability_name.to_string().into())
             }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 pub(crate) use self::flags::ResponseFlag;
 use self::{deadline::Deadlines, flags::ResponseFlags};
 use crate::{
-    snapshot::{Address, cluster::Cluster},
+    snapshot::{Address, Local, cluster::Cluster},
     trace::Span,
 };
 
@@ -109,9 +109,9 @@ pub(crate) struct StreamInfo {
     /// The chosen route's name.
     pub(crate) route_name: RefCell<Arc<str>>,
     /// The chosen cluster.
-    pub(crate) cluster: RefCell<Option<Arc<Cluster>>>,
+    pub(crate) cluster: RefCell<Option<Local<Cluster>>>,
     /// Address of the chosen host.
-    pub(crate) upstream_host: RefCell<Option<Arc<str>>>,
+    pub(crate) upstream_host: RefCell<Option<Local<str>>>,
     /// Its span, unless it is not traced at all.
     pub(crate) span: RefCell<Option<Span>>,
 }

@@ -307,7 +307,7 @@ impl OpenAttempt {
             end: moment(self.end.unwrap_or_else(Instant::now)),
             status: self.status,
             flags: self.flags,
-            cluster: info.cluster.borrow().clone(),
+            cluster: info.cluster.borrow().as_deref().cloned(),
             grpc_status: self.grpc_status,
             custom_tags: late.map(|late| late.tags(info)).unwrap_or_default(),
             events: if verbose {

@@ -356,7 +356,7 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
         },
         status: info.status.get(),
         flags: info.flags.get(),
-        cluster: info.cluster.borrow_mut().take(),
+        cluster: info.cluster.borrow_mut().take().as_deref().cloned(),
         custom_tags,
         route: info.route_name.take(),
         link: span.link,

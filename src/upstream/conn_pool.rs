@@ -17,8 +17,12 @@ use super::{
     connect::{ConnectError, connect},
 };
 use crate::{
-    cluster::{ClusterState, circuit_breaker::Permit, host::Host},
-    snapshot::cluster::Http2Options,
+    cluster::{
+        ClusterState,
+        circuit_breaker::{Permit, Resource},
+        host::Host,
+    },
+    snapshot::{Local, cluster::Http2Options},
 };
 
 /// The connections of this worker to one host: idle HTTP/1 ones, open HTTP/2 ones, and who waits for one.
@@ -27,7 +31,9 @@ pub(crate) struct HostPool {
     /// The host.
     pub(crate) host: Arc<Host>,
     /// Its cluster.
-    pub(crate) cluster: Arc<ClusterState>,
+    pub(crate) cluster: Local<ClusterState>,
+    /// The host's address.
+    pub(crate) address_text: Local<str>,
     /// Taken from the end, so that those no longer needed grow old at the front.
     idle: RefCell<VecDeque<Idle>>,
     http2: RefCell<Vec<Http2Client>>,
@@ -54,8 +60,9 @@ struct Idle {
 
 impl HostPool {
     /// With no connection yet.
-    pub(crate) fn new(host: Arc<Host>, cluster: Arc<ClusterState>) -> Self {
+    pub(crate) fn new(host: Arc<Host>, cluster: Local<ClusterState>) -> Self {
         Self {
+            address_text: Rc::new(Arc::clone(&host.address_text)),
             host,
             cluster,
             idle: RefCell::default(),
@@ -90,7 +97,7 @@ impl HostPool {
     }
 
     async fn open_http1(self: &Rc<Self>) -> Result<Http1Client, Failure> {
-        let _pending = self.cluster.limits.pending.acquire().ok_or(Failure::Overflow)?;
+        let _pending = Permit::acquire(&self.cluster, Resource::Pending).ok_or(Failure::Overflow)?;
         match self.slot() {
             Some(slot) => self.connect_http1(slot).await,
             None => {
@@ -113,7 +120,7 @@ impl HostPool {
     /// Room for one more connection. A host that has none gets one even over the cluster's limit, as in Envoy: the
     /// connections of other hosts would never serve its requests.
     fn slot(self: &Rc<Self>) -> Option<Slot> {
-        let permit = self.cluster.limits.connections.acquire();
+        let permit = Permit::acquire(&self.cluster, Resource::Connections);
         if permit.is_none() && self.open.get() > 0 || self.closing.get() {
             return None;
         }
@@ -232,7 +239,7 @@ impl HostPool {
     }
 
     async fn open_http2(self: &Rc<Self>, options: &Http2Options) -> Result<Http2Client, Failure> {
-        let _pending = self.cluster.limits.pending.acquire().ok_or(Failure::Overflow)?;
+        let _pending = Permit::acquire(&self.cluster, Resource::Pending).ok_or(Failure::Overflow)?;
         let (before, _) = self.opened_http2.get();
         let _opening = self.opening_http2.lock().await;
         if let Some(client) = self.http2_with_room() {

@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     body::RequestBody,
-    cluster::circuit_breaker::Permit,
+    cluster::circuit_breaker::{Permit, Resource},
     snapshot::cluster::UpstreamProtocol,
     stream_info::{StreamInfo, flags::ResponseFlag},
     trace::attempt,
@@ -202,7 +202,7 @@ pub(crate) async fn exchange(
 
 /// Count a request that now has a connection against the cluster's limit.
 fn admit(pool: &HostPool) -> Result<Permit, Failure> {
-    pool.cluster.limits.requests.acquire().ok_or(Failure::Overflow)
+    Permit::acquire(&pool.cluster, Resource::Requests).ok_or(Failure::Overflow)
 }
 
 /// Refuse a response whose end cannot be told for sure (RFC 9112, 6.3): what follows on its connection might be

@@ -1,5 +1,10 @@
 //! Lowers header names, values and mutations.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use envoy_types::pb::envoy::config::core::v3::{HeaderValueOption, header_value_option::HeaderAppendAction};
 use http::{HeaderName, HeaderValue, header::HOST};
 
@@ -32,6 +37,14 @@ macro_rules! mutation_fields {
     };
 }
 pub(super) use mutation_fields;
+
+/// The value of a number that each request of a route copies. Copies of other values are counted in memory that all
+/// workers write; this one's text lasts as long as the process, and is made once for each number.
+pub(super) fn lasting(number: u64) -> HeaderValue {
+    static KNOWN: Mutex<BTreeMap<u64, &'static str>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    HeaderValue::from_static(known.entry(number).or_insert_with(|| number.to_string().leak()))
+}
 
 impl Lowering<'_> {
     /// Mutations of one level.

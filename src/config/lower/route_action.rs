@@ -15,9 +15,14 @@ use envoy_types::pb::envoy::{
     },
     r#type::matcher::v3::RegexMatchAndSubstitute,
 };
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
-use super::{Lowering, headers::mutation_fields, number, route::RouteContext};
+use super::{
+    Lowering,
+    headers::{lasting, mutation_fields},
+    number,
+    route::RouteContext,
+};
 use crate::{
     config::FieldPath,
     snapshot::route::{
@@ -58,7 +63,7 @@ impl Lowering<'_> {
                 .into_iter()
                 .chain(timeout)
                 .min()
-                .map(|timeout| HeaderValue::from(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))),
+                .map(|timeout| lasting(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))),
             timeout,
             idle_timeout: action.idle_timeout.as_ref().map(|idle| {
                 match self.timeout(&path.field("idle_timeout"), Some(idle), None) {
