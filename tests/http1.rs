@@ -535,6 +535,22 @@ async fn an_idle_connection_is_closed_after_its_timeout() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_rested_is_held_to_the_same_timeouts() {
+    let upstream = CannedUpstream::answering(OK).await;
+    let limits = "{common_http_protocol_options: {idle_timeout: 4s}, request_headers_timeout: 0.05s}";
+    let proxy = Bootstrap::to(upstream.address()).manager(limits).start().await;
+    let (mut slow, mut silent) = (proxy.connect().await, proxy.connect().await);
+    assert_eq!(slow.get("/").await.status(), 200);
+    assert_eq!(silent.get("/").await.status(), 200);
+    // They come to rest after two seconds.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    slow.send("GET / HTTP/1.1\r\nhost: h\r\n").await;
+    let response = slow.response().await;
+    assert_eq!((response.status(), response.text()), (408, "request header timeout"));
+    silent.assert_closed().await;
+}
+
+#[tokio::test]
 async fn requests_that_do_not_come_in_time_are_answered_408() {
     let upstream = CannedUpstream::answering(OK).await;
     let cases = [

@@ -14,12 +14,15 @@ pub(crate) struct Arguments {
     pub(crate) json: Option<PathBuf>,
     pub(crate) svg: Option<PathBuf>,
     pub(crate) markdown: bool,
+    /// Nothing is measured; spanway serves what a profile-guided build is to learn from.
+    pub(crate) train: bool,
 }
 
 /// What `--help` prints.
 pub(crate) fn help() -> String {
     let mut text = "cargo bench --bench peers -- [MODE]... [--rounds N] [--seconds N] [--limit SECONDS]
                              [--json FILE] [--markdown] [--svg FILE]
+cargo bench --bench peers -- --train    (no measurement: what benches/pgo.sh learns from)
 
 Paths are relative to the repository. Without a mode, all of them:
 "
@@ -40,6 +43,7 @@ pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Option<Argumen
         json: None,
         svg: None,
         markdown: false,
+        train: false,
     };
     let mut limit = 3600;
     while let Some(argument) = given.next() {
@@ -58,13 +62,14 @@ pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Option<Argumen
             "--json" => arguments.json = Some(repository().join(value()?)),
             "--svg" => arguments.svg = Some(repository().join(value()?)),
             "--markdown" => arguments.markdown = true,
+            "--train" => arguments.train = true,
             mode => match MODES.iter().find(|(name, _)| *name == mode) {
                 Some((name, _)) => arguments.modes.push(name),
                 None => return Err(format!("'{mode}' is no mode and no flag\n\n{}", help())),
             },
         }
     }
-    if arguments.modes.is_empty() {
+    if arguments.modes.is_empty() && !arguments.train {
         arguments.modes = MODES.iter().map(|(name, _)| *name).collect();
     }
     arguments.limit = Duration::from_secs(limit);

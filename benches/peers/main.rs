@@ -22,6 +22,7 @@ mod report;
 mod setup;
 mod startup;
 mod tools;
+mod training;
 mod upstream;
 mod wire;
 
@@ -86,6 +87,9 @@ fn measured(arguments: &Arguments) -> Result<Report, String> {
         rounds: arguments.effort.rounds,
         rows: Vec::new(),
     };
+    if arguments.train {
+        training::run(&world)?;
+    }
     for mode in &arguments.modes {
         eprintln!("peers: {mode}");
         report.rows.extend(modes::run(mode, &world, arguments.effort));
@@ -99,6 +103,9 @@ fn show(report: &Report, arguments: &Arguments) -> Result<(), String> {
     let write = |file: &Path, text: String| {
         fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
     };
+    if arguments.train {
+        return Ok(());
+    }
     println!("{}", if arguments.markdown { goals::markdown(report) } else { report.table() });
     if let Some(file) = &arguments.json {
         write(file, format!("{:#}\n", report.json()))?;

@@ -69,8 +69,7 @@ pub(crate) async fn detect(codec: CodecType, stream: &mut DownstreamStream) -> i
             break;
         }
     }
-    stream.prefix = seen.get(..length).unwrap_or_default().to_vec();
-    stream.read_any.store(length > 0, Ordering::Relaxed);
+    stream.unread(seen.get(..length).unwrap_or_default());
     Ok(if length == PREFACE.len() && seen == *PREFACE { Protocol::Http2 } else { Protocol::Http1 })
 }
 
@@ -138,17 +137,43 @@ impl Service<Request<Incoming>> for StreamService {
 #[derive(Debug)]
 pub(crate) struct DownstreamStream {
     socket: Socket,
-    /// Bytes that were read to detect the protocol, to be read again.
+    /// Bytes that were read, and are to be read again by the codec.
     prefix: Vec<u8>,
-    /// Set when anything is read: it tells whether a request has begun to come in. Shared with the connection,
-    /// and atomic only because hyper wants upgradable connections to be able to change threads.
-    read_any: Arc<AtomicBool>,
+    seen: Arc<BytesSeen>,
+}
+
+/// What the bytes of a connection tell it. Atomic only because hyper wants upgradable connections to be able to change
+/// threads.
+#[derive(Debug, Default)]
+pub(crate) struct BytesSeen {
+    /// Something was read since the last stream began or ended: a request has begun to come in.
+    pub(crate) read_any: AtomicBool,
+    /// All was written that the codec had buffered when the last stream ended.
+    pub(crate) flushed: AtomicBool,
 }
 
 impl DownstreamStream {
-    /// For a connection that is ready for HTTP. `read_any` is set when anything is read.
-    pub(crate) fn new(socket: Socket, read_any: Arc<AtomicBool>) -> Self {
-        Self { socket, prefix: Vec::new(), read_any }
+    /// For a connection that is ready for HTTP. What its bytes tell is written to `seen`.
+    pub(crate) fn new(socket: Socket, seen: Arc<BytesSeen>) -> Self {
+        Self { socket, prefix: Vec::new(), seen }
+    }
+
+    /// Have `bytes` read again, before all others.
+    pub(crate) fn unread(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.prefix.splice(..0, bytes.iter().copied());
+        self.seen.read_any.store(true, Ordering::Relaxed);
+    }
+
+    /// Wait for the beginning of something to read. False at the end of the connection.
+    pub(crate) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut seen = [0; PREFACE.len()];
+        let mut buf = ReadBuf::new(&mut seen);
+        let outcome = std::task::ready!(Pin::new(&mut *self).poll_read(cx, &mut buf));
+        self.unread(buf.filled());
+        Poll::Ready(outcome.is_ok() && !buf.filled().is_empty())
     }
 }
 
@@ -166,8 +191,8 @@ impl AsyncRead for DownstreamStream {
         }
         let before = buf.filled().len();
         std::task::ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
-        if buf.filled().len() > before && !this.read_any.load(Ordering::Relaxed) {
-            this.read_any.store(true, Ordering::Relaxed);
+        if buf.filled().len() > before && !this.seen.read_any.load(Ordering::Relaxed) {
+            this.seen.read_any.store(true, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
@@ -191,7 +216,11 @@ impl AsyncWrite for DownstreamStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+        // hyper flushes when it has written all that it had.
+        let this = self.get_mut();
+        std::task::ready!(Pin::new(&mut this.socket).poll_flush(cx))?;
+        this.seen.flushed.store(true, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep};
 
-use super::Connection;
+use super::{Connection, codec::BytesSeen};
 
 /// What is due on a connection.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,8 @@ pub(super) enum Due {
     Age,
     /// It was old enough, and no request came to be told.
     Drained,
+    /// It has been idle for long enough to give its buffers back.
+    Rest,
     /// The headers of a request take too long; the body of the reply that says so.
     Headers(&'static str),
 }
@@ -28,6 +30,7 @@ pub(super) enum Due {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Bounds {
     idle: bool,
+    rest: bool,
     headers: bool,
     told: bool,
 }
@@ -36,7 +39,11 @@ impl Bounds {
     /// Whether there is nothing that `earlier` had not: what is due then can only have moved to a later time, since
     /// requests that come and go do nothing but that.
     fn within(self, earlier: Self) -> bool {
-        (earlier.idle || !self.idle) && !self.headers && !self.told && !earlier.told
+        (earlier.idle || !self.idle)
+            && (earlier.rest || !self.rest)
+            && !self.headers
+            && !self.told
+            && !earlier.told
     }
 }
 
@@ -48,16 +55,26 @@ pub(super) struct ConnectionTimer {
     armed_for: Bounds,
     /// When the headers of a request began to come in.
     headers_since: Option<Instant>,
+    /// The connection has buffers that it can do without.
+    rests: bool,
 }
 
+/// After so long without a request a connection does without its codec and that one's buffers.
+const REST_AFTER: Duration = Duration::from_secs(2);
+
 impl ConnectionTimer {
+    /// For a connection with a codec.
+    pub(super) fn that_rests() -> Self {
+        Self { rests: true, ..Self::default() }
+    }
+
     /// Whether something is due; if not, the task is woken when something is, or earlier.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Due> {
         // In HTTP/2 bytes may be about anything.
         let in_headers = connection.http1.get()
             && connection.open.get() == 0
             && !connection.ending.get()
-            && connection.read_any.load(Ordering::Relaxed);
+            && connection.bytes.read_any.load(Ordering::Relaxed);
         if !in_headers {
             self.headers_since = None;
         } else if self.headers_since.is_none() {
@@ -65,6 +82,7 @@ impl ConnectionTimer {
         }
         let bounds = Bounds {
             idle: connection.open.get() == 0,
+            rest: self.may_rest(connection),
             headers: self.headers_since.is_some(),
             told: connection.told.get().is_some(),
         };
@@ -97,6 +115,17 @@ impl ConnectionTimer {
         Poll::Pending
     }
 
+    /// Whether nothing of it is in a buffer.
+    fn may_rest(&self, connection: &Connection) -> bool {
+        let BytesSeen { read_any, flushed } = &*connection.bytes;
+        self.rests
+            && connection.http1.get()
+            && connection.open.get() == 0
+            && !connection.ending.get()
+            && !read_any.load(Ordering::Relaxed)
+            && flushed.load(Ordering::Relaxed)
+    }
+
     /// What is due first, and when.
     fn earliest(&self, connection: &Connection) -> Option<(Instant, Due)> {
         let limits = &connection.listener.manager.limits;
@@ -125,11 +154,16 @@ impl ConnectionTimer {
             (false, false) => after(connection.idle_since.get(), limits.connection_idle, Due::Idle),
             _ => None,
         };
+        let rest = if self.may_rest(connection) {
+            after(connection.idle_since.get(), Some(REST_AFTER), Due::Rest)
+        } else {
+            None
+        };
         let headers =
             |limit, body| self.headers_since.and_then(|since| after(since, limit, Due::Headers(body)));
         let late = headers(limits.request_headers, "request header timeout");
         let whole = headers(limits.request, "request timeout");
         let stalled = headers(limits.stream_idle, "stream timeout");
-        [late, whole, stalled, idle, age].into_iter().flatten().min_by_key(|(due, _)| *due)
+        [late, whole, stalled, idle, age, rest].into_iter().flatten().min_by_key(|(due, _)| *due)
     }
 }

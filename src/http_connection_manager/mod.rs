@@ -14,6 +14,7 @@ mod reply_format;
 mod request_target;
 mod response;
 mod response_body;
+mod rest;
 mod span_start;
 mod stream_end;
 mod tunnel;
@@ -24,10 +25,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
 };
@@ -41,7 +39,7 @@ use tokio::{
 };
 
 use self::{
-    codec::{DownstreamStream, Http1Server, Http2Server, Protocol},
+    codec::{BytesSeen, DownstreamStream, Http1Server, Http2Server, Protocol},
     connection_timer::{ConnectionTimer, Due},
 };
 use crate::{
@@ -113,8 +111,8 @@ pub(crate) struct Connection {
     /// When the last stream ended, or the connection began.
     idle_since: Cell<Instant>,
     began: Instant,
-    /// Something was read since the last stream began.
-    read_any: Arc<AtomicBool>,
+    /// What its bytes tell.
+    bytes: Arc<BytesSeen>,
     /// It ends with the next response.
     ending: Cell<bool>,
     /// It speaks HTTP/1: streams come one after the other, and all run in the connection's own task.
@@ -140,7 +138,7 @@ impl Connection {
         }
         self.open.set(self.open.get() + 1);
         self.served.set(self.served.get() + 1);
-        self.read_any.store(false, Ordering::Relaxed);
+        self.bytes.read_any.store(false, Ordering::Relaxed);
     }
 
     /// A stream has ended.
@@ -148,7 +146,8 @@ impl Connection {
         self.current.take();
         self.open.set(self.open.get().saturating_sub(1));
         // What was read since the stream began was its body.
-        self.read_any.store(false, Ordering::Relaxed);
+        self.bytes.read_any.store(false, Ordering::Relaxed);
+        self.bytes.flushed.store(false, Ordering::Relaxed);
         if self.open.get() == 0 {
             self.idle_since.set(Instant::now());
         }
@@ -183,7 +182,7 @@ pub(crate) async fn serve(
 ) {
     let now = Instant::now();
     let connection = Rc::new(Connection {
-        read_any: Arc::default(),
+        bytes: Arc::default(),
         services,
         listener,
         info: Rc::new(info),
@@ -200,20 +199,27 @@ pub(crate) async fn serve(
     let manager = Arc::clone(&connection.listener.manager);
     let _registration = Registration::new(&connection.services).await;
     let open = async {
-        let mut stream = DownstreamStream::new(socket.await?, Arc::clone(&connection.read_any));
+        let mut stream = DownstreamStream::new(socket.await?, Arc::clone(&connection.bytes));
         let protocol = codec::detect(manager.codec, &mut stream).await?;
         io::Result::Ok((stream, protocol))
     };
     // Until its first request comes in, a connection is as idle as between requests.
-    let Some(Ok((stream, protocol))) = until_due(&connection, open).await else { return };
+    let Some(Ok((mut stream, protocol))) = until_due(&connection, open).await else { return };
     match protocol {
-        Protocol::Http1 => {
+        Protocol::Http1 => loop {
             let mut server = Box::new(codec::http1(stream, Rc::clone(&connection)));
             let end = drive(&connection, &mut *server).await;
-            if let Some(parts) = server.into_parts() {
-                close_http1(parts.io.into_inner(), &connection, end).await;
+            // An upgraded connection is not ours any more.
+            let Some(parts) = server.into_parts() else { return };
+            stream = parts.io.into_inner();
+            if end != End::Resting {
+                return close_http1(stream, &connection, end).await;
             }
-        }
+            stream.unread(&parts.read_buf);
+            if !rest::until_read(&mut stream, &connection).await {
+                return;
+            }
+        },
         Protocol::Http2 => {
             connection.http1.set(false);
             let mut server = Box::new(codec::http2(stream, Rc::clone(&connection)));
@@ -269,13 +275,15 @@ enum End {
     Done,
     /// The headers of a request did not come in time.
     HeadersTimeout(&'static str),
+    /// It does not: it has been idle for a moment, and goes on without a codec.
+    Resting,
     /// The client speaks HTTP/2 where HTTP/1 is spoken. (What else is no HTTP/1 is answered by hyper.)
     Http2Preface,
 }
 
 /// Run the codec, end the connection when it is idle, old, or the worker drains.
 async fn drive(connection: &Connection, server: &mut impl Server) -> End {
-    let mut timer = ConnectionTimer::default();
+    let mut timer = ConnectionTimer::that_rests();
     poll_fn(|cx| {
         loop {
             match Pin::new(&mut *server).poll(cx) {
@@ -289,6 +297,7 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
             let told = connection.told.get().is_some();
             let ending = match timer.poll_due(cx, connection) {
                 Poll::Ready(Due::Headers(body)) => return Poll::Ready(End::HeadersTimeout(body)),
+                Poll::Ready(Due::Rest) => return Poll::Ready(End::Resting),
                 // It was told, and does not end by itself.
                 Poll::Ready(_) if told => return Poll::Ready(End::Done),
                 Poll::Ready(Due::Idle | Due::Drained) => true,
@@ -312,7 +321,7 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
             if told {
                 // A process that ends waits for requests, and for responses to be read, but not for what may become a
                 // request. (Without a beginning of one, what hyper waits for is the end of a response to leave.)
-                let begun = connection.read_any.load(Ordering::Relaxed);
+                let begun = connection.bytes.read_any.load(Ordering::Relaxed);
                 let unborn = connection.http1.get() && connection.open.get() == 0 && begun;
                 let draining = connection.services.open.draining.get();
                 return if unborn && draining { Poll::Ready(End::Done) } else { Poll::Pending };
@@ -346,7 +355,7 @@ async fn until_due<F: Future>(connection: &Connection, future: F) -> Option<F::O
 /// Say why a connection ends, if a request was coming in, and let the client read its last response.
 async fn close_http1(mut stream: DownstreamStream, connection: &Connection, end: End) {
     let reply = match end {
-        End::Done => None,
+        End::Done | End::Resting => None,
         End::HeadersTimeout(body) => Some(("408 Request Timeout", body)),
         End::Http2Preface => Some(("400 Bad Request", "Bad Request")),
     };
@@ -368,7 +377,10 @@ async fn close_http1(mut stream: DownstreamStream, connection: &Connection, end:
         let mut scratch = vec![0; 16 * 1024];
         while matches!(stream.read(&mut scratch).await, Ok(read) if read > 0) {}
     };
-    if connection.read_any.load(Ordering::Relaxed) || connection.open.get() > 0 || connection.ending.get() {
+    if connection.bytes.read_any.load(Ordering::Relaxed)
+        || connection.open.get() > 0
+        || connection.ending.get()
+    {
         let _ = tokio::time::timeout(DELAYED_CLOSE, discard).await;
     }
 }

@@ -1,0 +1,42 @@
+//! An HTTP/1 connection that waits for its next request without a codec.
+//!
+//! hyper's codec holds a buffer for each direction for as long as it lives, which is most of what an idle connection
+//! costs. Between requests there is nothing in them, so that a connection which has been idle for a moment can do
+//! without, and begin with new ones when its client sends something.
+
+use std::{future::poll_fn, task::Poll};
+
+use tokio::{io::AsyncWriteExt, time::timeout};
+
+use super::{
+    Connection, DELAYED_CLOSE,
+    codec::DownstreamStream,
+    connection_timer::{ConnectionTimer, Due},
+};
+
+/// Wait until the client sends something. False if the connection ended first, or has to.
+pub(super) async fn until_read(stream: &mut DownstreamStream, connection: &Connection) -> bool {
+    // It was armed for streams that have ended.
+    connection.stream_timer.take();
+    let mut timer = ConnectionTimer::default();
+    let goes_on = poll_fn(|cx| {
+        if let Poll::Ready(begun) = stream.poll_begin(cx) {
+            return Poll::Ready(begun);
+        }
+        if connection.services.open.draining.get() {
+            return Poll::Ready(false);
+        }
+        match timer.poll_due(cx, connection) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Due::Idle | Due::Drained) => Poll::Ready(false),
+            // Its next request is its last, and is told so by a codec.
+            Poll::Ready(Due::Age | Due::Headers(_) | Due::Rest) => Poll::Ready(true),
+        }
+    })
+    .await;
+    if !goes_on {
+        // TLS has a word for it.
+        let _ = timeout(DELAYED_CLOSE, stream.shutdown()).await;
+    }
+    goes_on
+}
