@@ -12,8 +12,8 @@ use crate::{
 /// Connections that are held.
 const CONNECTIONS: usize = 4000;
 
-/// For what is given back to the system a moment later.
-const SETTLE: Duration = Duration::from_secs(1);
+/// For what is given back a moment later: to the system, and by connections that come to rest.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Memory without and with the connections, of each proxy.
 pub(crate) fn run(world: &World<'_>) -> Vec<Row> {

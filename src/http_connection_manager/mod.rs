@@ -79,6 +79,7 @@ pub(crate) struct OpenConnections {
     draining: Cell<bool>,
     tasks: RefCell<Slab<Waker>>,
     emptied: Notify,
+    rested: Notify,
 }
 
 impl OpenConnections {
@@ -88,6 +89,11 @@ impl OpenConnections {
         for (_, waker) in &*self.tasks.borrow() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Wait until one comes to rest, which frees its buffers.
+    pub(crate) async fn rested(&self) {
+        self.rested.notified().await;
     }
 
     /// Wait until there is none.

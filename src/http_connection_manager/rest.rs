@@ -18,6 +18,7 @@ use super::{
 pub(super) async fn until_read(stream: &mut DownstreamStream, connection: &Connection) -> bool {
     // It was armed for streams that have ended.
     connection.stream_timer.take();
+    connection.services.open.rested.notify_one();
     let mut timer = ConnectionTimer::default();
     let goes_on = poll_fn(|cx| {
         if let Poll::Ready(begun) = stream.poll_begin(cx) {

@@ -7,6 +7,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     thread::JoinHandle,
+    time::Duration,
 };
 
 use http::HeaderMap;
@@ -84,6 +85,7 @@ async fn run(setup: WorkerSetup) {
         open: Default::default(),
         snapshot,
     });
+    let trimmer = tokio::task::spawn_local(give_back(Rc::clone(&services)));
     let acceptors = sockets
         .into_iter()
         .map(|(listener, socket)| {
@@ -109,6 +111,19 @@ async fn run(setup: WorkerSetup) {
     // Streams that are cut now push their spans later; the buffer hands over what is left when it is dropped.
     spans.flush();
     flusher.abort();
+    trimmer.abort();
+}
+
+/// Give what connections at rest have freed back to the system, for ever. The allocator would do it with a later
+/// allocation, but a worker whose connections rest makes none.
+async fn give_back(services: Rc<Services>) {
+    /// So that many connections are worth one call, which takes a fraction of a millisecond.
+    const PAUSE: Duration = Duration::from_secs(1);
+    loop {
+        services.open.rested().await;
+        tokio::time::sleep(PAUSE).await;
+        spanway_heap::collect();
+    }
 }
 
 /// This machine's address towards others: what stands for a loopback client in `x-forwarded-for`.
