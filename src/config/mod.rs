@@ -53,9 +53,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
 /// means that there is nothing to read.
 pub fn examine(sources: &Sources) -> Result<(Loaded, Problems), Problems> {
     let documents = Documents::open(sources)?;
-    let (merged, mut problems) = merge(&documents);
-    let Findings { refused, broken, mut warnings, report } =
-        inspect::inspect(&merged, sources.skip_unsupported);
+    let (merged, mut problems, findings) = api::read_by_need(|| {
+        let (merged, problems) = merge(&documents);
+        let findings = inspect::inspect(&merged, sources.skip_unsupported);
+        (merged, problems, findings)
+    });
+    let Findings { refused, broken, mut warnings, report } = findings;
     problems.append(broken.without_effects_of(&problems));
     problems.append(refused);
     let bootstrap = typed(&merged, &mut problems);

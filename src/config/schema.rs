@@ -58,8 +58,10 @@ impl Schemas {
         for row in supported::table() {
             rows.entry(row.message).or_default().push(row);
         }
-        let option = |name| api::pool().get_extension_by_name(name);
-        let options = Options { rules: option("validate.rules"), required: option("validate.required") };
+        let options = Options {
+            rules: api::extension("validate.rules"),
+            required: api::extension("validate.required"),
+        };
         Self { rows, known: RefCell::default(), options }
     }
 

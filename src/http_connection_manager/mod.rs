@@ -213,15 +213,20 @@ pub(crate) async fn serve(
     let Some(Ok((mut stream, protocol))) = until_due(&connection, open).await else { return };
     match protocol {
         Protocol::Http1 => loop {
-            let mut server = Box::new(codec::http1(stream, Rc::clone(&connection)));
-            let end = drive(&connection, &mut *server).await;
-            // An upgraded connection is not ours any more.
-            let Some(parts) = server.into_parts() else { return };
-            stream = parts.io.into_inner();
+            let end = {
+                let mut server = Box::new(codec::http1(stream, Rc::clone(&connection)));
+                let end = drive(&connection, &mut *server).await;
+                // An upgraded connection is not ours any more.
+                let Some(parts) = server.into_parts() else { return };
+                stream = parts.io.into_inner();
+                if end == End::Resting {
+                    stream.unread(&parts.read_buf);
+                }
+                end
+            };
             if end != End::Resting {
                 return close_http1(stream, &connection, end).await;
             }
-            stream.unread(&parts.read_buf);
             if !rest::until_read(&mut stream, &connection).await {
                 return;
             }

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{document::Format, node};
 
 fn read(message: &str, yaml: &str) -> (DynamicMessage, Vec<String>) {
-    let descriptor = api::pool().get_message_by_name(message).unwrap();
+    let descriptor = api::all().get_message_by_name(message).unwrap();
     let tree = node::parse(yaml, Format::Yaml).unwrap_or_else(|error| panic!("{}", error.reason));
     let (message, problems) = super::message(&descriptor, &tree.root);
     (message, problems.iter().map(ToString::to_string).collect())

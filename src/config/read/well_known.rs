@@ -189,7 +189,7 @@ fn unknown_type(type_url: &str, path: &FieldPath<'_>) -> Problem {
     let name = api::type_name(type_url);
     let problem = Problem::new(path, format!("no message '{name}' in the Envoy API")).at_key("@type");
     let message = name.rsplit('.').next().unwrap_or(name);
-    let known: Vec<_> = api::pool().all_messages().map(|message| message.full_name().to_owned()).collect();
+    let known: Vec<_> = api::all().all_messages().map(|message| message.full_name().to_owned()).collect();
     let alike = known.iter().map(String::as_str).filter(|known| known.rsplit('.').next() == Some(message));
     let near = api::nearest(name, alike).or_else(|| api::nearest(name, known.iter().map(String::as_str)));
     match near {
