@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::report::Report;
+use crate::{peer::GUIDED, report::Report};
 
 /// One bound.
 #[derive(Debug, Clone)]
@@ -27,6 +27,18 @@ impl Goal {
         self.figure.map(|figure| if self.at_least { figure >= self.bound } else { figure <= self.bound })
     }
 
+    /// Figure and verdict.
+    fn cells(&self) -> String {
+        let decimals = if self.unit.starts_with("x ") { 2 } else { 1 };
+        let figure = self.figure.map_or_else(String::new, |figure| format!("{figure:.decimals$}"));
+        let verdict = match self.met() {
+            Some(true) => "met",
+            Some(false) => "missed",
+            None => "",
+        };
+        format!("{figure} | {verdict}")
+    }
+
     /// For the JSON of a run.
     pub(crate) fn json(&self) -> Value {
         json!({
@@ -41,38 +53,38 @@ fn ratio(part: Option<f64>, whole: Option<f64>) -> Option<f64> {
     Some(part? / whole?).filter(|ratio| ratio.is_finite())
 }
 
-/// All goals with the figures of a run.
-pub(crate) fn all(report: &Report) -> Vec<Goal> {
+/// All goals with the figures that `own_name`, a build of spanway, has in a run.
+pub(crate) fn all(report: &Report, own_name: &str) -> Vec<Goal> {
     let cpu = |mode: &str, variant: &str, peer: &str| report.figure(mode, variant, peer, "cpu_us");
     let traced = |variant: &str, peer: &str| cpu("tracing", variant, peer);
-    let spanway = |mode: &str, variant: &str, name: &str| report.figure(mode, variant, "spanway", name);
-    let own = traced("off", "spanway");
-    let full = traced("100 %", "spanway");
+    let spanway = |mode: &str, variant: &str, name: &str| report.figure(mode, variant, own_name, name);
+    let own = traced("off", own_name);
+    let full = traced("100 %", own_name);
     let mut goals = vec![
         Goal::at_most("tracing off, CPU", 1.0, "x nginx", ratio(own, traced("off", "nginx"))),
         Goal::at_most("tracing off, CPU", 0.5, "x Envoy", ratio(own, traced("off", "envoy"))),
         Goal::at_most("tracing 100 %, CPU", 1.15, "x nginx untraced", ratio(full, traced("off", "nginx"))),
         Goal::at_most("tracing 100 %, CPU", 0.38, "x Envoy traced", ratio(full, traced("100 %", "envoy"))),
         Goal::at_most("tracing 100 %, CPU", 1.15, "x spanway untraced", ratio(full, own)),
-        Goal::at_most("tracing 1 %, CPU", 1.02, "x spanway untraced", ratio(traced("1 %", "spanway"), own)),
+        Goal::at_most("tracing 1 %, CPU", 1.02, "x spanway untraced", ratio(traced("1 %", own_name), own)),
     ];
     for variant in ["to h1", "to h2"] {
-        let figure = ratio(cpu("h2", variant, "spanway"), cpu("h2", variant, "envoy"));
+        let figure = ratio(cpu("h2", variant, own_name), cpu("h2", variant, "envoy"));
         goals.push(Goal::at_most(format!("h2 {variant}, CPU"), 0.5, "x Envoy", figure));
     }
     for variant in ["10 KB down", "10 KB up", "1 MB down", "1 MB up"] {
-        let figure = ratio(cpu("bodies", variant, "spanway"), cpu("bodies", variant, "envoy"));
+        let figure = ratio(cpu("bodies", variant, own_name), cpu("bodies", variant, "envoy"));
         goals.push(Goal::at_most(format!("bodies of {variant}, CPU per byte"), 0.6, "x Envoy", figure));
     }
     for how in ["exact", "prefix"] {
-        let of = |routes: &str| cpu("routes", &format!("{routes} {how}"), "spanway");
+        let of = |routes: &str| cpu("routes", &format!("{routes} {how}"), own_name);
         let what = format!("10,000 routes, last of them, {how}, CPU");
         goals.push(Goal::at_most(what, 1.1, "x 10 routes", ratio(of("10000"), of("10"))));
     }
     for (name, heading) in [("added_p50_us", "p50"), ("added_p99_us", "p99")] {
         let of = |peer: &str| report.figure("latency", "half of its own capacity", peer, name);
         let what = format!("added latency at 50 % load, {heading}");
-        goals.push(Goal::at_most(what, 0.7, "x Envoy", ratio(of("spanway"), of("envoy"))));
+        goals.push(Goal::at_most(what, 0.7, "x Envoy", ratio(of(own_name), of("envoy"))));
     }
     let check = "check of 2000 routes, 500 clusters";
     goals.extend([
@@ -94,21 +106,23 @@ pub(crate) fn all(report: &Report) -> Vec<Goal> {
     goals
 }
 
-/// The table of docs/performance.md.
+/// The table of docs/performance.md: the release, and the profile-guided build where there was one.
 pub(crate) fn markdown(report: &Report) -> String {
-    let mut text =
-        format!("{}.\n\n| Goal | Bound | Measured | |\n| --- | ---: | ---: | --- |\n", report.conditions());
-    for goal in all(report) {
-        let decimals = if goal.unit.starts_with("x ") { 2 } else { 1 };
-        let figure = goal.figure.map_or_else(String::new, |figure| format!("{figure:.decimals$}"));
-        let verdict = match goal.met() {
-            Some(true) => "met",
-            Some(false) => "missed",
-            None => "",
-        };
+    let mut text = format!(
+        "{}.\n\n| Goal | Bound | Release | | PGO | |\n| --- | ---: | ---: | --- | ---: | --- |\n",
+        report.conditions()
+    );
+    for (goal, guided) in all(report, "spanway").iter().zip(all(report, GUIDED)) {
         let sign = if goal.at_least { ">=" } else { "<=" };
-        let _ =
-            writeln!(text, "| {} | {sign} {} {} | {figure} | {verdict} |", goal.what, goal.bound, goal.unit);
+        let _ = writeln!(
+            text,
+            "| {} | {sign} {} {} | {} | {} |",
+            goal.what,
+            goal.bound,
+            goal.unit,
+            goal.cells(),
+            guided.cells()
+        );
     }
     text
 }

@@ -18,6 +18,8 @@ use crate::{
     upstream::{Surroundings, free_port},
 };
 
+/// What the profile-guided build is called in the output.
+pub(crate) const GUIDED: &str = "spanway PGO";
 /// The longest that a start may take.
 const START: Duration = Duration::from_secs(20);
 
@@ -28,11 +30,13 @@ pub(crate) enum Peer {
     Haproxy,
     Envoy,
     Spanway,
+    /// The profile-guided build of it.
+    Guided,
 }
 
 impl Peer {
     /// All of them, in the order of the tables.
-    pub(crate) const ALL: [Self; 4] = [Self::Nginx, Self::Haproxy, Self::Envoy, Self::Spanway];
+    pub(crate) const ALL: [Self; 5] = [Self::Nginx, Self::Haproxy, Self::Envoy, Self::Spanway, Self::Guided];
 
     /// What it is called in the output.
     pub(crate) fn name(self) -> &'static str {
@@ -41,6 +45,7 @@ impl Peer {
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
             Self::Spanway => "spanway",
+            Self::Guided => GUIDED,
         }
     }
 
@@ -49,7 +54,7 @@ impl Peer {
         match self {
             Self::Nginx => setup.tracing == Tracing::Off && !setup.upstream_http2,
             Self::Haproxy => setup.tracing == Tracing::Off,
-            Self::Envoy | Self::Spanway => true,
+            Self::Envoy | Self::Spanway | Self::Guided => true,
         }
     }
 
@@ -60,12 +65,13 @@ impl Peer {
             Self::Haproxy => tools.haproxy.is_some(),
             Self::Envoy => tools.envoy.is_some(),
             Self::Spanway => tools.spanway.is_some(),
+            Self::Guided => tools.guided.is_some(),
         }
     }
 
     /// Its command, with the files that it needs written.
     fn command(self, world: &World<'_>, setup: &Setup, port: u16) -> Result<Command, String> {
-        let file = world.folder.join(format!("{}-{port}.conf", self.name()));
+        let file = world.folder.join(format!("{}-{port}.conf", self.name().replace(' ', "-")));
         // Envoy goes by the name of the file.
         let yaml = file.with_extension("yaml");
         let write = |path: &Path, text: String| fs::write(path, text).map_err(|error| error.to_string());
@@ -74,6 +80,7 @@ impl Peer {
             Self::Haproxy => &world.tools.haproxy,
             Self::Envoy => &world.tools.envoy,
             Self::Spanway => &world.tools.spanway,
+            Self::Guided => &world.tools.guided,
         };
         let binary = binary.as_ref().ok_or_else(|| format!("no {}", self.name()))?;
         let mut command = Command::new(binary);
@@ -94,7 +101,7 @@ impl Peer {
                 command.arg("-c").arg(&yaml).args(["--concurrency", &workers, "-l", "error"]);
                 command.args(["--disable-hot-restart"]);
             }
-            Self::Spanway => {
+            Self::Spanway | Self::Guided => {
                 write(&yaml, envoy::configuration(setup, world.around, port))?;
                 command.arg("-c").arg(&yaml).args(["--concurrency", &workers, "-l", "error"]);
             }
@@ -127,7 +134,7 @@ impl Running {
     /// Starts a proxy and waits until it serves.
     pub(crate) fn start(peer: Peer, world: &World<'_>, setup: &Setup) -> Result<Self, String> {
         let port = free_port()?;
-        let log = world.folder.join(format!("{}-{port}.log", peer.name()));
+        let log = world.folder.join(format!("{}-{port}.log", peer.name().replace(' ', "-")));
         let mut command = peer.command(world, setup, port)?;
         command.stdout(Stdio::null());
         command.stderr(fs::File::create(&log).map_err(|error| error.to_string())?);

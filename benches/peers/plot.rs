@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::report::{Report, Row};
+use crate::{
+    peer::GUIDED,
+    report::{Report, Row},
+};
 
 /// The modes whose requests are alike enough for one scale.
 const PLOTTED: [&str; 4] = ["h1", "tracing", "routes", "h2"];
@@ -18,6 +21,7 @@ fn colour(peer: &str) -> &'static str {
         "nginx" => "#8a9a8a",
         "haproxy" => "#9a9ab4",
         "envoy" => "#c49a6c",
+        GUIDED => "#5b95cf",
         _ => "#2f6fb0",
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use serde_json::{Value, json};
 
-use crate::goals;
+use crate::{goals, peer::GUIDED};
 
 /// What a figure is called in JSON and in the table, and its decimals there.
 const FIGURES: [(&str, &str, usize); 22] = [
@@ -148,10 +148,12 @@ impl Report {
             .collect();
         let versions: BTreeMap<&str, &String> =
             self.versions.iter().map(|(name, version)| (*name, version)).collect();
-        let goals: Vec<Value> = goals::all(self).iter().map(goals::Goal::json).collect();
+        let goals_of =
+            |name: &str| goals::all(self, name).iter().map(goals::Goal::json).collect::<Vec<Value>>();
         json!({
             "cores": self.cores, "kernel": self.kernel, "versions": versions,
-            "seconds": self.seconds, "rounds": self.rounds, "rows": rows, "goals": goals,
+            "seconds": self.seconds, "rounds": self.rounds, "rows": rows,
+            "goals": { "spanway": goals_of("spanway"), GUIDED: goals_of(GUIDED) },
         })
     }
 }
@@ -161,13 +163,13 @@ fn mode_table(mode: &str, rows: &[&Row]) -> String {
     let columns: Vec<_> =
         FIGURES.iter().filter(|(name, ..)| rows.iter().any(|row| row.figures.contains_key(name))).collect();
     let width = rows.iter().map(|row| row.variant.len()).chain([mode.len()]).max().unwrap_or(0);
-    let mut text = format!("\n{mode:width$}  {:8}", "");
+    let mut text = format!("\n{mode:width$}  {:11}", "");
     for (_, heading, _) in &columns {
         let _ = write!(text, "  {heading:>9}");
     }
     text.push('\n');
     for row in rows {
-        let _ = write!(text, "{:width$}  {:8}", row.variant, row.peer);
+        let _ = write!(text, "{:width$}  {:11}", row.variant, row.peer);
         for (name, heading, decimals) in &columns {
             let cell =
                 row.figures.get(name).map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"));

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use std::{
 use crate::{
     envoy,
     measure::Effort,
-    peer::{Peer, Running, World},
+    peer::{GUIDED, Peer, Running, World},
     process,
     report::{Row, median},
     setup::Setup,
@@ -57,7 +58,12 @@ fn checks(world: &World<'_>, effort: Effort) -> Vec<Row> {
     let file = world.folder.join("large.yaml");
     let variant = format!("check of {ROUTES} routes, {CLUSTERS} clusters");
     let written = fs::write(&file, envoy::large(ROUTES, CLUSTERS, world.around.dead));
-    let commands: [(&str, Option<Command>); 2] = [
+    let check = |binary: Option<&PathBuf>| {
+        let mut command = Command::new(binary?);
+        command.arg("check").arg(&file);
+        Some(command)
+    };
+    let commands: [(&str, Option<Command>); 3] = [
         (
             "envoy",
             world.tools.envoy.as_ref().map(|binary| {
@@ -66,14 +72,8 @@ fn checks(world: &World<'_>, effort: Effort) -> Vec<Row> {
                 command
             }),
         ),
-        (
-            "spanway",
-            world.tools.spanway.as_ref().map(|binary| {
-                let mut command = Command::new(binary);
-                command.arg("check").arg(&file);
-                command
-            }),
-        ),
+        ("spanway", check(world.tools.spanway.as_ref())),
+        (GUIDED, check(world.tools.guided.as_ref())),
     ];
     let mut rows = Vec::new();
     for (name, command) in commands {

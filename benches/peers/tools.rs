@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{process, report::Row};
+use crate::{peer::GUIDED, process, report::Row};
 
 /// What was found.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +15,8 @@ pub(crate) struct Tools {
     pub(crate) haproxy: Option<PathBuf>,
     pub(crate) envoy: Option<PathBuf>,
     pub(crate) spanway: Option<PathBuf>,
+    /// What `benches/pgo.sh` built.
+    pub(crate) guided: Option<PathBuf>,
     pub(crate) wrk: Option<PathBuf>,
     pub(crate) h2load: Option<PathBuf>,
 }
@@ -33,12 +35,14 @@ impl Tools {
             haproxy: in_path("haproxy"),
             envoy: envoy(),
             spanway: spanway().map_err(|error| eprintln!("peers: {error}")).ok(),
+            guided: Some(repository().join("target/pgo/spanway")).filter(|file| file.is_file()),
             wrk: in_path("wrk"),
             h2load: in_path("h2load"),
         };
         for (tool, found, without) in [
             ("nginx", &tools.nginx, "it is left out, and ratios to it"),
             ("haproxy", &tools.haproxy, "it is left out"),
+            ("profile-guided build", &tools.guided, "benches/pgo.sh makes one; it is left out"),
             ("Envoy", &tools.envoy, "set ENVOY_BIN, or run the parity suite once, which installs it"),
             ("wrk", &tools.wrk, "what sends HTTP/1.1 at full load is left out"),
             ("h2load", &tools.h2load, "what sends HTTP/2 is left out"),
@@ -67,7 +71,7 @@ impl Tools {
     /// The size of each proxy's binary, in MB.
     pub(crate) fn sizes(&self) -> Vec<Row> {
         let proxies = [("nginx", &self.nginx), ("haproxy", &self.haproxy), ("envoy", &self.envoy)];
-        let proxies = proxies.into_iter().chain([("spanway", &self.spanway)]);
+        let proxies = proxies.into_iter().chain([("spanway", &self.spanway), (GUIDED, &self.guided)]);
         proxies
             .filter_map(|(name, path)| Some((name, path.as_ref()?.metadata().ok()?.len())))
             .map(|(name, bytes)| {
