@@ -68,6 +68,7 @@ const EXTENSIONS: &[&str] = &[
 const USUAL: &[&str] = &[
     "envoy/config/bootstrap/v3/bootstrap.proto",
     "envoy/config/trace/v3/opentelemetry.proto",
+    "envoy/config/trace/v3/zipkin.proto",
     "envoy/extensions/access_loggers/file/v3/file.proto",
     "envoy/extensions/access_loggers/stream/v3/stream.proto",
     "envoy/extensions/filters/http/health_check/v3/health_check.proto",
@@ -77,6 +78,7 @@ const USUAL: &[&str] = &[
     "envoy/extensions/transport_sockets/tls/v3/tls.proto",
     "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
     "validate/validate.proto",
+    "spanway/config/trace/v1/tracing.proto",
 ];
 
 /// Where spanway's own messages stand, and their files.

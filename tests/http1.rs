@@ -551,6 +551,20 @@ async fn a_connection_that_has_rested_is_held_to_the_same_timeouts() {
 }
 
 #[tokio::test]
+async fn a_connection_that_rests_when_it_is_old_enough_serves_one_more_request_or_is_closed() {
+    let upstream = CannedUpstream::answering(OK).await;
+    let limits = "{common_http_protocol_options: {max_connection_duration: 2.5s}, drain_timeout: 1s}";
+    let proxy = Bootstrap::to(upstream.address()).manager(limits).start().await;
+    let (mut silent, mut late) = (proxy.connect().await, proxy.connect().await);
+    assert_eq!(silent.get("/").await.status(), 200);
+    assert_eq!(late.get("/").await.header("connection"), None);
+    tokio::time::sleep(Duration::from_millis(2800)).await;
+    assert_eq!(late.get("/").await.header("connection"), Some("close"));
+    late.assert_closed().await;
+    silent.assert_closed().await;
+}
+
+#[tokio::test]
 async fn requests_that_do_not_come_in_time_are_answered_408() {
     let upstream = CannedUpstream::answering(OK).await;
     let cases = [

@@ -1,4 +1,4 @@
-//! What `benches/micro.rs` measures: operations of a request's way, each with all that it needs around it.
+//! What `benches/micro` measures: operations of a request's way, each with all that it needs around it.
 //!
 //! No API: it is public only because benchmarks are a crate of their own, and changes with what they measure.
 //! Everything is set up from configuration as it is at a start, so that an index that lowering builds is measured too.

@@ -1,13 +1,17 @@
 //! When a connection ends by the clock: idle, old, or with the headers of a request that do not come.
 
 use std::{
-    pin::Pin,
+    future::Future,
+    pin::{Pin, pin},
     sync::atomic::Ordering,
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, Sleep},
+};
 
 use super::{Connection, codec::BytesSeen};
 
@@ -99,8 +103,9 @@ impl ConnectionTimer {
             Some(_) => {}
             empty => *empty = Some(Box::pin(tokio::time::sleep_until(due))),
         }
+        // A task that has used up its turn would be told that the timer is pending though it was not armed.
         while let Some(sleep) = &mut self.sleep
-            && sleep.as_mut().poll(cx).is_ready()
+            && pin!(unconstrained(sleep.as_mut())).poll(cx).is_ready()
         {
             match self.earliest(connection) {
                 Some((due, what)) if due <= Instant::now() => return Poll::Ready(what),

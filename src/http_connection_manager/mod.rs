@@ -279,14 +279,14 @@ impl Server for Http2Server {
     }
 }
 
-/// How a connection ended.
+/// Why a connection's codec stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// By itself: the client left, or the last response was sent.
+    /// The connection ended by itself: the client left, or the last response was sent.
     Done,
     /// The headers of a request did not come in time.
     HeadersTimeout(&'static str),
-    /// It does not: it has been idle for a moment, and goes on without a codec.
+    /// The connection has been idle for a moment, and goes on without a codec.
     Resting,
     /// The client speaks HTTP/2 where HTTP/1 is spoken. (What else is no HTTP/1 is answered by hyper.)
     Http2Preface,

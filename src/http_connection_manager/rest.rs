@@ -1,8 +1,9 @@
 //! An HTTP/1 connection that waits for its next request without a codec.
 //!
 //! hyper's codec holds a buffer for each direction for as long as it lives, which is most of what an idle connection
-//! costs. Between requests there is nothing in them, so that a connection which has been idle for a moment can do
-//! without, and begin with new ones when its client sends something.
+//! costs. Between requests there is nothing in them but, at most, the beginning of a request that was sent ahead, which is
+//! read again. So a connection that has been idle for a moment can do without, and begin with new ones when its client
+//! sends something.
 
 use std::{future::poll_fn, task::Poll};
 
@@ -27,11 +28,17 @@ pub(super) async fn until_read(stream: &mut DownstreamStream, connection: &Conne
         if connection.services.open.draining.get() {
             return Poll::Ready(false);
         }
-        match timer.poll_due(cx, connection) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Due::Idle | Due::Drained) => Poll::Ready(false),
-            // Its next request is its last, and is told so by a codec.
-            Poll::Ready(Due::Age | Due::Headers(_) | Due::Rest) => Poll::Ready(true),
+        loop {
+            return match std::task::ready!(timer.poll_due(cx, connection)) {
+                Due::Idle | Due::Drained => Poll::Ready(false),
+                // A request may be on its way already: it is answered, and told that it was the last.
+                Due::Age => {
+                    connection.ending.set(true);
+                    continue;
+                }
+                // Neither is due on a connection that rests and of which nothing was read.
+                Due::Headers(_) | Due::Rest => Poll::Ready(true),
+            };
         }
     })
     .await;

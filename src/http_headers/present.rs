@@ -29,7 +29,6 @@ names! {
     CONTENT_TYPE = 1, "content-type";
     DATE = 2, "date";
     EXPECT = 3, "expect";
-    GRPC_STATUS = 4, "grpc-status";
     HTTP2_SETTINGS = 5, "http2-settings";
     KEEP_ALIVE = 6, "keep-alive";
     PROXY_CONNECTION = 7, "proxy-connection";
@@ -39,12 +38,12 @@ names! {
     UPGRADE = 11, "upgrade";
     X_FORWARDED_CLIENT_CERT = 12, "x-forwarded-client-cert";
     X_FORWARDED_FOR = 13, "x-forwarded-for";
-    X_CLIENT_TRACE_ID = 15, "x-client-trace-id";
+    X_CLIENT_TRACE_ID = 4, "x-client-trace-id";
 }
 
 impl Present {
     /// Any `x-envoy-*`.
-    pub(crate) const X_ENVOY: Self = Self(1 << 14);
+    pub(crate) const X_ENVOY: Self = Self(1 << 31);
 
     /// What speaks of a connection rather than of its messages (RFC 9110, 7.6.1).
     pub(crate) const HOP_BY_HOP: Self = Self(
@@ -78,7 +77,6 @@ impl Present {
             (7, "upgrade") => Self::UPGRADE,
             (10, "connection") => Self::CONNECTION,
             (10, "keep-alive") => Self::KEEP_ALIVE,
-            (11, "grpc-status") => Self::GRPC_STATUS,
             (12, "content-type") => Self::CONTENT_TYPE,
             (14, "http2-settings") => Self::HTTP2_SETTINGS,
             (15, "x-forwarded-for") => Self::X_FORWARDED_FOR,

@@ -75,7 +75,7 @@ pub(crate) struct RouterContext<'a, 's> {
     pub(crate) downstream_trailers: bool,
     /// Do not make `x-envoy-*` headers.
     pub(crate) suppress_envoy_headers: bool,
-    /// The request asks to switch protocols, and may.
+    /// The client asks to switch protocols, and may. What its route makes of the header does not count.
     pub(crate) upgrade: bool,
     /// The client is internal, so that it may say in headers how its request is retried.
     pub(crate) internal: bool,

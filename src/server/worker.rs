@@ -117,12 +117,12 @@ async fn run(setup: WorkerSetup) {
 /// Give what connections at rest have freed back to the system, for ever. The allocator would do it with a later
 /// allocation, but a worker whose connections rest makes none.
 async fn give_back(services: Rc<Services>) {
-    /// So that many connections are worth one call, which takes a fraction of a millisecond.
+    /// How long what is freed may stay, so that one call serves many connections.
     const PAUSE: Duration = Duration::from_secs(1);
     loop {
         services.open.rested().await;
         tokio::time::sleep(PAUSE).await;
-        spanway_heap::collect();
+        spanway_heap::collect_unused();
     }
 }
 

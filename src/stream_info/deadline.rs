@@ -1,12 +1,16 @@
 //! The deadlines of a stream, with one timer for all of them.
 
 use std::{
-    pin::Pin,
+    future::Future,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, Sleep},
+};
 
 use super::{ResponseFlag, StreamInfo};
 
@@ -66,7 +70,8 @@ impl StreamTimer {
             Some(sleep) => sleep,
             empty => empty.insert(Box::pin(tokio::time::sleep_until(due))),
         };
-        while sleep.as_mut().poll(cx).is_ready() {
+        // A task that has used up its turn would be told that the timer is pending though it was not armed.
+        while pin!(unconstrained(sleep.as_mut())).poll(cx).is_ready() {
             match earliest(info) {
                 None => return Poll::Pending,
                 Some((due, which)) if due <= Instant::now() => return Poll::Ready(which),

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::snapshot::tracing::Flush;
 
-/// Spans on their way to the exporter.
+/// Spans on their way to the exporter. Only one of the two is filled, always the same for one tracer.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// Those of tracers that write spans when they send them.

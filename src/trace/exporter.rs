@@ -16,7 +16,7 @@ use super::{
 };
 use crate::snapshot::tracing::Tracer;
 
-/// Spans that make an export call, and one hand-over more at most.
+/// Spans of one export call.
 const EXPORT_SPANS: usize = 512;
 /// The least time between two log lines about the same fault.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ impl Exporter {
     pub(crate) async fn run(mut self) {
         while let Some(mut batch) = self.spans.recv().await {
             // Take what else is there, so that many small hand-overs make one call.
-            while batch.len() < EXPORT_SPANS
+            while batch.len() + self.tracer.flush.spans <= EXPORT_SPANS
                 && let Ok(more) = self.spans.try_recv()
             {
                 batch.append(more);

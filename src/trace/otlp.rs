@@ -236,14 +236,21 @@ fn put_trace_state(out: &mut Vec<u8>, field: u8, value: &HeaderValue) {
 }
 
 fn put_attribute(out: &mut Vec<u8>, key: &str, value: &Value<'_>) {
-    let text = match value {
-        Value::Text(text) => text.as_bytes(),
-        Value::Decimal(digits) => digits.as_bytes(),
-        Value::Number(_) => &[],
-    };
+    match value {
+        Value::Text(text) => put_text_attribute(out, key, text.as_bytes()),
+        Value::Decimal(digits) => put_text_attribute(out, key, digits.as_bytes()),
+        Value::Number(number) => {
+            let mut any = vec![any::INT << 3];
+            // Negative numbers are written as the large ones that have the same bits.
+            put_varint(&mut any, number.cast_unsigned());
+            put_any_attribute(out, key, &any);
+        }
+    }
+}
+
+fn put_text_attribute(out: &mut Vec<u8>, key: &str, text: &[u8]) {
     // Nearly all are short texts, whose lengths take one byte each.
-    let lengths = (u8::try_from(key.len()), u8::try_from(text.len()));
-    if let (Ok(key_len @ 1..), Ok(text_len @ 1..)) = lengths
+    if let (Ok(key_len @ 1..), Ok(text_len @ 1..)) = (u8::try_from(key.len()), u8::try_from(text.len()))
         && key.len() + text.len() < SHORT
     {
         out.reserve(SHORT + 8);
@@ -254,40 +261,16 @@ fn put_attribute(out: &mut Vec<u8>, key: &str, value: &Value<'_>) {
         out.extend_from_slice(text);
         return;
     }
-    let mut number = [0; 10];
-    let (field, value) = match value {
-        Value::Text(text) => (any::STRING, text.as_bytes()),
-        Value::Decimal(text) => (any::STRING, text.as_bytes()),
-        Value::Number(value) => {
-            // Negative numbers are written as the large ones that have the same bits.
-            let mut rest = value.cast_unsigned();
-            let mut length = 0;
-            for byte in &mut number {
-                *byte = rest.to_le_bytes()[0] & 0x7f;
-                rest >>= 7;
-                length += 1;
-                if rest == 0 {
-                    break;
-                }
-                *byte |= 0x80;
-            }
-            (any::INT, number.get(..length).unwrap_or_default())
-        }
-    };
-    let any_len = match field {
-        any::INT => 1 + value.len(),
-        _ => field_len(value.len()),
-    };
+    let mut any = Vec::with_capacity(field_len(text.len()));
+    put_bytes(&mut any, any::STRING, text);
+    put_any_attribute(out, key, &any);
+}
+
+fn put_any_attribute(out: &mut Vec<u8>, key: &str, any: &[u8]) {
     let key_len = if key.is_empty() { 0 } else { field_len(key.len()) };
-    put_header(out, span_fields::ATTRIBUTES, key_len + field_len(any_len));
+    put_header(out, span_fields::ATTRIBUTES, key_len + field_len(any.len()));
     put_text(out, key_value::KEY, key);
-    put_header(out, key_value::VALUE, any_len);
-    if field == any::INT {
-        out.push(field << 3);
-        out.extend_from_slice(value);
-    } else {
-        put_bytes(out, field, value);
-    }
+    put_bytes(out, key_value::VALUE, any);
 }
 
 fn put_time(out: &mut Vec<u8>, field: u8, time: SystemTime) {
@@ -301,7 +284,7 @@ fn put_time(out: &mut Vec<u8>, field: u8, time: SystemTime) {
 
 fn put_flags(out: &mut Vec<u8>, field: u8, trace_flags: u32, remote: bool) {
     let flags = trace_flags | HAS_IS_REMOTE | if remote { IS_REMOTE } else { 0 };
-    put_varint(out, usize::from(field) << 3 | 5);
+    put_varint(out, u64::from(field) << 3 | 5);
     out.extend_from_slice(&flags.to_le_bytes());
 }
 
@@ -320,10 +303,10 @@ fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
 /// The beginning of a field that is `len` bytes long.
 fn put_header(out: &mut Vec<u8>, field: u8, len: usize) {
     out.push(field << 3 | 2);
-    put_varint(out, len);
+    put_varint(out, len as u64);
 }
 
-fn put_varint(out: &mut Vec<u8>, mut number: usize) {
+fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;

@@ -34,11 +34,11 @@ const EXPORT: PathAndQuery =
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const OWN_USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("OTel-OTLP-Exporter-spanway/", env!("CARGO_PKG_VERSION")));
-/// How often a call that may go well later is made again.
-const REPEATS: u32 = 3;
-/// The pause before the first of them; the next ones are twice as long each. Up to as much again is added by chance,
+/// How often a call is retried.
+const RETRIES: u32 = 3;
+/// The back-off before the first retry; the next ones are twice as long each. Up to as much again is added by chance,
 /// so that many proxies do not come back at once.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Sends spans to one collector.
 #[derive(Debug)]
@@ -64,10 +64,10 @@ impl fmt::Debug for Transport {
 /// Why a call did not go well.
 struct Fault {
     cause: String,
-    /// It may go well later.
-    passing: bool,
+    /// The call may go well later.
+    retryable: bool,
     /// The collector says when to come back.
-    pause: Option<Duration>,
+    retry_after: Option<Duration>,
 }
 
 impl OtlpSender {
@@ -102,17 +102,18 @@ impl OtlpSender {
     /// Send `spans`: how many of them the collector rejected, with its reason, or why there is no answer.
     pub(super) async fn send(&mut self, spans: &EncodedSpans) -> Result<Rejected, String> {
         let request = self.envelope.request(spans);
-        let mut pause = FIRST_PAUSE;
-        let mut repeats = REPEATS;
+        let mut backoff = FIRST_BACKOFF;
+        let mut retries = RETRIES;
         loop {
             let fault = match self.transport.call(request.clone()).await {
                 Ok(response) => return Ok(rejected(response)),
-                Err(fault) if fault.passing && repeats > 0 => fault,
+                Err(fault) if fault.retryable && retries > 0 => fault,
                 Err(fault) => return Err(fault.cause),
             };
-            repeats -= 1;
-            tokio::time::sleep(fault.pause.unwrap_or_else(|| pause.mul_f64(1.0 + fastrand::f64()))).await;
-            pause *= 2;
+            retries -= 1;
+            let jittered = || backoff.mul_f64(1.0 + fastrand::f64());
+            tokio::time::sleep(fault.retry_after.unwrap_or_else(jittered)).await;
+            backoff *= 2;
         }
     }
 }
@@ -137,12 +138,12 @@ impl Transport {
             Self::Grpc { client, metadata } => {
                 client.ready().await.map_err(|error| Fault {
                     cause: with_causes(&error),
-                    passing: true,
-                    pause: None,
+                    retryable: true,
+                    retry_after: None,
                 })?;
                 let mut request = tonic::Request::new(body);
                 request.metadata_mut().clone_from(metadata);
-                let answer = client.unary(request, EXPORT, Written).await;
+                let answer = client.unary(request, EXPORT, PreEncoded).await;
                 answer.map(tonic::Response::into_inner).map_err(|status| of_status(&status))
             }
             Self::Http { client, uri, headers } => {
@@ -152,8 +153,8 @@ impl Transport {
                 request.headers_mut().clone_from(headers);
                 let response = client.send_bytes(request).await.map_err(|error| Fault {
                     cause: with_causes(&*error),
-                    passing: true,
-                    pause: None,
+                    retryable: true,
+                    retry_after: None,
                 })?;
                 if !response.status().is_success() {
                     return Err(of_answer(response.status(), response.headers()));
@@ -166,34 +167,34 @@ impl Transport {
 }
 
 fn of_status(status: &Status) -> Fault {
-    let pause = status.get_details_retry_info().and_then(|info| info.retry_delay);
-    let passing = match status.code() {
+    let retry_after = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    let retryable = match status.code() {
         Code::Cancelled
         | Code::DeadlineExceeded
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unavailable
         | Code::DataLoss => true,
-        Code::ResourceExhausted => pause.is_some(),
+        Code::ResourceExhausted => retry_after.is_some(),
         _ => false,
     };
-    Fault { cause: with_causes(status), passing, pause }
+    Fault { cause: with_causes(status), retryable, retry_after }
 }
 
 fn of_answer(status: StatusCode, headers: &HeaderMap) -> Fault {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Fault {
         cause: format!("it answered {status}"),
-        passing: matches!(status.as_u16(), 429 | 502 | 503 | 504),
-        pause: seconds.map(Duration::from_secs),
+        retryable: matches!(status.as_u16(), 429 | 502 | 503 | 504),
+        retry_after: seconds.map(Duration::from_secs),
     }
 }
 
 /// gRPC messages: requests are there as bytes, answers are read.
 #[derive(Debug, Clone, Copy)]
-struct Written;
+struct PreEncoded;
 
-impl Codec for Written {
+impl Codec for PreEncoded {
     type Encode = Bytes;
     type Decode = ExportTraceServiceResponse;
     type Encoder = Self;
@@ -208,7 +209,7 @@ impl Codec for Written {
     }
 }
 
-impl Encoder for Written {
+impl Encoder for PreEncoded {
     type Item = Bytes;
     type Error = Status;
 
@@ -219,7 +220,7 @@ impl Encoder for Written {
     }
 }
 
-impl Decoder for Written {
+impl Decoder for PreEncoded {
     type Item = ExportTraceServiceResponse;
     type Error = Status;
 

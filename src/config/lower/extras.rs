@@ -175,7 +175,7 @@ mod tests {
             link_untrusted_parent: true,
             exclude: Some(Exclusion { paths: vec![exact("/healthz")], user_agents: vec![exact("probe")] }),
         };
-        let described = api::message_of("spanway.config.trace.v1.TracingConfig").unwrap();
+        let described = api::all().get_message_by_name("spanway.config.trace.v1.TracingConfig").unwrap();
         let read = DynamicMessage::decode(described, &*config.encode_to_vec()).unwrap();
         assert_eq!(read.unknown_fields().count(), 0);
         for name in ["name_by_route", "server_timing", "link_untrusted_parent"] {
