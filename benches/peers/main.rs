@@ -106,7 +106,11 @@ fn show(report: &Report, arguments: &Arguments) -> Result<(), String> {
     if arguments.train {
         return Ok(());
     }
-    println!("{}", if arguments.markdown { goals::markdown(report) } else { report.table() });
+    if arguments.markdown {
+        println!("{}\n```text\n{}```", goals::markdown(report), report.table());
+    } else {
+        println!("{}", report.table());
+    }
     if let Some(file) = &arguments.json {
         write(file, format!("{:#}\n", report.json()))?;
     }
