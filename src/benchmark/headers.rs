@@ -63,6 +63,19 @@ impl Operation for Edge {
     }
 }
 
+/// A new `x-request-id`.
+pub(super) struct RequestId;
+
+impl Operation for RequestId {
+    fn prepare(&mut self, _: usize) {}
+
+    fn run(&mut self, times: usize) {
+        for _ in 0..times {
+            assert!(!black_box(edge_headers::new_request_id()).is_empty());
+        }
+    }
+}
+
 /// `request_headers_to_add` and `request_headers_to_remove` of a route and of its virtual host.
 pub(super) struct Mutations {
     snapshot: Arc<Snapshot>,

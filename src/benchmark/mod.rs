@@ -21,9 +21,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::{
     balancer::Balancer,
-    headers::{Edge, Mutations},
+    headers::{Edge, Mutations, RequestId},
     routes::{Ask, Kind, Routes},
-    spans::{Export, Spans},
+    spans::{Encode, Export, Spans},
     stream::Stream,
 };
 use crate::{
@@ -67,10 +67,12 @@ pub fn operations() -> Vec<(&'static str, Setup)> {
         "route/domain/10000/last" => Routes::new(Kind::Domain, 10_000, Ask::Last),
         "headers/edge" => Edge::new(),
         "headers/mutations" => Mutations::new(),
+        "headers/request-id" => RequestId,
         "balancer/round-robin" => Balancer::new("ROUND_ROBIN", None),
         "balancer/ring-hash" => Balancer::new("RING_HASH", Some(7)),
         "span/sampled" => Spans::new(true),
         "span/unsampled" => Spans::new(false),
+        "span/encode" => Encode::new(),
         "span/export" => Export::new(),
         "stream/untraced" => Stream::new(&tracing(None)),
         "stream/unsampled" => Stream::new(&tracing(Some(0))),

@@ -16,8 +16,9 @@ use crate::{
     },
     stream_info::{ConnectionInfo, StreamInfo, formatter::PseudoHeaders},
     trace::{
+        FinishedSpan,
         buffer::{self, Batch, SpanBuffer},
-        otlp::SpanEncoder,
+        otlp::{EncodedSpans, SpanEncoder},
         sender::Sender,
         stream::{self, RouteNames, TracedRequest},
     },
@@ -25,11 +26,19 @@ use crate::{
 
 /// A buffer of one tracer, and what it hands over.
 pub(super) fn buffer(snapshot: &Snapshot) -> (Rc<SpanBuffer>, Option<mpsc::UnboundedReceiver<Batch>>) {
+    let tracer = snapshot.tracers.first();
+    buffer_with(snapshot, tracer.map(|tracer| SpanEncoder::new(&snapshot.node, tracer.conventions)))
+}
+
+/// The same, which keeps records unless there is an `encoder`.
+fn buffer_with(
+    snapshot: &Snapshot,
+    encoder: Option<SpanEncoder>,
+) -> (Rc<SpanBuffer>, Option<mpsc::UnboundedReceiver<Batch>>) {
     let Some(tracer) = snapshot.tracers.first() else { return (SpanBuffer::new(Vec::new()), None) };
     // Nobody takes from it while it is measured, and it must not be full.
     let flush = Flush { waiting: usize::MAX / 2, ..tracer.flush };
-    let encoder = SpanEncoder::new(&snapshot.node, tracer.conventions);
-    let (queue, batches, _) = buffer::queue(flush, Some(encoder));
+    let (queue, batches, _) = buffer::queue(flush, encoder);
     (SpanBuffer::new(vec![queue]), Some(batches))
 }
 
@@ -93,6 +102,47 @@ impl Operation for Spans {
             info.status.set(200);
             stream::finish(info, &self.buffer);
         }
+    }
+}
+
+/// A finished span as OTLP's bytes.
+pub(super) struct Encode {
+    spans: Spans,
+    encoder: SpanEncoder,
+    ready: Vec<FinishedSpan>,
+    encoded: EncodedSpans,
+}
+
+impl Encode {
+    pub(super) fn new() -> Self {
+        let mut spans = Spans::new(true);
+        let (buffer, batches) = buffer_with(&spans.snapshot, None);
+        spans.buffer = buffer;
+        spans.batches = batches.expect("a tracer");
+        let tracer = spans.snapshot.tracers.first().expect("a tracer");
+        let encoder = SpanEncoder::new(&spans.snapshot.node, tracer.conventions);
+        Self { encoder, ready: Vec::new(), encoded: EncodedSpans::default(), spans }
+    }
+}
+
+impl Operation for Encode {
+    fn prepare(&mut self, times: usize) {
+        self.spans.prepare(times);
+        self.spans.run(times);
+        self.spans.buffer.flush();
+        self.ready.clear();
+        while let Ok(batch) = self.spans.batches.try_recv() {
+            self.ready.extend(batch.records);
+        }
+        // As a worker leaves room for as much as it has just handed over.
+        self.encoded = EncodedSpans::with_room_for(&self.encoded);
+    }
+
+    fn run(&mut self, times: usize) {
+        for span in self.ready.iter().take(times) {
+            self.encoder.encode(black_box(span), &mut self.encoded);
+        }
+        assert_eq!(self.encoded.len(), times);
     }
 }
 

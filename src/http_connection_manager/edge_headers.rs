@@ -193,7 +193,7 @@ impl Edge<'_> {
 }
 
 /// A random UUID in lower case (RFC 9562, 5.4).
-fn new_request_id() -> HeaderValue {
+pub(crate) fn new_request_id() -> HeaderValue {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     Uuid::new_v4().as_hyphenated().encode_lower(&mut text);
     // Hex digits and dashes are always a header value.

@@ -250,7 +250,7 @@ fn put_attribute(out: &mut Vec<u8>, key: &str, value: &Value<'_>) {
 
 fn put_text_attribute(out: &mut Vec<u8>, key: &str, text: &[u8]) {
     // Nearly all are short texts, whose lengths take one byte each.
-    if let (Ok(key_len @ 1..), Ok(text_len @ 1..)) = (u8::try_from(key.len()), u8::try_from(text.len()))
+    if let (Ok(key_len @ 1..), Ok(text_len)) = (u8::try_from(key.len()), u8::try_from(text.len()))
         && key.len() + text.len() < SHORT
     {
         out.reserve(SHORT + 8);
