@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_not_among_the_usual_ones_is_found_when_it_is_needed() {
-        let unusual = "type.googleapis.com/envoy.config.trace.v3.ZipkinConfig";
+        let unusual = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault";
         assert!(decode(USUAL).get_message_by_name(type_name(unusual)).is_none());
         assert!(read_by_need(|| message_of(unusual)).is_some());
         assert!(read_by_need(|| message_of("no.such.message")).is_none());
