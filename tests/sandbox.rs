@@ -13,7 +13,7 @@ use std::{
 use harness::free_address;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     process::{Child, Command},
     time::{sleep, timeout},
 };
@@ -127,9 +127,13 @@ async fn the_sandbox_finds_its_own_traces_right() {
 
 #[tokio::test]
 async fn an_address_is_healthy_while_it_accepts() {
+    let health = async |address: SocketAddr| {
+        exit_code(&mut spanway(&["health", &address.to_string()]).spawn().unwrap()).await
+    };
     let holder = Holder::bind("127.0.0.1:0").unwrap();
-    let address = holder.local_addr().unwrap().to_string();
-    assert_eq!(exit_code(&mut spanway(&["health", &address]).spawn().unwrap()).await, Some(0));
-    drop(holder);
-    assert_eq!(exit_code(&mut spanway(&["health", &address]).spawn().unwrap()).await, Some(1));
+    assert_eq!(health(holder.local_addr().unwrap()).await, Some(0));
+    // Bound, so that nobody else takes it, but not listening.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    assert_eq!(health(taken.local_addr().unwrap()).await, Some(1));
 }
