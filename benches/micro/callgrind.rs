@@ -68,15 +68,15 @@ pub(crate) fn measure(wanted: &str) {
 /// Run the operations with that in their names under callgrind. With `keep` callgrind's own files stay, and it is said
 /// where: `callgrind_annotate` shows what is in them.
 pub(crate) fn count(wanted: &str, keep: bool) -> Costs {
-    let folder = std::env::temp_dir().join(format!("spanway-callgrind-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder for callgrind");
+    // Removed also where valgrind is missing.
+    let folder = tempfile::Builder::new().prefix("spanway-callgrind-").tempdir().expect("a folder");
     let run = Command::new("valgrind")
         .args(["-q", "--tool=callgrind", "--trace-children=no"])
         .args([
             "--toggle-collect=*counted_by_callgrind*",
             "--dump-after=micro::callgrind::written_by_callgrind",
         ])
-        .arg(format!("--callgrind-out-file={}", folder.join("out").display()))
+        .arg(format!("--callgrind-out-file={}", folder.path().join("out").display()))
         .arg(std::env::current_exe().expect("this program"))
         .args([MEASURE, wanted])
         .stderr(Stdio::inherit())
@@ -89,7 +89,8 @@ pub(crate) fn count(wanted: &str, keep: bool) -> Costs {
         let name = words.next().expect("a name").to_owned();
         let mut number_of = || words.next().and_then(|word| word.parse::<u64>().ok()).expect("a number");
         let (allocations, bytes) = (number_of(), number_of());
-        let dump = fs::read_to_string(folder.join(format!("out.{number}"))).expect("callgrind's counts");
+        let dump =
+            fs::read_to_string(folder.path().join(format!("out.{number}"))).expect("callgrind's counts");
         let total = dump.lines().find_map(|line| line.strip_prefix("totals: ")).expect("a total");
         let total = total.trim().parse::<u64>().expect("a number");
         let times = TIMES as u64;
@@ -102,9 +103,7 @@ pub(crate) fn count(wanted: &str, keep: bool) -> Costs {
     });
     let costs = costs.collect();
     if keep {
-        println!("callgrind's files are in {}, in the order of the operations", folder.display());
-    } else {
-        let _ = fs::remove_dir_all(&folder);
+        println!("callgrind's files are in {}, in the order of the operations", folder.keep().display());
     }
     costs
 }

@@ -44,6 +44,10 @@ fn main() -> ExitCode {
         }
         Some("check") => baseline::check(&callgrind::count("", false)),
         Some("update") => baseline::update(&callgrind::count("", false)),
+        Some(other) if !other.starts_with('-') && !names().any(|name| name.contains(other)) => {
+            eprintln!("'{other}' is no command and part of no operation's name; see benches/micro/main.rs");
+            ExitCode::from(2)
+        }
         _ => {
             divan::main();
             ExitCode::SUCCESS

@@ -33,9 +33,17 @@ Paths are relative to the repository. Without a mode, all of them:
     text
 }
 
+/// Where a file is to be written; told before the run if it cannot.
+fn file(path: &str) -> Result<PathBuf, String> {
+    let file = repository().join(path);
+    let folder = file.parent().is_some_and(|folder| folder.is_dir());
+    if folder { Ok(file) } else { Err(format!("'{path}' is in no folder that there is")) }
+}
+
 /// Reads the command line; None when it asks for help.
 pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
-    let mut given = given;
+    // What cargo tells every bench, wherever it puts it.
+    let mut given = given.filter(|argument| argument != "--bench");
     let mut arguments = Arguments {
         modes: Vec::new(),
         effort: Effort { seconds: 1, rounds: 3 },
@@ -53,14 +61,12 @@ pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Option<Argumen
             _ => Err(format!("'{text}' is no number from 1 to 100000")),
         };
         match argument.as_str() {
-            // What cargo tells every bench.
-            "--bench" => {}
             "--help" | "-h" => return Ok(None),
             "--rounds" => arguments.effort.rounds = usize::try_from(number(value()?)?).unwrap_or(1),
             "--seconds" => arguments.effort.seconds = number(value()?)?,
             "--limit" => limit = number(value()?)?,
-            "--json" => arguments.json = Some(repository().join(value()?)),
-            "--svg" => arguments.svg = Some(repository().join(value()?)),
+            "--json" => arguments.json = Some(file(&value()?)?),
+            "--svg" => arguments.svg = Some(file(&value()?)?),
             "--markdown" => arguments.markdown = true,
             "--train" => arguments.train = true,
             mode => match MODES.iter().find(|(name, _)| *name == mode) {

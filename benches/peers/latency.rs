@@ -99,7 +99,7 @@ pub(crate) fn run(world: &World<'_>, effort: Effort) -> Vec<Row> {
             let sample = load.run(world, &Setup::default(), running.port, effort.seconds)?;
             let used = running.cpu().saturating_sub(before).as_secs_f64();
             if used <= 0.0 || sample.requests < 1.0 {
-                Err("no load".to_owned())
+                Err(format!("{} requests in {used:.2} s of CPU under full load", sample.requests))
             } else {
                 Ok((running, sample.requests / used))
             }
