@@ -61,6 +61,16 @@ impl Spans {
     }
 }
 
+impl Spans {
+    /// What is handed over of so many spans that have ended.
+    fn ended(&mut self, times: usize) -> Vec<Batch> {
+        self.prepare(times);
+        self.run(times);
+        self.buffer.flush();
+        std::iter::from_fn(|| self.batches.try_recv().ok()).collect()
+    }
+}
+
 impl Operation for Spans {
     fn prepare(&mut self, times: usize) {
         while self.batches.try_recv().is_ok() {}
@@ -127,13 +137,7 @@ impl Encode {
 
 impl Operation for Encode {
     fn prepare(&mut self, times: usize) {
-        self.spans.prepare(times);
-        self.spans.run(times);
-        self.spans.buffer.flush();
-        self.ready.clear();
-        while let Ok(batch) = self.spans.batches.try_recv() {
-            self.ready.extend(batch.records);
-        }
+        self.ready = self.spans.ended(times).into_iter().flat_map(|batch| batch.records).collect();
         // As a worker leaves room for as much as it has just handed over.
         self.encoded = EncodedSpans::with_room_for(&self.encoded);
     }
@@ -168,13 +172,7 @@ impl Export {
 
 impl Operation for Export {
     fn prepare(&mut self, times: usize) {
-        self.spans.prepare(times);
-        self.spans.run(times);
-        self.spans.buffer.flush();
-        self.ready.clear();
-        while let Ok(batch) = self.spans.batches.try_recv() {
-            self.ready.push(batch);
-        }
+        self.ready = self.spans.ended(times);
         assert!(self.ready.iter().map(Batch::len).sum::<usize>() == times);
     }
 

@@ -32,8 +32,8 @@ use crate::snapshot::tracing::{GrpcService, HttpService, OpenTelemetry};
 const EXPORT: PathAndQuery =
     PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
-const OWN_USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("OTel-OTLP-Exporter-spanway/", env!("CARGO_PKG_VERSION")));
+/// Who calls, in the form that OTLP asks exporters for; over gRPC the library adds itself.
+const OWN_USER_AGENT: &str = concat!("OTel-OTLP-Exporter-spanway/", env!("CARGO_PKG_VERSION"));
 /// How often a call is retried.
 const RETRIES: u32 = 3;
 /// The back-off before the first retry; the next ones are twice as long each. Up to as much again is added by chance,
@@ -74,6 +74,7 @@ impl OtlpSender {
     /// Over gRPC.
     pub(super) fn grpc(tracer: &OpenTelemetry, service: &GrpcService, channel: Channel) -> Self {
         let mut metadata = MetadataMap::new();
+        metadata.insert("user-agent", MetadataValue::from_static(OWN_USER_AGENT));
         for (key, value) in &service.metadata {
             if let Ok(key) = key.parse::<MetadataKey<Binary>>() {
                 metadata.append_bin(key, MetadataValue::from_bytes(value.as_bytes()));
@@ -92,7 +93,10 @@ impl OtlpSender {
         client: Box<dyn HttpClient>,
     ) -> Result<Self, http::uri::InvalidUri> {
         let uri = Uri::try_from(format!("http://{}{}", service.authority_text(), service.path))?;
-        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, PROTOBUF), (USER_AGENT, OWN_USER_AGENT)]);
+        let mut headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, PROTOBUF),
+            (USER_AGENT, HeaderValue::from_static(OWN_USER_AGENT)),
+        ]);
         for (name, value) in &service.headers {
             headers.insert(name, value.clone());
         }
