@@ -1,11 +1,13 @@
 //! spanway: an L7 proxy that reads Envoy's configuration, with tracing built in.
 
+mod admin;
 #[doc(hidden)]
 pub mod benchmark;
 mod body;
 mod cluster;
 pub mod collector;
 pub mod config;
+mod export;
 mod filter;
 mod http_connection_manager;
 mod http_headers;

@@ -36,6 +36,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("router", &["cluster", "upstream", "body", "snapshot", "stream_info", "trace", "http_headers"]),
     // These two are one layer: a cluster holds its hosts' pools, and they count against its limits.
     ("cluster", &["upstream", "snapshot", "socket"]),
+    // Off the workers.
+    ("export", &["cluster", "upstream", "snapshot", "trace"]),
+    ("admin", &["export", "snapshot", "stream_info"]),
     ("upstream", &["cluster", "body", "snapshot", "socket", "stream_info", "trace"]),
     ("body", &["snapshot", "stream_info"]),
     ("stream_info", &["snapshot", "trace"]),

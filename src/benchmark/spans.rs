@@ -9,17 +9,19 @@ use tokio::{runtime::Runtime, sync::mpsc};
 
 use super::{Operation, Variation, headers::connection, listener, request_headers, snapshot, tracing};
 use crate::{
+    export::sender::Sender,
     http_headers::X_REQUEST_ID,
     snapshot::{
         Snapshot,
-        tracing::{Flush, OtlpExporter, Provider},
+        delivery::{Limits, OtlpExporter},
+        tracing::Provider,
     },
     stream_info::{ConnectionInfo, StreamInfo, formatter::PseudoHeaders},
     trace::{
         FinishedSpan,
-        buffer::{self, Batch, SpanBuffer},
+        batch::Batch,
+        buffer::{self, SpanBuffer},
         otlp::{EncodedSpans, SpanEncoder},
-        sender::Sender,
         stream::{self, RouteNames, TracedRequest},
     },
 };
@@ -37,8 +39,8 @@ fn buffer_with(
 ) -> (Rc<SpanBuffer>, Option<mpsc::UnboundedReceiver<Batch>>) {
     let Some(tracer) = snapshot.tracers.first() else { return (SpanBuffer::new(Vec::new()), None) };
     // Nobody takes from it while it is measured, and it must not be full.
-    let flush = Flush { waiting: usize::MAX / 2, ..tracer.flush };
-    let (queue, batches, _) = buffer::queue(flush, encoder);
+    let limits = Limits { spans: usize::MAX, bytes: usize::MAX };
+    let (queue, batches, _) = buffer::queue(tracer.flush, limits, encoder);
     (SpanBuffer::new(vec![queue]), Some(batches))
 }
 
@@ -164,7 +166,8 @@ impl Export {
         let tracer = spans.snapshot.tracers.first().expect("a tracer");
         let Provider::OpenTelemetry(otel) = &tracer.provider else { panic!("another tracer") };
         let OtlpExporter::Http(service) = &otel.exporter else { panic!("another exporter") };
-        let sender = Sender::otlp_http(otel, service, "c", Nowhere).expect("an address");
+        let sender =
+            Sender::otlp_http(tracer, (otel, service), "c".into(), Box::new(Nowhere)).expect("an address");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         Self { spans, ready: Vec::new(), sender, runtime }
     }
@@ -178,7 +181,8 @@ impl Operation for Export {
 
     fn run(&mut self, _: usize) {
         for batch in self.ready.drain(..) {
-            assert_eq!(self.runtime.block_on(self.sender.send(batch)), Ok(()));
+            let accepted = self.runtime.block_on(self.sender.send(&batch)).expect("it takes all");
+            assert_eq!(accepted.rejected, 0);
         }
     }
 }

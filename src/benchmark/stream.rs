@@ -18,7 +18,7 @@ use crate::{
     http_connection_manager::{self, Services, date::DateCache},
     socket::Socket,
     stream_info::ConnectionInfo,
-    trace::buffer::Batch,
+    trace::batch::Batch,
 };
 
 const REQUEST: &[u8] = b"GET /service-00042/orders/7?page=2 HTTP/1.1\r\nhost: www.example.com\r\n\

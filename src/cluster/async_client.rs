@@ -1,7 +1,7 @@
 //! spanway's own calls to clusters, such as exporting spans: from the main thread, never from a worker.
 
 use std::{
-    fmt, io,
+    fmt,
     pin::Pin,
     sync::{
         Arc,
@@ -26,7 +26,11 @@ use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
 use super::ClusterState;
-use crate::{snapshot::cluster::UpstreamProtocol, socket::Socket, upstream::connect::connect};
+use crate::{
+    snapshot::cluster::{Cluster, Discovery, UpstreamProtocol},
+    socket::Socket,
+    upstream::connect::{ConnectError, connect_and_tell},
+};
 
 /// Bytes of an answer that are read; a collector has no more to say.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -36,6 +40,7 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 pub(crate) fn grpc_channel(
     cluster: Arc<ClusterState>,
     authority: &str,
+    observer: Observer,
 ) -> Result<Channel, tonic::transport::Error> {
     let mut endpoint = Endpoint::from_shared(format!("http://{authority}"))
         .or_else(|_| Endpoint::from_shared("http://cluster"))?
@@ -52,12 +57,7 @@ pub(crate) fn grpc_channel(
             .initial_stream_window_size(options.initial_stream_window_bytes)
             .initial_connection_window_size(options.initial_connection_window_bytes);
     }
-    // In turn, so that a host that is down costs the connections that meet it and no more.
-    let turn = AtomicUsize::new(0);
-    let connector = tower::service_fn(move |_: Uri| {
-        open(Arc::clone(&cluster), turn.fetch_add(1, Ordering::Relaxed), Version::HTTP_2)
-    });
-    Ok(endpoint.connect_with_connector_lazy(connector))
+    Ok(endpoint.connect_with_connector_lazy(Connector::new(cluster, true, observer)))
 }
 
 /// An HTTP client of whatever hosts the cluster has. Connections are kept between calls.
@@ -69,10 +69,10 @@ pub(crate) struct HttpChannel {
 
 impl HttpChannel {
     /// A client that has not connected yet.
-    pub(crate) fn new(cluster: Arc<ClusterState>) -> Self {
+    pub(crate) fn new(cluster: Arc<ClusterState>, observer: Observer) -> Self {
         let http2 = matches!(cluster.config.protocol, UpstreamProtocol::Http2(_));
         let scheme = if cluster.config.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-        let connector = Connector { cluster, turn: Arc::default(), http2 };
+        let connector = Connector::new(cluster, http2, observer);
         Self { client: Client::builder(TokioExecutor::new()).http2_only(http2).build(connector), scheme }
     }
 }
@@ -98,27 +98,72 @@ impl HttpClient for HttpChannel {
     }
 }
 
-/// Connects to the hosts of a cluster in turn.
+/// A step on the way to a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ConnectStep {
+    /// A host was chosen, at this address.
+    Host(Arc<str>),
+    /// It has accepted.
+    Connected,
+    /// The TLS handshake is done, with this protocol by ALPN.
+    Secured(Option<String>),
+}
+
+/// Who is told of each [`ConnectStep`].
+pub(crate) type Observer = Option<Arc<dyn Fn(ConnectStep) + Send + Sync>>;
+
+/// Why there is no connection to a cluster.
+#[derive(Debug)]
+pub(crate) enum ConnectFailure {
+    /// The cluster has no host; its names that may have no address.
+    NoHost(Vec<Arc<str>>),
+    /// The host at that address cannot be connected to.
+    Host(Arc<str>, ConnectError),
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHost(names) if names.is_empty() => f.write_str("it has no host"),
+            Self::NoHost(names) => {
+                let names = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
+                write!(f, "no address is known of {}", names.join(", "))
+            }
+            Self::Host(address, error) => write!(f, "{address}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectFailure {}
+
+/// Connects to the hosts of a cluster in turn, so that one that is down costs the connections that meet it and no more.
 #[derive(Clone)]
 struct Connector {
     cluster: Arc<ClusterState>,
     turn: Arc<AtomicUsize>,
-    http2: bool,
+    version: Version,
+    observer: Observer,
+}
+
+impl Connector {
+    fn new(cluster: Arc<ClusterState>, http2: bool, observer: Observer) -> Self {
+        let version = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        Self { cluster, turn: Arc::default(), version, observer }
+    }
 }
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<Socket>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<Socket>>> + Send>>;
+    type Error = ConnectFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Socket>, ConnectFailure>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let version = if self.http2 { Version::HTTP_2 } else { Version::HTTP_11 };
-        Box::pin(open(Arc::clone(&self.cluster), turn, version))
+        Box::pin(open(Arc::clone(&self.cluster), turn, self.version, self.observer.clone()))
     }
 }
 
@@ -128,14 +173,38 @@ impl Connection for Socket {
     }
 }
 
-async fn open(cluster: Arc<ClusterState>, turn: usize, version: Version) -> io::Result<TokioIo<Socket>> {
+async fn open(
+    cluster: Arc<ClusterState>,
+    turn: usize,
+    version: Version,
+    observer: Observer,
+) -> Result<TokioIo<Socket>, ConnectFailure> {
+    let tell = |step| {
+        if let Some(observer) = &observer {
+            observer(step);
+        }
+    };
     let set = cluster.hosts.load_full();
-    let host = set
-        .hosts
-        .get(turn % set.hosts.len().max(1))
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it has no host"))?;
-    let stream = connect(&host.address, &cluster.config, version)
+    let host = set.hosts.get(turn % set.hosts.len().max(1));
+    let host = host.ok_or_else(|| ConnectFailure::NoHost(dns_names(&cluster.config)))?;
+    tell(ConnectStep::Host(Arc::clone(&host.address_text)));
+    let connected = || tell(ConnectStep::Connected);
+    let stream = connect_and_tell(&host.address, &cluster.config, version, connected)
         .await
-        .map_err(|error| io::Error::other(format!("{}: {error}", host.address_text)))?;
+        .map_err(|error| ConnectFailure::Host(Arc::clone(&host.address_text), error))?;
+    if cluster.config.tls.is_some() {
+        let protocol = stream.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+        tell(ConnectStep::Secured(protocol));
+    }
     Ok(TokioIo::new(stream))
+}
+
+fn dns_names(cluster: &Cluster) -> Vec<Arc<str>> {
+    match &cluster.discovery {
+        Discovery::Static(_) => Vec::new(),
+        Discovery::StrictDns(endpoints, _) => {
+            endpoints.iter().map(|endpoint| Arc::clone(&endpoint.address.host)).collect()
+        }
+        Discovery::LogicalDns(endpoint, _) => vec![Arc::clone(&endpoint.address.host)],
+    }
 }

@@ -15,26 +15,24 @@ use super::{
     worker::{self, Stage, WorkerSetup, WorkerSockets},
 };
 use crate::{
-    cluster::{ClusterState, async_client, discovery},
+    admin::{self, AdminError, TracerStatus},
+    cluster::{ClusterState, discovery},
     config::{self, Problems, lower::AddressMapError},
-    listener::{self, BindError},
-    snapshot::{
-        ClusterId, Snapshot,
-        cluster::Discovery,
-        tracing::{OtlpExporter, Provider, Tracer},
+    export::{
+        Exporter,
+        sender::{Sender, Surroundings},
+        stats::TracerStats,
     },
+    listener::{self, BindError},
+    snapshot::{Snapshot, cluster::Discovery},
     trace::{
         buffer::{self, SpanQueue},
-        exporter::Exporter,
         otlp::SpanEncoder,
-        sender::Sender,
     },
 };
 
 /// How long clusters may take to find their first hosts before serving starts without them.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(5);
-/// How long spans may take to leave at the end.
-const LAST_EXPORT: Duration = Duration::from_secs(5);
 
 /// Why there is nothing to serve.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +51,9 @@ pub(crate) enum ServeError {
     /// A listener cannot listen.
     #[error("{0}")]
     Bind(#[from] BindError),
+    /// The admin interface cannot.
+    #[error("{0}")]
+    Admin(#[from] AdminError),
     /// The system refuses a thread, a runtime or a signal handler.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -124,7 +125,7 @@ fn bind(snapshot: &Snapshot, workers: usize) -> Result<Vec<WorkerSockets>, BindE
     Ok(by_worker)
 }
 
-/// The main thread: discovery and export run here, and so does waiting for the end.
+/// The main thread: discovery, export and the admin interface run here, and so does waiting for the end.
 async fn run(
     snapshot: Arc<Snapshot>,
     sockets: Vec<WorkerSockets>,
@@ -133,8 +134,15 @@ async fn run(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let clusters = ClusterState::all(&snapshot);
+    let admin = match &snapshot.admin {
+        Some(address) => Some(admin::bind(address, options.admin_address_path.as_deref()).await?),
+        None => None,
+    };
     discover(&clusters).await;
-    let (queues, exporters) = export(&snapshot, &clusters)?;
+    let Exporting { queues, exporters, statuses } = export(&snapshot, &clusters)?;
+    if let Some(admin) = admin {
+        tokio::spawn(admin::serve(admin, statuses));
+    }
 
     for (listener, socket) in sockets.first().into_iter().flatten() {
         let address = socket
@@ -169,13 +177,9 @@ async fn run(
         _ = interrupt.recv() => stop(&stage, options.drain_time(), &mut interrupt, &mut terminate, ended).await,
         _ = terminate.recv() => stop(&stage, options.drain_time(), &mut interrupt, &mut terminate, ended).await,
     };
-    let all_exported = async {
-        for exporter in exporters {
-            let _ = exporter.await;
-        }
-    };
-    if tokio::time::timeout(LAST_EXPORT, all_exported).await.is_err() {
-        tracing::warn!("spans were still waiting for a collector after {LAST_EXPORT:?} and are lost");
+    // Each ends when its spans have left, or its time for that is over.
+    for exporter in exporters {
+        let _ = exporter.await;
     }
     if failed.is_ok_and(|failed| failed == 0) { Ok(()) } else { Err(ServeError::Worker) }
 }
@@ -254,54 +258,35 @@ async fn discover(clusters: &[Arc<ClusterState>]) {
     }
 }
 
-/// Start the exporter of each tracer: what workers put spans into, and what to wait for at the end.
-fn export(
-    snapshot: &Snapshot,
-    clusters: &[Arc<ClusterState>],
-) -> Result<(Vec<SpanQueue>, Vec<tokio::task::JoinHandle<()>>), ServeError> {
-    let mut queues = Vec::new();
-    let mut exporters = Vec::new();
-    for tracer in &snapshot.tracers {
-        let sender = sender(snapshot, clusters, tracer)
-            .map_err(|error| ServeError::Tracer { service: tracer.name().into(), error })?;
-        let encoder = match &tracer.provider {
-            Provider::OpenTelemetry(_) => Some(SpanEncoder::new(&snapshot.node, tracer.conventions)),
-            Provider::Zipkin(_) | Provider::XRay(_) => None,
-        };
-        let (queue, spans, counters) = buffer::queue(tracer.flush, encoder);
-        queues.push(queue);
-        exporters.push(tokio::spawn(Exporter::new(Arc::clone(tracer), sender, spans, counters).run()));
-    }
-    Ok((queues, exporters))
+/// The exporters, one per tracer.
+#[derive(Default)]
+struct Exporting {
+    /// What workers put spans into.
+    queues: Vec<SpanQueue>,
+    /// What to wait for at the end.
+    exporters: Vec<tokio::task::JoinHandle<()>>,
+    /// What can be seen of them.
+    statuses: Vec<TracerStatus>,
 }
 
-/// What sends the spans of a tracer.
-fn sender(snapshot: &Snapshot, clusters: &[Arc<ClusterState>], tracer: &Tracer) -> Result<Sender, String> {
-    let cluster = |id: ClusterId| clusters.get(id.0).cloned().ok_or("its cluster is gone");
-    match &tracer.provider {
-        Provider::OpenTelemetry(otel) => match &otel.exporter {
-            OtlpExporter::Grpc(service) => {
-                let cluster = cluster(service.cluster)?;
-                let name = Arc::clone(&cluster.config.name);
-                let channel = async_client::grpc_channel(cluster, &service.authority)
-                    .map_err(|error| error.to_string())?;
-                Ok(Sender::otlp_grpc(otel, service, &name, channel))
-            }
-            OtlpExporter::Http(service) => {
-                let cluster = cluster(service.cluster)?;
-                let name = Arc::clone(&cluster.config.name);
-                let client = async_client::HttpChannel::new(cluster);
-                Sender::otlp_http(otel, service, &name, client).map_err(|error| error.to_string())
-            }
-        },
-        Provider::Zipkin(zipkin) => {
-            let cluster = cluster(zipkin.service.cluster)?;
-            let name = Arc::clone(&cluster.config.name);
-            let client = async_client::HttpChannel::new(cluster);
-            let own_ip = worker::own_ip();
-            Ok(Sender::zipkin(&snapshot.node, (zipkin, tracer.conventions), own_ip, &name, client))
-        }
-        Provider::XRay(xray) => Sender::xray(&snapshot.node, (xray, tracer.conventions))
-            .map_err(|error| format!("no socket for datagrams: {error}")),
+/// Start the exporter of each tracer.
+fn export(snapshot: &Snapshot, clusters: &[Arc<ClusterState>]) -> Result<Exporting, ServeError> {
+    let mut all = Exporting::default();
+    let around = Surroundings { node: &snapshot.node, clusters, own_ip: worker::own_ip(), observer: None };
+    for tracer in &snapshot.tracers {
+        let sender = Sender::new(tracer, &around)
+            .map_err(|error| ServeError::Tracer { service: tracer.name().into(), error })?;
+        let encoder = SpanEncoder::of(tracer, &snapshot.node);
+        let (queue, spans, workers) = buffer::queue(tracer.flush, tracer.delivery.queue, encoder);
+        let stats = Arc::new(TracerStats::new(Arc::clone(&workers)));
+        all.queues.push(queue);
+        all.statuses.push(TracerStatus {
+            tracer: Arc::clone(tracer),
+            destination: sender.destination().to_owned(),
+            protocol: sender.protocol(),
+            stats: Arc::clone(&stats),
+        });
+        all.exporters.push(tokio::spawn(Exporter::new(tracer, sender, spans, workers, stats).run()));
     }
+    Ok(all)
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod by_length;
 pub(crate) mod cluster;
+pub(crate) mod delivery;
 pub(crate) mod filter;
 pub(crate) mod format;
 pub(crate) mod listener;
@@ -33,6 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) cluster_index: HashMap<Arc<str>, ClusterId>,
     /// The tracers, one for each different configuration of one.
     pub(crate) tracers: Vec<Arc<tracing::Tracer>>,
+    /// Where the admin interface listens; `None` for nowhere, which is the default. `Bootstrap.admin.address`.
+    pub(crate) admin: Option<Address>,
 }
 
 /// The place of a cluster in [`Snapshot::clusters`], so that the path of a request compares no names.

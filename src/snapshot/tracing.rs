@@ -1,11 +1,9 @@
 //! How a connection manager traces: whom it asks, what it decides, where spans go.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-
-use http::{HeaderName, HeaderValue};
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    ClusterId,
+    delivery::{Delivery, Flush, HttpService, OtlpExporter},
     format::{Format, FormatHeader},
     matcher::StringMatcher,
     metadata::MetadataKey,
@@ -117,8 +115,10 @@ pub(crate) struct Tracer {
     pub(crate) id: usize,
     /// Which tracing system it is of.
     pub(crate) provider: Provider,
-    /// When spans are sent.
+    /// When workers hand spans over.
     pub(crate) flush: Flush,
+    /// How they are sent.
+    pub(crate) delivery: Delivery,
     /// Which attributes they have.
     pub(crate) conventions: Conventions,
 }
@@ -148,18 +148,6 @@ impl Tracer {
             Provider::XRay(xray) => &xray.segment_name,
         }
     }
-}
-
-/// When spans are sent. Runtime keys below `tracing.<tracer>.`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Flush {
-    /// So many at once. Default 256 (Envoy: 5). `min_flush_spans`.
-    pub(crate) spans: usize,
-    /// After so long in any case. Default 200 ms (Envoy: 5 s). `flush_interval_ms`.
-    pub(crate) interval: Duration,
-    /// So many may wait for the collector; others are dropped and counted. Default 32,768 (Envoy: 1,024).
-    /// `max_cache_size`.
-    pub(crate) waiting: usize,
 }
 
 /// `config.trace.v3.OpenTelemetryConfig`
@@ -227,43 +215,6 @@ impl PartialEq for XRay {
     }
 }
 
-/// How spans are sent to an OTLP collector.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum OtlpExporter {
-    /// `grpc_service`
-    Grpc(GrpcService),
-    /// `http_service`
-    Http(HttpService),
-}
-
-/// A gRPC service behind a cluster. `config.core.v3.GrpcService`.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct GrpcService {
-    /// `envoy_grpc.cluster_name`
-    pub(crate) cluster: ClusterId,
-    /// `envoy_grpc.authority`; default: the cluster's name.
-    pub(crate) authority: Arc<str>,
-    /// How long a call may take. Default none in Envoy, 10 s here. `timeout`.
-    pub(crate) timeout: Duration,
-    /// `initial_metadata`
-    pub(crate) metadata: Vec<(String, String)>,
-}
-
-/// An HTTP service behind a cluster. `config.core.v3.HttpService`.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct HttpService {
-    /// `http_uri.cluster`
-    pub(crate) cluster: ClusterId,
-    /// Authority of `http_uri.uri`.
-    pub(crate) authority: HeaderValue,
-    /// Path and query of `http_uri.uri`.
-    pub(crate) path: http::uri::PathAndQuery,
-    /// How long a call may take. `http_uri.timeout`.
-    pub(crate) timeout: Duration,
-    /// `request_headers_to_add`
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-}
-
 /// To whose letter `traceparent` and `tracestate` are read and written. Environment variable
 /// `SPANWAY_TRACE_CONTEXT`: `w3c` or `envoy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -273,13 +224,6 @@ pub(crate) enum Conformance {
     W3c,
     /// Envoy 1.40's.
     Envoy,
-}
-
-impl HttpService {
-    /// The authority, for messages and addresses.
-    pub(crate) fn authority_text(&self) -> String {
-        String::from_utf8_lossy(self.authority.as_bytes()).into_owned()
-    }
 }
 
 /// What goes beyond Envoy, all off unless `spanway.config.trace.v1.TracingConfig` says otherwise.

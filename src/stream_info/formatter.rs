@@ -147,7 +147,7 @@ fn truncate(text: &str, limit: usize) -> &str {
 }
 
 /// `2026-11-20T08:09:36.123Z`
-fn iso_8601(time: std::time::SystemTime) -> String {
+pub(crate) fn iso_8601(time: std::time::SystemTime) -> String {
     let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil_date(days);

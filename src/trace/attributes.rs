@@ -17,7 +17,7 @@ const USUAL: usize = 24;
 /// The tags of a span, each key once; one that is set again keeps its place. Borrowed from the span as far as that has
 /// them.
 #[derive(Debug)]
-pub(super) struct Attributes<'a> {
+pub(crate) struct Attributes<'a> {
     list: SmallVec<[Attribute<'a>; USUAL]>,
     /// Of a key that is set twice the first value stays. X-Ray's.
     first_counts: bool,
@@ -25,16 +25,16 @@ pub(super) struct Attributes<'a> {
 
 /// A tag of a span.
 #[derive(Debug)]
-pub(super) struct Attribute<'a> {
+pub(crate) struct Attribute<'a> {
     /// Its key.
-    pub(super) key: &'a str,
+    pub(crate) key: &'a str,
     /// Its value.
-    pub(super) value: Value<'a>,
+    pub(crate) value: Value<'a>,
 }
 
 /// The value of a tag.
 #[derive(Debug)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// A text.
     Text(Cow<'a, str>),
     /// A number that is told as a text.
@@ -63,7 +63,7 @@ impl From<String> for Value<'_> {
 
 /// The digits of a number.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Decimal {
+pub(crate) struct Decimal {
     /// At the end; zeros before them.
     digits: [u8; Self::MOST],
     length: u8,
@@ -87,23 +87,23 @@ impl Decimal {
     }
 
     /// The digits, without zeros before them.
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.digits.get(Self::MOST - usize::from(self.length)..).unwrap_or_default()
     }
 }
 
 impl<'a> Attributes<'a> {
-    pub(super) fn put(&mut self, key: &'a str, value: impl Into<Value<'a>>) {
+    pub(crate) fn put(&mut self, key: &'a str, value: impl Into<Value<'a>>) {
         self.list.push(Attribute { key, value: value.into() });
     }
 
     /// What the span has as a text.
-    pub(super) fn put_text(&mut self, key: &'a str, value: &'a str) {
+    pub(crate) fn put_text(&mut self, key: &'a str, value: &'a str) {
         self.put(key, Cow::Borrowed(value));
     }
 
     /// A whole number; Envoy's tags are all texts.
-    pub(super) fn put_number(&mut self, key: &'a str, number: i64) {
+    pub(crate) fn put_number(&mut self, key: &'a str, number: i64) {
         self.list.push(Attribute { key, value: Value::Number(number) });
     }
 
@@ -113,7 +113,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// As [`Self::put`], for a key that may be there.
-    pub(super) fn set(&mut self, key: &'a str, value: impl Into<Value<'a>>) {
+    pub(crate) fn set(&mut self, key: &'a str, value: impl Into<Value<'a>>) {
         match self.list.iter_mut().find(|known| known.key == key) {
             Some(_) if self.first_counts => {}
             Some(known) => known.value = value.into(),
@@ -122,12 +122,12 @@ impl<'a> Attributes<'a> {
     }
 
     /// In their order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Attribute<'a>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Attribute<'a>> {
         self.list.iter()
     }
 
     /// In their order and as texts, for tracing systems that have nothing else.
-    pub(super) fn into_texts(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+    pub(crate) fn into_texts(self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
         self.list.into_iter().map(|Attribute { key, value }| {
             let value = match value {
                 Value::Text(text) => text,
@@ -141,15 +141,15 @@ impl<'a> Attributes<'a> {
 
 /// Who emits a span, where the tracing system wants it on each.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Emitter<'a> {
+pub(crate) struct Emitter<'a> {
     /// `node_id`
-    pub(super) node_id: &'a str,
+    pub(crate) node_id: &'a str,
     /// `zone`
-    pub(super) zone: &'a str,
+    pub(crate) zone: &'a str,
 }
 
 /// The tags of `span`.
-pub(super) fn attributes<'a>(
+pub(crate) fn attributes<'a>(
     span: &'a FinishedSpan,
     emitter: Option<Emitter<'a>>,
     conventions: Conventions,
@@ -258,12 +258,12 @@ fn put_grpc_status<'a>(list: &mut Attributes<'a>, status: &'a GrpcStatus) {
 }
 
 /// The number that `grpc-status` is.
-pub(super) fn code(status: &GrpcStatus) -> Option<u32> {
+pub(crate) fn code(status: &GrpcStatus) -> Option<u32> {
     status.code.to_str().ok()?.parse().ok()
 }
 
 /// Whether the span is one of an error, by Envoy's rules for OpenTelemetry.
-pub(super) fn is_error(span: &FinishedSpan) -> bool {
+pub(crate) fn is_error(span: &FinishedSpan) -> bool {
     let client = span.kind == SpanKind::Client;
     match span.grpc_status.as_ref().and_then(code) {
         None => span.status >= 500 || (client && span.status >= 400),
@@ -274,7 +274,7 @@ pub(super) fn is_error(span: &FinishedSpan) -> bool {
 }
 
 /// What the span is called.
-pub(super) fn name(span: &FinishedSpan) -> Cow<'_, str> {
+pub(crate) fn name(span: &FinishedSpan) -> Cow<'_, str> {
     match &span.name {
         SpanName::Ingress => "ingress".into(),
         SpanName::Authority(authority) => (&**authority).into(),
@@ -295,7 +295,7 @@ pub(super) fn name(span: &FinishedSpan) -> Cow<'_, str> {
 }
 
 /// What the span of an attempt is called by itself.
-pub(super) fn router_name(span: &FinishedSpan) -> Cow<'static, str> {
+pub(crate) fn router_name(span: &FinishedSpan) -> Cow<'static, str> {
     let mut name = String::from("router ");
     if let Some(cluster) = &span.cluster {
         name.push_str(&cluster.observability_name);
@@ -305,7 +305,7 @@ pub(super) fn router_name(span: &FinishedSpan) -> Cow<'static, str> {
 }
 
 /// As Envoy: methods that HTTP itself does not define have one name, so that clients cannot make up values.
-pub(super) fn method(method: &http::Method) -> &'static str {
+pub(crate) fn method(method: &http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",
@@ -321,7 +321,7 @@ pub(super) fn method(method: &http::Method) -> &'static str {
 }
 
 /// A header's text; bytes that are not UTF-8 are replaced, since tracing systems carry text.
-pub(super) fn text(value: &HeaderValue) -> Cow<'_, str> {
+pub(crate) fn text(value: &HeaderValue) -> Cow<'_, str> {
     // Nearly all are ASCII, which this tells at once.
     std::str::from_utf8(value.as_bytes())
         .map_or_else(|_| String::from_utf8_lossy(value.as_bytes()), Cow::Borrowed)

@@ -1,7 +1,8 @@
 //! Where a worker keeps finished spans until they are handed to the exporter.
 //!
 //! The worker takes no lock and wakes no other thread per span: it gathers, and hands over a whole batch when
-//! there are enough of them or a moment has passed. The queue behind is bounded; what does not fit is counted.
+//! there are enough of them or a moment has passed. The exporter bounds what waits behind; should it not come to that
+//! for a while, since its thread gets no time, the worker does it.
 
 use std::{
     cell::RefCell,
@@ -14,96 +15,75 @@ use std::{
 
 use tokio::sync::{Notify, mpsc};
 
-use super::{
-    FinishedSpan,
-    otlp::{EncodedSpans, SpanEncoder},
-};
-use crate::snapshot::tracing::Flush;
+use super::{FinishedSpan, batch::Batch, otlp::SpanEncoder};
+use crate::snapshot::delivery::{Flush, Limits};
 
-/// Spans on their way to the exporter. Only one of the two is filled, always the same for one tracer.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    /// Those of tracers that write spans when they send them.
-    pub(crate) records: Vec<FinishedSpan>,
-    /// Those that were written when they ended.
-    pub(crate) encoded: EncodedSpans,
-}
+/// So many bytes are handed over at once, however few spans they are of.
+const HAND_OVER_BYTES: usize = 256 << 10;
 
-impl Batch {
-    /// How many.
-    pub(crate) fn len(&self) -> usize {
-        self.records.len() + self.encoded.len()
-    }
-
-    /// Add `others`.
-    pub(super) fn append(&mut self, others: Self) {
-        self.records.extend(others.records);
-        self.encoded.append(&others.encoded);
-    }
-
-    /// Take what is there, and leave room for as much.
-    fn take(&mut self) -> Self {
-        let room = Self {
-            records: Vec::with_capacity(self.records.len()),
-            encoded: EncodedSpans::with_room_for(&self.encoded),
-        };
-        std::mem::replace(self, room)
-    }
-
-    fn truncate(&mut self, count: usize) {
-        self.records.truncate(count);
-        self.encoded.truncate(count);
-    }
-}
-
-/// The sending half of a tracer's queue; each worker has a clone.
+/// The sending half of a tracer's hand-over; each worker has a clone.
 #[derive(Debug, Clone)]
 pub(crate) struct SpanQueue {
     sender: mpsc::UnboundedSender<Batch>,
-    counters: Arc<QueueCounters>,
+    counters: Arc<HandOver>,
     flush: Flush,
+    limits: Limits,
     encoder: Option<SpanEncoder>,
 }
 
-/// What is known of a queue.
+/// What workers have handed over.
 #[derive(Debug, Default)]
-pub(crate) struct QueueCounters {
-    /// Spans in it now.
-    pub(crate) waiting: AtomicUsize,
-    /// Spans that did not fit.
-    pub(crate) dropped: AtomicU64,
+pub(crate) struct HandOver {
+    /// Spans that have ended, lost ones included.
+    pub(crate) created: AtomicU64,
+    /// Spans that the exporter has not taken yet.
+    pub(crate) spans: AtomicUsize,
+    /// The bytes of these.
+    pub(crate) bytes: AtomicUsize,
+    /// Spans that were lost since too many were there.
+    pub(crate) overflowed: AtomicU64,
+    /// Batches that were handed over since their time had come.
+    pub(crate) timer_flushed: AtomicU64,
 }
 
-/// A queue for one tracer: what workers get, what the exporter reads, and what both count. With an `encoder` spans are
-/// written as they end.
+impl HandOver {
+    /// The exporter has taken `batch`.
+    pub(crate) fn taken(&self, batch: &Batch) {
+        self.spans.fetch_sub(batch.len(), Ordering::Relaxed);
+        self.bytes.fetch_sub(batch.bytes(), Ordering::Relaxed);
+    }
+}
+
+/// A hand-over for one tracer: what workers get, what the exporter reads, and what is counted. `limits` is what may
+/// lie in it. With an `encoder` spans are written as they end.
 pub(crate) fn queue(
     flush: Flush,
+    limits: Limits,
     encoder: Option<SpanEncoder>,
-) -> (SpanQueue, mpsc::UnboundedReceiver<Batch>, Arc<QueueCounters>) {
-    // The channel itself has no bound: `waiting` bounds it by spans, whatever the size of batches.
+) -> (SpanQueue, mpsc::UnboundedReceiver<Batch>, Arc<HandOver>) {
+    // The channel itself has no bound: the counters bound it by spans and bytes, whatever the size of batches.
     let (sender, receiver) = mpsc::unbounded_channel();
-    let counters = Arc::<QueueCounters>::default();
-    (SpanQueue { sender, counters: Arc::clone(&counters), flush, encoder }, receiver, counters)
+    let counters = Arc::<HandOver>::default();
+    (SpanQueue { sender, counters: Arc::clone(&counters), flush, limits, encoder }, receiver, counters)
 }
 
 impl SpanQueue {
-    fn hand_over(&self, mut batch: Batch) {
-        let waiting = self.counters.waiting.fetch_add(batch.len(), Ordering::Relaxed);
-        let room = self.flush.waiting.saturating_sub(waiting);
-        let excess = batch.len().saturating_sub(room);
-        if excess > 0 {
-            batch.truncate(room);
-            self.counters.waiting.fetch_sub(excess, Ordering::Relaxed);
-            self.counters.dropped.fetch_add(excess as u64, Ordering::Relaxed);
-        }
-        let count = batch.len();
-        // An empty batch would still take the memory of a full one, for as long as the exporter is held up.
-        if count == 0 {
+    fn hand_over(&self, batch: Batch) {
+        let (spans, bytes) = (batch.len(), batch.bytes());
+        let counters = &self.counters;
+        counters.created.fetch_add(spans as u64, Ordering::Relaxed);
+        let room = counters.spans.load(Ordering::Relaxed) < self.limits.spans
+            && counters.bytes.load(Ordering::Relaxed) < self.limits.bytes;
+        if !room {
+            counters.overflowed.fetch_add(spans as u64, Ordering::Relaxed);
             return;
         }
+        counters.spans.fetch_add(spans, Ordering::Relaxed);
+        counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         // It fails only when the exporter is gone, which is after the last request at shutdown.
-        if self.sender.send(batch).is_err() {
-            self.counters.dropped.fetch_add(count as u64, Ordering::Relaxed);
+        if let Err(mpsc::error::SendError(batch)) = self.sender.send(batch) {
+            counters.taken(&batch);
+            counters.overflowed.fetch_add(spans as u64, Ordering::Relaxed);
         }
     }
 }
@@ -148,9 +128,9 @@ impl SpanBuffer {
         }
         match encoder {
             Some(encoder) => encoder.encode(&span, &mut batch.encoded),
-            None => batch.records.push(span),
+            None => batch.push_record(span),
         }
-        if batch.len() >= queue.flush.spans {
+        if batch.len() >= queue.flush.spans || batch.bytes() >= HAND_OVER_BYTES {
             queue.hand_over(batch.take());
         }
     }
@@ -171,6 +151,10 @@ impl SpanBuffer {
         loop {
             self.waiting.notified().await;
             tokio::time::sleep(interval).await;
+            let due = self.tracers.iter().filter(|(_, unsent)| unsent.borrow().batch.len() > 0);
+            due.for_each(|(queue, _)| {
+                queue.counters.timer_flushed.fetch_add(1, Ordering::Relaxed);
+            });
             self.flush();
         }
     }
@@ -214,23 +198,47 @@ mod tests {
         }
     }
 
-    /// Batches of four, of which ten spans may wait.
-    fn filled(encoder: Option<SpanEncoder>, spans: usize) -> (Vec<Batch>, u64) {
-        let flush = Flush { spans: 4, interval: Duration::from_secs(1), waiting: 10 };
-        let (queue, mut batches, counters) = queue(flush, encoder);
+    /// Batches of four, of which ten spans may lie there, or so many bytes.
+    fn filled(encoder: Option<SpanEncoder>, spans: usize, bytes: usize) -> (Vec<Batch>, Arc<HandOver>) {
+        let flush = Flush { spans: 4, interval: Duration::from_secs(1) };
+        let (queue, mut batches, counters) = queue(flush, Limits { spans: 10, bytes }, encoder);
         let buffer = SpanBuffer::new(vec![queue]);
         (0..spans).for_each(|_| buffer.push(span()));
         let received = std::iter::from_fn(|| batches.try_recv().ok()).collect();
-        (received, counters.dropped.load(Ordering::Relaxed))
+        (received, counters)
     }
 
     #[test]
-    fn a_queue_that_is_full_takes_no_more_batches_and_counts_what_it_drops() {
+    fn what_the_exporter_does_not_take_is_bounded_and_the_rest_is_counted() {
         let node = Node { id: "".into(), cluster: "".into(), zone: "".into() };
         for encoder in [None, Some(SpanEncoder::new(&node, Conventions::Envoy))] {
-            let (batches, dropped) = filled(encoder, 40);
-            let sizes = batches.iter().map(Batch::len).collect::<Vec<_>>();
-            assert_eq!((sizes.as_slice(), dropped), (&[4, 4, 2][..], 30));
+            for (bytes, kept) in [(usize::MAX, &[4, 4, 4][..]), (1, &[4])] {
+                let (batches, counters) = filled(encoder.clone(), 40, bytes);
+                let sizes = batches.iter().map(Batch::len).collect::<Vec<_>>();
+                let lost = counters.overflowed.load(Ordering::Relaxed);
+                let created = counters.created.load(Ordering::Relaxed);
+                assert_eq!((sizes.as_slice(), created), (kept, 40));
+                assert_eq!(lost, 40 - sizes.iter().sum::<usize>() as u64);
+                batches.iter().for_each(|batch| counters.taken(batch));
+                assert_eq!(counters.spans.load(Ordering::Relaxed), 0);
+                assert_eq!(counters.bytes.load(Ordering::Relaxed), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_spans_of_a_batch_can_be_let_go() {
+        let node = Node { id: "".into(), cluster: "".into(), zone: "".into() };
+        for encoder in [None, Some(SpanEncoder::new(&node, Conventions::Envoy))] {
+            let (batches, _) = filled(encoder, 4, usize::MAX);
+            let mut batch = batches.into_iter().next().unwrap();
+            let whole = batch.bytes();
+            assert_eq!(batch.oldest_of(1), 1);
+            assert_eq!(batch.oldest_of(whole), 4);
+            batch.drop_oldest(1);
+            assert_eq!((batch.len(), batch.bytes()), (3, whole / 4 * 3));
+            batch.drop_oldest(9);
+            assert_eq!((batch.len(), batch.bytes()), (0, 0));
         }
     }
 }

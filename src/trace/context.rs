@@ -86,9 +86,9 @@ pub(crate) enum Carrier {
 #[derive(Debug, Clone)]
 pub(crate) struct XRayIds {
     /// `Root`
-    pub(super) trace: xray::TraceId,
+    pub(crate) trace: xray::TraceId,
     /// `Parent`
-    pub(super) parent: Option<xray::ParentId>,
+    pub(crate) parent: Option<xray::ParentId>,
 }
 
 /// Read what the hop before said, or begin a trace. `None` if it cannot be read and Envoy's tracer then makes no span.

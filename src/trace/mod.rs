@@ -4,26 +4,22 @@
 //! without formatting. The exporter, off the workers, turns it into the types of its tracing system.
 
 pub(crate) mod attempt;
-mod attributes;
+pub(crate) mod attributes;
 mod b3;
+pub(crate) mod batch;
 pub(crate) mod buffer;
-mod context;
+pub(crate) mod context;
 mod custom_tags;
 pub(crate) mod decorator;
 pub(crate) mod events;
-pub(crate) mod exporter;
 pub(crate) mod otlp;
-mod otlp_sender;
 pub(crate) mod propagation;
 pub(crate) mod sampler;
 mod sampling;
 mod semantic_conventions;
-pub(crate) mod sender;
 pub(crate) mod stream;
-mod xray;
-mod xray_sender;
-mod zipkin;
-mod zipkin_sender;
+pub(crate) mod xray;
+pub(crate) mod zipkin;
 
 use std::{sync::Arc, time::SystemTime};
 

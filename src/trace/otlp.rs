@@ -26,7 +26,7 @@ use super::{
 };
 use crate::snapshot::{
     Node,
-    tracing::{Conventions, OpenTelemetry},
+    tracing::{Conventions, OpenTelemetry, Provider, Tracer},
 };
 
 /// Spans that are written already, in the form in which an export call repeats them.
@@ -48,10 +48,22 @@ impl EncodedSpans {
         self.ends.len()
     }
 
-    /// Keep the first ones.
-    pub(crate) fn truncate(&mut self, count: usize) {
-        self.ends.truncate(count);
-        self.bytes.truncate(self.ends.last().copied().unwrap_or_default());
+    /// The memory that they take.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.len() + size_of_val(self.ends.as_slice())
+    }
+
+    /// Let go of the `count` oldest ones.
+    pub(crate) fn drop_oldest(&mut self, count: usize) {
+        let count = count.min(self.ends.len());
+        let Some(end) = self.ends.drain(..count).next_back() else { return };
+        self.bytes.drain(..end);
+        self.ends.iter_mut().for_each(|later| *later -= end);
+    }
+
+    /// How many of the oldest ones take at least so many bytes.
+    pub(crate) fn oldest_of(&self, bytes: usize) -> usize {
+        (self.ends.partition_point(|end| *end < bytes) + 1).min(self.ends.len())
     }
 
     /// Add `others`.
@@ -75,6 +87,14 @@ impl SpanEncoder {
     /// For spans of this node.
     pub(crate) fn new(node: &Node, conventions: Conventions) -> Self {
         Self { node: node.clone(), conventions, span: Vec::new() }
+    }
+
+    /// What writes the spans of `tracer` when they end; `None` if they are written when they are sent.
+    pub(crate) fn of(tracer: &Tracer, node: &Node) -> Option<Self> {
+        match &tracer.provider {
+            Provider::OpenTelemetry(_) => Some(Self::new(node, tracer.conventions)),
+            Provider::Zipkin(_) | Provider::XRay(_) => None,
+        }
     }
 
     /// Add `span` to those that are written.

@@ -316,7 +316,7 @@ async fn sweep(pool: Weak<HostPool>, timeout: Duration) {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Io(error) => Self::Connect(error.kind()),
+            ConnectError::Io(error) | ConnectError::Tls(error) => Self::Connect(error.kind()),
             ConnectError::Timeout(_) => Self::ConnectTimeout,
         }
     }

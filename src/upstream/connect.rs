@@ -18,9 +18,12 @@ use crate::{
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// The host refused, cannot be reached, or is not who it should be.
+    /// The host refused, or cannot be reached.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The host is not who it should be, or does not speak TLS.
+    #[error("{0}")]
+    Tls(io::Error),
     /// The host did not answer within the cluster's connect timeout.
     #[error("connection timeout")]
     Timeout(#[from] Elapsed),
@@ -33,16 +36,28 @@ pub(crate) async fn connect(
     cluster: &Cluster,
     version: Version,
 ) -> Result<Socket, ConnectError> {
+    connect_and_tell(address, cluster, version, || {}).await
+}
+
+/// The same, and call `connected` before a TLS handshake begins.
+pub(crate) async fn connect_and_tell(
+    address: &Address,
+    cluster: &Cluster,
+    version: Version,
+    connected: impl FnOnce(),
+) -> Result<Socket, ConnectError> {
     let open = async {
         let stream = open(address, cluster).await?;
+        connected();
         let Some(tls) = &cluster.tls else { return Ok(stream) };
         // Boxed, since a handshake takes much room and most connections are plain.
         let secured = Box::pin(transport_socket::handshake(stream, tls, version)).await;
-        secured.inspect_err(|error| {
+        secured.map_err(|error| {
             tracing::debug!("cluster \"{}\": TLS handshake with {address} failed: {error}", cluster.name);
+            ConnectError::Tls(error)
         })
     };
-    tokio::time::timeout(cluster.connect_timeout, open).await?.map_err(ConnectError::Io)
+    tokio::time::timeout(cluster.connect_timeout, open).await?
 }
 
 async fn open(address: &Address, cluster: &Cluster) -> io::Result<Socket> {

@@ -2,24 +2,25 @@
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD};
 use envoy_types::pb::envoy::config::core::v3::{
-    GrpcService as ProtoGrpcService, HttpService as ProtoHttpService, grpc_service::TargetSpecifier,
-    http_uri::HttpUpstreamType,
+    GrpcService as ProtoGrpcService, HttpService as ProtoHttpService, data_source::Specifier,
+    grpc_service::TargetSpecifier, http_uri::HttpUpstreamType,
 };
-use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
+use http::{HeaderValue, Uri, uri::PathAndQuery};
 
-use super::Lowering;
+use super::{Lowering, extras::Header};
 use crate::{
     config::FieldPath,
     snapshot::{
         ClusterId,
         cluster::UpstreamProtocol,
-        tracing::{GrpcService, HttpService},
+        delivery::{CallHeader, GrpcService, HeaderSource, HttpService},
     },
 };
 
 /// Envoy waits for ever; a hanging collector would hold one batch for as long.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Lowering<'_> {
     /// A gRPC service.
@@ -38,10 +39,8 @@ impl Lowering<'_> {
                 "give the cluster http2_protocol_options in typed_extension_protocol_options",
             );
         }
-        let metadata = service
-            .initial_metadata
-            .iter()
-            .map(|header| (header.key.to_ascii_lowercase(), header.value.clone()));
+        let metadata = self.initial_metadata(&path.field("initial_metadata"), service);
+        let default = self.environment().timeout.unwrap_or(EXPORT_TIMEOUT);
         let timeout = self.timeout(&path.field("timeout"), service.timeout.as_ref(), None);
         Some(GrpcService {
             cluster,
@@ -49,9 +48,54 @@ impl Lowering<'_> {
                 "" => target.cluster_name.as_str().into(),
                 authority => authority.into(),
             },
-            timeout: timeout.unwrap_or(EXPORT_TIMEOUT),
-            metadata: metadata.collect(),
+            timeout: timeout.unwrap_or(default),
+            metadata,
         })
+    }
+
+    /// Headers of an exporter's own gRPC calls, which are texts. What is binary is written in base64.
+    fn initial_metadata(&mut self, path: &FieldPath<'_>, service: &ProtoGrpcService) -> Vec<CallHeader> {
+        let mut headers = Vec::new();
+        for (index, header) in service.initial_metadata.iter().enumerate() {
+            let path = path.index(index);
+            let Some(name) = self.header_name(&path.field("key"), &header.key) else { continue };
+            let binary = name.as_str().ends_with("-bin");
+            let text = if binary { STANDARD_NO_PAD.encode(&header.value) } else { header.value.clone() };
+            if let Some(value) = self.header_value(&path.field("value"), &text) {
+                headers.push(CallHeader { name, value: HeaderSource::Fixed(value) });
+            }
+        }
+        headers
+    }
+
+    /// `TracingConfig.Export.headers`
+    pub(super) fn call_headers(&mut self, path: &FieldPath<'_>, headers: &[Header]) -> Vec<CallHeader> {
+        let mut lowered = Vec::new();
+        for (index, Header { name, value }) in headers.iter().enumerate() {
+            let path = path.index(index);
+            let Some(name) = self.header_name(&path.field("name"), name) else { continue };
+            let path = path.field("value");
+            let Some(source) = value else {
+                self.problems.push(&path, "no value");
+                continue;
+            };
+            let before = self.problems.len();
+            let text = self.data_source(&path, source);
+            // White space at its ends belongs to the file, and to no header.
+            let value = HeaderValue::from_bytes(text.trim_ascii());
+            match value {
+                _ if self.problems.len() > before => continue,
+                Err(_) => self.problems.push(&path, "a header value cannot have control characters"),
+                Ok(value) => {
+                    let value = match &source.specifier {
+                        Some(Specifier::Filename(file)) => HeaderSource::File(file.into()),
+                        _ => HeaderSource::Fixed(value),
+                    };
+                    lowered.push(CallHeader { name, value });
+                }
+            }
+        }
+        lowered
     }
 
     fn speaks_http2(&self, cluster: ClusterId) -> bool {
@@ -107,11 +151,7 @@ impl Lowering<'_> {
     }
 
     /// Headers of an exporter's own requests: formats may read what does not depend on a request.
-    fn collector_headers(
-        &mut self,
-        path: &FieldPath<'_>,
-        service: &ProtoHttpService,
-    ) -> Vec<(HeaderName, HeaderValue)> {
+    fn collector_headers(&mut self, path: &FieldPath<'_>, service: &ProtoHttpService) -> Vec<CallHeader> {
         let mut headers = Vec::new();
         for (index, option) in service.request_headers_to_add.iter().enumerate() {
             let path = path.index(index);
@@ -129,7 +169,7 @@ impl Lowering<'_> {
                 continue;
             };
             if let Some(value) = self.header_value(&value_path, text) {
-                headers.push((name, value));
+                headers.push(CallHeader { name, value: HeaderSource::Fixed(value) });
             }
         }
         headers

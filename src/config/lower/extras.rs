@@ -1,7 +1,8 @@
 //! Lowers what goes beyond Envoy's tracing: `spanway.config.trace.v1.TracingConfig`.
 
 use envoy_types::pb::{
-    envoy::r#type::matcher::v3::StringMatcher as ProtoStringMatcher, google::protobuf::Any,
+    envoy::{config::core::v3::DataSource, r#type::matcher::v3::StringMatcher as ProtoStringMatcher},
+    google::protobuf::{Any, Duration as ProtoDuration, UInt32Value},
 };
 
 use super::Lowering;
@@ -32,6 +33,51 @@ pub(super) struct TracingConfig {
     link_untrusted_parent: bool,
     #[prost(message, optional, tag = "8")]
     exclude: Option<Exclusion>,
+    #[prost(message, optional, tag = "9")]
+    pub(super) export: Option<Export>,
+}
+
+/// `TracingConfig.Export`
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Export {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) headers: Vec<Header>,
+    #[prost(enumeration = "ProtoCompression", tag = "2")]
+    compression: i32,
+    #[prost(message, optional, tag = "3")]
+    pub(super) max_batch_spans: Option<UInt32Value>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) max_queue_bytes: Option<UInt32Value>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) retry_for: Option<ProtoDuration>,
+}
+
+impl Export {
+    /// Whether calls are compressed, if it says so.
+    pub(super) fn gzip(&self) -> Option<bool> {
+        match self.compression() {
+            ProtoCompression::Environment => None,
+            ProtoCompression::None => Some(false),
+            ProtoCompression::Gzip => Some(true),
+        }
+    }
+}
+
+/// `TracingConfig.Export.Header`
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Header {
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) value: Option<DataSource>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
+#[repr(i32)]
+enum ProtoCompression {
+    Environment = 0,
+    None = 1,
+    Gzip = 2,
 }
 
 /// `TracingConfig.Exclusion`
@@ -174,6 +220,13 @@ mod tests {
             server_timing: true,
             link_untrusted_parent: true,
             exclude: Some(Exclusion { paths: vec![exact("/healthz")], user_agents: vec![exact("probe")] }),
+            export: Some(Export {
+                headers: vec![Header { name: "n".into(), value: Some(DataSource::default()) }],
+                compression: ProtoCompression::Gzip.into(),
+                max_batch_spans: Some(UInt32Value { value: 1 }),
+                max_queue_bytes: Some(UInt32Value { value: 2 }),
+                retry_for: Some(ProtoDuration { seconds: 3, nanos: 0 }),
+            }),
         };
         let described = api::all().get_message_by_name("spanway.config.trace.v1.TracingConfig").unwrap();
         let read = DynamicMessage::decode(described, &*config.encode_to_vec()).unwrap();
@@ -185,6 +238,9 @@ mod tests {
         let propagators = Value::List(vec![Value::EnumNumber(2), Value::EnumNumber(4)]);
         assert_eq!(*read.get_field_by_name("propagators").unwrap(), propagators);
         assert!(read.has_field_by_name("tracer") && read.has_field_by_name("exclude"));
+        let export = read.get_field_by_name("export").unwrap();
+        assert_eq!(export.as_message().unwrap().unknown_fields().count(), 0);
+        assert_eq!(export.as_message().unwrap().fields().count(), 5);
         assert_eq!(read.encode_to_vec(), config.encode_to_vec());
     }
 }

@@ -46,8 +46,7 @@ impl Lowering<'_> {
         let (filters, router) = self.http_filters(path, manager);
         #[expect(deprecated, reason = "Envoy still reads the field that spawn_upstream_span replaced")]
         let child_spans = router.start_child_span;
-        let tracing = manager.tracing.as_ref();
-        let tracing = tracing.and_then(|it| self.tracing(&path.field("tracing"), it, child_spans));
+        let tracing = self.tracing(&path.field("tracing"), manager.tracing.as_ref(), child_spans);
         let policy = tracing.as_ref().map(|tracing| &*tracing.policy);
         let upgrades = manager.upgrade_configs.iter();
         let upgrades = upgrades.map(|upgrade| (&upgrade.upgrade_type, upgrade.enabled.as_ref()));

@@ -8,6 +8,8 @@ mod cel;
 mod client_address;
 mod cluster;
 mod collector_service;
+mod delivery;
+mod environment;
 mod extras;
 mod filter;
 mod headers;
@@ -36,6 +38,7 @@ use envoy_types::pb::{
 };
 
 pub use self::address::{AddressMap, AddressMapError};
+use self::environment::OtelEnvironment;
 use self::metadata::lower_metadata;
 use self::runtime::Runtime;
 use super::{FieldPath, Loaded, Problems};
@@ -64,6 +67,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         cluster_index: HashMap::new(),
         tracers: Vec::new(),
         runtime: Runtime::of(bootstrap.layered_runtime.as_ref()),
+        environment: None,
     };
     let resources = bootstrap.static_resources.clone().unwrap_or_default();
     let path = FieldPath::ROOT.field("static_resources");
@@ -92,6 +96,10 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         }
     }
     lowering.refuse_unread_runtime(bootstrap.layered_runtime.as_ref());
+    let admin = bootstrap.admin.as_ref().and_then(|admin| {
+        let address = admin.address.as_ref()?;
+        lowering.address(&FieldPath::ROOT.field("admin.address"), Some(address))
+    });
     let node = bootstrap.node.clone().unwrap_or_default();
     let zone = node.locality.map(|locality| locality.zone).unwrap_or_default();
     Snapshot {
@@ -104,6 +112,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         clusters: lowering.clusters,
         cluster_index: lowering.cluster_index,
         tracers: lowering.tracers,
+        admin,
     }
 }
 
@@ -115,6 +124,8 @@ struct Lowering<'a> {
     cluster_index: HashMap<Arc<str>, ClusterId>,
     tracers: Vec<Arc<Tracer>>,
     runtime: Runtime,
+    /// Read when it is first asked for.
+    environment: Option<Arc<OtelEnvironment>>,
 }
 
 impl Lowering<'_> {

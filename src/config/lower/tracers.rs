@@ -30,7 +30,6 @@ use http::uri::PathAndQuery;
 use super::{
     Lowering, cel,
     metadata::object,
-    number,
     resource::{
         OTEL_RESOURCE_ATTRIBUTES, ResourceDetector, ResourceParts, Sdk, UNKNOWN_SERVICE, resource_attributes,
     },
@@ -40,24 +39,23 @@ use super::{
 use crate::{
     config::FieldPath,
     snapshot::{
+        delivery::{HttpService, OtlpExporter},
         otel_sampler::{ConfiguredSampler, Sampler, TraceIdRatio},
         route::Fraction,
-        tracing::{Flush, HttpService, NewTrace, OpenTelemetry, OtlpExporter, Provider, XRay, Zipkin},
+        tracing::{NewTrace, OpenTelemetry, XRay, Zipkin},
         xray_sampling::SamplingStrategy,
     },
 };
 
 /// The runtime key `tracing.zipkin.request_timeout` replaces it.
 const ZIPKIN_TIMEOUT: Duration = Duration::from_secs(5);
-const FLUSH: Flush = Flush { spans: 256, interval: Duration::from_millis(200), waiting: 32_768 };
-
 impl Lowering<'_> {
     /// The OpenTelemetry tracer.
     pub(super) fn opentelemetry(
         &mut self,
         path: &FieldPath<'_>,
         config: &OpenTelemetryConfig,
-    ) -> Option<(Provider, Flush)> {
+    ) -> Option<OpenTelemetry> {
         let exporter = match (&config.grpc_service, &config.http_service) {
             (Some(service), None) => {
                 OtlpExporter::Grpc(self.grpc_service(&path.field("grpc_service"), service)?)
@@ -84,29 +82,32 @@ impl Lowering<'_> {
         };
         let sampler = match &config.sampler {
             Some(sampler) => Some(Arc::new(self.configured_sampler(&path.field("sampler"), sampler)?)),
-            None => None,
+            None => self.environment().sampler.clone(),
         };
         let parts = ResourceParts {
             service_name: is_default_true(config.set_service_name_resource_attribute.as_ref()),
             telemetry_sdk: is_default_true(config.set_telemetry_sdk_resource_attributes.as_ref()),
         };
-        let detectors: Vec<ResourceDetector> =
+        let environment = self.environment();
+        let mut detectors: Vec<ResourceDetector> =
             config.resource_detectors.iter().filter_map(resource_detector).collect();
-        let service_name = match config.service_name.as_str() {
-            "" => UNKNOWN_SERVICE,
-            name => name,
-        };
+        let named = Some(&config.service_name).filter(|name| !name.is_empty());
+        let service_name = named.or(environment.service_name.as_ref());
+        if config.resource_detectors.is_empty() {
+            let mut attributes = environment.resource.clone();
+            attributes.retain(|(key, _)| service_name.is_none() || key != "service.name");
+            detectors.push(ResourceDetector::Static(attributes));
+        }
+        let resource = resource_attributes(service_name.map_or("", |name| name), SDK, parts, &detectors);
+        let known = resource.iter().find(|(key, _)| key == "service.name").map(|(_, name)| name.as_str());
         let provider = OpenTelemetry {
-            service_name: service_name.into(),
-            resource: resource_attributes(service_name, SDK, parts, &detectors),
+            service_name: service_name.map_or(known.unwrap_or(UNKNOWN_SERVICE), |name| name).into(),
+            resource,
             sampler,
             scope: is_default_true(config.set_instrumentation_scope.as_ref()),
             exporter,
         };
-        let waiting =
-            number(config.max_cache_size.as_ref(), u32::try_from(FLUSH.waiting).unwrap_or(u32::MAX));
-        let flush = self.flush("tracing.opentelemetry", waiting as usize);
-        Some((Provider::OpenTelemetry(Box::new(provider)), flush))
+        Some(provider)
     }
 
     fn configured_sampler(
@@ -155,25 +156,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// When spans are sent, as runtime keys below `prefix` say.
-    fn flush(&self, prefix: &str, waiting: usize) -> Flush {
-        let spans = self.runtime.integer(&format!("{prefix}.min_flush_spans"));
-        let interval = self.runtime.integer(&format!("{prefix}.flush_interval_ms"));
-        let spans = spans.map_or(FLUSH.spans, |spans| usize::try_from(spans).unwrap_or(usize::MAX));
-        Flush {
-            // A worker holds no more than may wait in all.
-            spans: spans.clamp(1, FLUSH.spans.min(waiting.max(1))),
-            interval: interval.map_or(FLUSH.interval, |interval| Duration::from_millis(interval.max(1))),
-            waiting,
-        }
-    }
-
     /// The Zipkin tracer.
-    pub(super) fn zipkin(
-        &mut self,
-        path: &FieldPath<'_>,
-        config: &ZipkinConfig,
-    ) -> Option<(Provider, Flush)> {
+    pub(super) fn zipkin(&mut self, path: &FieldPath<'_>, config: &ZipkinConfig) -> Option<Zipkin> {
         let protobuf = match config.collector_endpoint_version() {
             CollectorEndpointVersion::HttpJson => false,
             CollectorEndpointVersion::HttpProto => true,
@@ -205,7 +189,7 @@ impl Lowering<'_> {
             trace_context: config.trace_context_option() == TraceContextOption::UseB3WithW3cPropagation,
             split_spans,
         };
-        Some((Provider::Zipkin(Box::new(zipkin)), self.flush("tracing.zipkin", FLUSH.waiting)))
+        Some(zipkin)
     }
 
     /// `collector_service`: a whole URI, or a path, for which the cluster's name stands.
@@ -256,7 +240,7 @@ impl Lowering<'_> {
     }
 
     /// The X-Ray tracer.
-    pub(super) fn xray(&mut self, path: &FieldPath<'_>, config: &XRayConfig) -> Option<(Provider, Flush)> {
+    pub(super) fn xray(&mut self, path: &FieldPath<'_>, config: &XRayConfig) -> Option<XRay> {
         let daemon = self.daemon(&path.field("daemon_endpoint"), config)?;
         let manifest_path = path.field("sampling_rule_manifest");
         let manifest = config.sampling_rule_manifest.as_ref();
@@ -279,7 +263,7 @@ impl Lowering<'_> {
             manifest,
             sampling: Arc::new(sampling),
         };
-        Some((Provider::XRay(Box::new(xray)), FLUSH))
+        Some(xray)
     }
 
     fn daemon(&mut self, path: &FieldPath<'_>, config: &XRayConfig) -> Option<SocketAddr> {

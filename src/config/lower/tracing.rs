@@ -2,14 +2,24 @@
 
 use std::sync::Arc;
 
-use super::{Lowering, extras::TracingConfig, lower_metadata, number, route::fractional_percent, unpack};
+use super::{
+    Lowering,
+    environment::pack,
+    extras::{Export, TracingConfig},
+    lower_metadata, number,
+    route::fractional_percent,
+    unpack,
+};
 use crate::{
     config::FieldPath,
     snapshot::{
+        delivery::CallHeader,
         format::{Format, FormatHeader},
         metadata::{MetadataKey, PathSegment},
         route::Fraction,
-        tracing::{Conformance, Conventions, CustomTag, Provider, TagValue, TracePolicy, Tracer, Tracing},
+        tracing::{
+            Conformance, Conventions, CustomTag, Extras, Provider, TagValue, TracePolicy, Tracer, Tracing,
+        },
     },
 };
 use envoy_types::pb::{
@@ -17,7 +27,8 @@ use envoy_types::pb::{
         config::{
             route::v3::{Route as ProtoRoute, Tracing as ProtoRouteTracing},
             trace::v3::{
-                OpenTelemetryConfig, XRayConfig, ZipkinConfig, tracing::http::ConfigType as TracerConfig,
+                OpenTelemetryConfig, XRayConfig, ZipkinConfig,
+                tracing::{Http as TracerProvider, http::ConfigType as TracerConfig},
             },
         },
         extensions::filters::network::http_connection_manager::v3::http_connection_manager::Tracing as ProtoTracing,
@@ -53,25 +64,15 @@ impl Lowering<'_> {
     pub(super) fn tracing(
         &mut self,
         path: &FieldPath<'_>,
-        tracing: &ProtoTracing,
+        tracing: Option<&ProtoTracing>,
         start_child_span: bool,
     ) -> Option<Tracing> {
-        // Without a tracer nothing is traced.
-        let provider = tracing.provider.as_ref()?;
-        let config_path = path.field("provider.typed_config");
-        let Some(TracerConfig::TypedConfig(config)) = &provider.config_type else {
-            self.problems.push_with_hint(
-                &config_path,
-                "no configuration of the tracer",
-                "give its typed_config",
-            );
-            return None;
-        };
-        let own = unpack::<TracingConfig>(config);
-        let (extras, conventions) = self.extras(&config_path, own.as_ref());
-        let tracer = match &own {
-            None => self.tracer(&config_path, config, conventions)?,
-            Some(own) => self.tracer(&config_path.field("tracer"), own.tracer.as_ref()?, conventions)?,
+        let silent = ProtoTracing::default();
+        let tracing = tracing.unwrap_or(&silent);
+        let (tracer, extras) = match &tracing.provider {
+            Some(provider) => self.provider(&path.field("provider.typed_config"), provider)?,
+            // Without a tracer nothing is traced, unless the environment names a collector.
+            None => self.environment_tracer()?,
         };
         let spawns = is_true(tracing.spawn_upstream_span.as_ref());
         let policy = TracePolicy {
@@ -94,6 +95,41 @@ impl Lowering<'_> {
             conformance: self.conformance(),
             extras,
         })
+    }
+
+    /// The tracer that the file names, and what goes beyond it.
+    fn provider(&mut self, path: &FieldPath<'_>, provider: &TracerProvider) -> Option<(Arc<Tracer>, Extras)> {
+        let Some(TracerConfig::TypedConfig(config)) = &provider.config_type else {
+            self.problems.push_with_hint(path, "no configuration of the tracer", "give its typed_config");
+            return None;
+        };
+        let own = unpack::<TracingConfig>(config);
+        let (extras, conventions) = self.extras(path, own.as_ref());
+        let tracer = match &own {
+            None => self.tracer(path, config, (conventions, &Export::default()), &[])?,
+            Some(own) => {
+                let export = own.export.clone().unwrap_or_default();
+                let headers = self.call_headers(&path.field("export.headers"), &export.headers);
+                let tracer = own.tracer.as_ref()?;
+                self.tracer(&path.field("tracer"), tracer, (conventions, &export), &headers)?
+            }
+        };
+        Some((tracer, extras))
+    }
+
+    /// The tracer to the collector that the environment names, which has the conventions and the propagators that it
+    /// names, too.
+    fn environment_tracer(&mut self) -> Option<(Arc<Tracer>, Extras)> {
+        let environment = self.environment();
+        let collector = environment.collector.as_ref()?;
+        let path = FieldPath::ROOT.field("OTEL_EXPORTER_OTLP_ENDPOINT");
+        if !self.cluster_index.contains_key(collector.cluster.name.as_str()) {
+            self.cluster(&path, &collector.cluster);
+        }
+        let (extras, conventions) = self.extras(&path, Some(&TracingConfig::default()));
+        let config = pack(&collector.tracer);
+        let tracer = self.tracer(&path, &config, (conventions, &Export::default()), &collector.headers)?;
+        Some((tracer, extras))
     }
 
     /// The switch between the W3C recommendation and what Envoy does.
@@ -208,18 +244,22 @@ impl Lowering<'_> {
         &mut self,
         path: &FieldPath<'_>,
         config: &Any,
-        conventions: Conventions,
+        (conventions, export): (Conventions, &Export),
+        headers: &[CallHeader],
     ) -> Option<Arc<Tracer>> {
-        let (provider, flush) = if let Some(config) = unpack::<OpenTelemetryConfig>(config) {
-            self.opentelemetry(path, &config)?
+        let provider = if let Some(config) = unpack::<OpenTelemetryConfig>(config) {
+            self.opentelemetry(path, &config).map(|otel| Provider::OpenTelemetry(Box::new(otel)))
         } else if let Some(config) = unpack::<ZipkinConfig>(config) {
-            self.zipkin(path, &config)?
+            self.zipkin(path, &config).map(|zipkin| Provider::Zipkin(Box::new(zipkin)))
         } else if let Some(config) = unpack::<XRayConfig>(config) {
-            self.xray(path, &config)?
+            self.xray(path, &config).map(|xray| Provider::XRay(Box::new(xray)))
         } else {
-            return None;
-        };
-        let tracer = Tracer { id: self.tracers.len(), provider, flush, conventions };
+            None
+        }?;
+        let waiting = unpack::<OpenTelemetryConfig>(config).and_then(|config| config.max_cache_size);
+        let delivery = self.delivery(path, &provider, waiting, export, headers);
+        let flush = self.flush(&provider, delivery.queue.spans);
+        let tracer = Tracer { id: self.tracers.len(), provider, flush, delivery, conventions };
         let same = self.tracers.iter().find(|known| Tracer { id: known.id, ..tracer.clone() } == ***known);
         if let Some(same) = same {
             return Some(Arc::clone(same));

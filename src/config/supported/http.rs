@@ -133,9 +133,14 @@ pub(super) const TABLE: &[MessageRow] = &[
         &[
             holds(&["tracer"], TRACERS),
             honoured(&["semantic_conventions", "name_by_route", "propagators", "redacted_query_parameters"]),
-            honoured(&["server_timing", "link_untrusted_parent", "exclude"]),
+            honoured(&["server_timing", "link_untrusted_parent", "exclude", "export"]),
         ],
     ),
+    message(
+        "spanway.config.trace.v1.TracingConfig.Export",
+        &[honoured(&["headers", "compression", "max_batch_spans", "max_queue_bytes", "retry_for"])],
+    ),
+    message("spanway.config.trace.v1.TracingConfig.Export.Header", &[honoured(&["name", "value"])]),
     message("spanway.config.trace.v1.TracingConfig.Exclusion", &[honoured(&["paths", "user_agents"])]),
     message(
         "envoy.config.trace.v3.OpenTelemetryConfig",

@@ -7,7 +7,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.bootstrap.v3.Bootstrap",
         &[
             honoured(&["node", "static_resources", "layered_runtime"]),
-            no_effect(&["admin"], "the admin interface is not there yet"),
+            honoured(&["admin"]),
             no_effect(
                 &["stats_config", "stats_flush_interval", "stats_flush_on_admin", "deferred_stat_options"],
                 "there are no statistics yet",
@@ -26,6 +26,17 @@ pub(super) const TABLE: &[MessageRow] = &[
         ],
     ),
     message(
+        "envoy.config.bootstrap.v3.Admin",
+        &[
+            honoured(&["address"]),
+            no_effect(&["access_log", "access_log_path"], "there are no access logs yet"),
+            no_effect(&["profile_path"], "there is no profiler"),
+            no_effect(&["ignore_global_conn_limit"], "there is no global limit"),
+            refused(&["socket_options"], "leave it out"),
+            guarded(&["allow_paths"], "all paths are answered"),
+        ],
+    ),
+    message(
         "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
         &[
             honoured(&["listeners", "clusters"]),
@@ -37,7 +48,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.bootstrap.v3.RuntimeLayer",
         &[
             honoured(&["name", "static_layer"]),
-            no_effect(&["admin_layer"], "the admin interface is not there yet"),
+            no_effect(&["admin_layer"], "the admin interface does not change the runtime yet"),
             refused(&["disk_layer", "rtds_layer"], "give the keys in a static_layer"),
         ],
     ),

@@ -19,7 +19,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    snapshot::tracing::{HttpService, OtlpExporter as Configured},
+    snapshot::delivery::{HttpService, OtlpExporter as Configured},
     stream_info::{ResponseFlag, flags::ResponseFlags},
     trace::{
         GrpcStatus, RequestFacts, SpanName, SpanRecord, Subject, attempt::AttemptFacts, context::Carrier,
@@ -263,10 +263,10 @@ proptest! {
     }
 
     #[test]
-    fn batches_can_be_joined_and_cut_between_any_two_spans(
+    fn batches_can_be_joined_and_the_oldest_spans_let_go(
         first in proptest::collection::vec(finished(), 0..4),
         second in proptest::collection::vec(finished(), 0..4),
-        kept in 0..8_usize,
+        dropped in 0..8_usize,
     ) {
         let mut encoder = SpanEncoder::new(&node(), Conventions::Envoy);
         let mut encode = |spans: &[&FinishedSpan]| {
@@ -276,8 +276,8 @@ proptest! {
         };
         let mut joined = encode(&first.iter().collect::<Vec<_>>());
         joined.append(&encode(&second.iter().collect::<Vec<_>>()));
-        joined.truncate(kept);
-        let whole = first.iter().chain(&second).take(kept).collect::<Vec<_>>();
+        joined.drop_oldest(dropped);
+        let whole = first.iter().chain(&second).skip(dropped).collect::<Vec<_>>();
         prop_assert_eq!(joined.len(), whole.len());
         prop_assert_eq!(joined.bytes, encode(&whole).bytes);
     }

@@ -1,27 +1,33 @@
 //! Finished spans as a Zipkin collector takes them.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Uri, header::CONTENT_TYPE};
 use opentelemetry_http::HttpClient;
 
 use super::{
-    FinishedSpan, SpanKind, Subject,
-    attributes::{self, Emitter},
-    context::Carrier,
-    sender::with_causes,
-    zipkin::{Annotation, Format, Kind, LocalEndpoint, ZipkinSpan, micros},
+    call_headers::CallHeaders,
+    failure::Failure,
+    http_call::HttpCall,
+    sender::{Accepted, Surroundings},
 };
-use crate::snapshot::{
-    Node,
-    tracing::{Conventions, Zipkin},
+use crate::{
+    snapshot::{
+        Node,
+        tracing::{Conventions, Tracer, Zipkin},
+    },
+    trace::{
+        FinishedSpan, SpanKind, Subject,
+        attributes::{self, Emitter},
+        context::Carrier,
+        zipkin::{Annotation, Format, Kind, LocalEndpoint, ZipkinSpan, micros},
+    },
 };
 
 /// Posts spans to a Zipkin collector.
 #[derive(Debug)]
 pub(super) struct ZipkinSender {
-    client: Box<dyn HttpClient>,
+    call: HttpCall,
     node: Node,
     tracer: Zipkin,
     conventions: Conventions,
@@ -30,43 +36,39 @@ pub(super) struct ZipkinSender {
 }
 
 impl ZipkinSender {
-    /// For the spans of that node, whose own address is `own_ip`.
+    /// For the spans of `tracer`. It fails if the collector's authority and path are no address.
     pub(super) fn new(
-        node: &Node,
-        (tracer, conventions): (&Zipkin, Conventions),
-        own_ip: IpAddr,
+        around: &Surroundings<'_>,
+        zipkin: &Zipkin,
+        tracer: &Tracer,
         client: Box<dyn HttpClient>,
-    ) -> Self {
-        Self {
-            client,
-            format: if tracer.protobuf { Format::Proto } else { Format::Json },
-            local: LocalEndpoint { service_name: Arc::clone(&node.cluster), ip: own_ip, port: 0 },
-            node: node.clone(),
-            tracer: tracer.clone(),
-            conventions,
-        }
+    ) -> Result<Self, String> {
+        let format = if zipkin.protobuf { Format::Proto } else { Format::Json };
+        Ok(Self {
+            call: HttpCall::new(&zipkin.service, &tracer.delivery, (format.content_type(), None), client)?,
+            format,
+            local: LocalEndpoint {
+                service_name: Arc::clone(&around.node.cluster),
+                ip: around.own_ip,
+                port: 0,
+            },
+            node: around.node.clone(),
+            tracer: zipkin.clone(),
+            conventions: tracer.conventions,
+        })
     }
 
     /// Send `spans`, or say why not.
-    pub(super) async fn send(&self, spans: &[FinishedSpan]) -> Result<(), String> {
+    pub(super) async fn send(
+        &self,
+        spans: &[FinishedSpan],
+        headers: &CallHeaders,
+    ) -> Result<Accepted, Failure> {
         let spans: Vec<ZipkinSpan> = spans.iter().map(|span| self.span(span)).collect();
         let body = Bytes::from(self.format.encode(&spans, &self.local));
-        let service = &self.tracer.service;
-        let uri = Uri::try_from(format!("http://{}{}", service.authority_text(), service.path));
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(uri.map_err(|error| error.to_string())?)
-            .header(CONTENT_TYPE, self.format.content_type())
-            .body(body)
-            .map_err(|error| error.to_string())?;
-        for (name, value) in &service.headers {
-            request.headers_mut().append(name, value.clone());
-        }
-        let response = self.client.send_bytes(request).await.map_err(|error| with_causes(&*error))?;
-        if response.status().is_success() {
-            return Ok(());
-        }
-        Err(format!("it answered {}", response.status()))
+        let bytes = body.len();
+        self.call.post(body, headers).await?;
+        Ok(Accepted { bytes, ..Accepted::default() })
     }
 
     fn span(&self, span: &FinishedSpan) -> ZipkinSpan {

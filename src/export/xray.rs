@@ -10,15 +10,18 @@ use std::{
 use serde_json::Map;
 use tokio::net::UdpSocket;
 
-use super::{
-    FinishedSpan, Subject,
-    attributes::{self, Emitter},
-    context::Carrier,
-    xray::{MAX_DATAGRAM, ParentId, Segment, TraceId},
-};
-use crate::snapshot::{
-    Node,
-    tracing::{Conventions, XRay},
+use super::{failure::Failure, sender::Accepted};
+use crate::{
+    snapshot::{
+        Node,
+        tracing::{Conventions, XRay},
+    },
+    trace::{
+        FinishedSpan, Subject,
+        attributes::{self, Emitter},
+        context::Carrier,
+        xray::{MAX_DATAGRAM, ParentId, Segment, TraceId},
+    },
 };
 
 /// Sends spans to an X-Ray daemon.
@@ -47,19 +50,27 @@ impl XRaySender {
         })
     }
 
-    /// Send `spans`, or say what became of the last that could not be sent. A datagram that nobody takes is lost
+    /// Send `spans`, each by itself: those that cannot be sent count as rejected. A datagram that nobody takes is lost
     /// unseen.
-    pub(super) async fn send(&self, spans: &[FinishedSpan]) -> Result<(), String> {
-        let mut outcome = Ok(());
+    pub(super) async fn send(&self, spans: &[FinishedSpan]) -> Result<Accepted, Failure> {
+        let mut accepted = Accepted::default();
         for span in spans {
             let datagram = self.datagram(span);
-            if datagram.len() > MAX_DATAGRAM {
-                outcome = Err(format!("a segment of {} bytes fits no datagram", datagram.len()));
-            } else if let Err(error) = self.socket.send_to(&datagram, self.tracer.daemon).await {
-                outcome = Err(error.to_string());
+            let sent = if datagram.len() > MAX_DATAGRAM {
+                Err(format!("a segment of {} bytes fits no datagram", datagram.len()))
+            } else {
+                let sent = self.socket.send_to(&datagram, self.tracer.daemon).await;
+                sent.map_err(|error| error.to_string())
+            };
+            match sent {
+                Ok(bytes) => accepted.bytes += bytes,
+                Err(error) => {
+                    accepted.rejected += 1;
+                    accepted.message = error;
+                }
             }
         }
-        outcome
+        Ok(accepted)
     }
 
     fn datagram(&self, span: &FinishedSpan) -> Vec<u8> {

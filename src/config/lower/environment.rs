@@ -1,0 +1,406 @@
+//! OpenTelemetry's environment variables, which count where the file is silent.
+//!
+//! Reference: OpenTelemetry specification 1.x, "Environment Variable Specification" and "OTLP Exporter".
+
+use std::{sync::Arc, time::Duration};
+
+use envoy_types::pb::{
+    envoy::{
+        config::{
+            cluster::v3::{
+                Cluster as ProtoCluster,
+                cluster::{ClusterDiscoveryType, DiscoveryType},
+            },
+            core::v3::{
+                Address, DataSource, GrpcService, Http2ProtocolOptions, HttpService, HttpUri, SocketAddress,
+                TransportSocket,
+                address::Address as AddressKind,
+                data_source::Specifier,
+                grpc_service::{EnvoyGrpc, TargetSpecifier},
+                http_uri::HttpUpstreamType,
+                socket_address::PortSpecifier,
+                transport_socket::ConfigType as TlsConfig,
+            },
+            endpoint::v3::{
+                ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints, lb_endpoint::HostIdentifier,
+            },
+            trace::v3::OpenTelemetryConfig,
+        },
+        extensions::{
+            transport_sockets::tls::v3::{
+                CertificateValidationContext, CommonTlsContext, TlsCertificate, UpstreamTlsContext,
+                common_tls_context::ValidationContextType,
+            },
+            upstreams::http::v3::{
+                HttpProtocolOptions,
+                http_protocol_options::{
+                    ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
+                },
+            },
+        },
+    },
+    google::protobuf::{Any, Duration as ProtoDuration},
+};
+use http::{HeaderName, HeaderValue, Uri};
+
+use super::Lowering;
+use crate::{
+    config::FieldPath,
+    snapshot::{
+        delivery::{CallHeader, HeaderSource},
+        otel_sampler::{ConfiguredSampler, Sampler, TraceIdRatio},
+    },
+};
+
+/// What the environment says of traces. Where a variable is not set or empty there is nothing.
+#[derive(Debug, Default)]
+pub(super) struct OtelEnvironment {
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector of listeners for which the file names no tracer.
+    pub(super) collector: Option<Collector>,
+    /// `OTEL_EXPORTER_OTLP_TIMEOUT`: how long a call may take.
+    pub(super) timeout: Option<Duration>,
+    /// `OTEL_EXPORTER_OTLP_COMPRESSION`: whether calls are compressed.
+    pub(super) gzip: Option<bool>,
+    /// `OTEL_SERVICE_NAME`
+    pub(super) service_name: Option<String>,
+    /// `OTEL_RESOURCE_ATTRIBUTES`
+    pub(super) resource: Vec<(String, String)>,
+    /// `OTEL_TRACES_SAMPLER`
+    pub(super) sampler: Option<Arc<ConfiguredSampler>>,
+    /// `OTEL_BSP_SCHEDULE_DELAY`: how long spans are gathered.
+    pub(super) schedule_delay: Option<Duration>,
+    /// `OTEL_BSP_MAX_QUEUE_SIZE`: spans that may wait.
+    pub(super) queue_spans: Option<usize>,
+    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`: spans of a call.
+    pub(super) call_spans: Option<usize>,
+    /// `OTEL_BSP_EXPORT_TIMEOUT`: how long the same spans are sent again.
+    pub(super) retry_for: Option<Duration>,
+}
+
+/// A collector that the environment names, as a file would.
+#[derive(Debug)]
+pub(super) struct Collector {
+    /// The cluster of which it is the only host.
+    pub(super) cluster: ProtoCluster,
+    /// The tracer that sends to it.
+    pub(super) tracer: OpenTelemetryConfig,
+    /// `OTEL_EXPORTER_OTLP_HEADERS`
+    pub(super) headers: Vec<CallHeader>,
+}
+
+impl Lowering<'_> {
+    /// What the environment says. What is wrong with it is a problem, told once.
+    pub(super) fn environment(&mut self) -> Arc<OtelEnvironment> {
+        if let Some(known) = &self.environment {
+            return Arc::clone(known);
+        }
+        let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let read = Arc::new(OtelEnvironment {
+            collector: if disabled { None } else { self.collector() },
+            timeout: self.milliseconds(&otlp("TIMEOUT")),
+            gzip: self.compression(),
+            service_name: variable("OTEL_SERVICE_NAME"),
+            resource: self.pairs("OTEL_RESOURCE_ATTRIBUTES"),
+            sampler: self.environment_sampler(),
+            schedule_delay: self.milliseconds("OTEL_BSP_SCHEDULE_DELAY"),
+            queue_spans: self.count("OTEL_BSP_MAX_QUEUE_SIZE"),
+            call_spans: self.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+            retry_for: self.milliseconds("OTEL_BSP_EXPORT_TIMEOUT"),
+        });
+        self.environment = Some(Arc::clone(&read));
+        read
+    }
+
+    fn collector(&mut self) -> Option<Collector> {
+        match variable("OTEL_TRACES_EXPORTER").as_deref() {
+            None | Some("otlp") => {}
+            Some("none") => return None,
+            Some(other) => {
+                self.bad("OTEL_TRACES_EXPORTER", other, "spanway has otlp and none");
+                return None;
+            }
+        }
+        let name = otlp("ENDPOINT");
+        let text = variable(&name)?;
+        let grpc = match variable(&otlp("PROTOCOL")).as_deref() {
+            None | Some("http/protobuf") => false,
+            Some("grpc") => true,
+            Some(other) => {
+                self.bad(
+                    &otlp("PROTOCOL"),
+                    other,
+                    "spanway has grpc and http/protobuf, which is the default",
+                );
+                return None;
+            }
+        };
+        let Some(endpoint) = Target::parse(&text) else {
+            self.bad(&name, &text, "an address looks like http://collector:4318 or https://collector:4317");
+            return None;
+        };
+        let path = match (endpoint.path.as_str(), name.contains("TRACES")) {
+            // The general address is a base, the one of traces is used as it is.
+            (path, false) => format!("{}/v1/traces", path.trim_end_matches('/')),
+            ("", true) => "/".to_owned(),
+            (path, true) => path.to_owned(),
+        };
+        let tracer = if grpc {
+            OpenTelemetryConfig { grpc_service: Some(endpoint.grpc_service()), ..Default::default() }
+        } else {
+            let timeout =
+                self.milliseconds(&otlp("TIMEOUT")).unwrap_or(super::collector_service::EXPORT_TIMEOUT);
+            let service = endpoint.http_service(&path, timeout);
+            OpenTelemetryConfig { http_service: Some(service), ..Default::default() }
+        };
+        let tls = endpoint.tls.then(|| self.tls(&endpoint.host));
+        Some(Collector { cluster: endpoint.cluster(grpc, tls), tracer, headers: self.environment_headers() })
+    }
+
+    /// `OTEL_EXPORTER_OTLP_HEADERS`
+    fn environment_headers(&mut self) -> Vec<CallHeader> {
+        let variable = otlp("HEADERS");
+        let mut headers = Vec::new();
+        for (name, value) in self.pairs(&variable) {
+            let value = HeaderValue::from_str(&value);
+            match (HeaderName::from_bytes(name.as_bytes()), value) {
+                (Ok(name), Ok(value)) => {
+                    headers.push(CallHeader { name, value: HeaderSource::Fixed(value) });
+                }
+                // Neither is quoted: where one is misplaced, it may be the secret.
+                _ => self.problems.push_with_hint(
+                    &FieldPath::ROOT,
+                    format!("{variable} has a name or value that is none of a header"),
+                    "it looks like NAME=VALUE,NAME=VALUE, with % codes for what is special",
+                ),
+            }
+        }
+        headers
+    }
+
+    /// TLS to that host, which is verified by `OTEL_EXPORTER_OTLP_CERTIFICATE` or else the system's authorities.
+    fn tls(&mut self, host: &str) -> TransportSocket {
+        let file = |name| DataSource { specifier: Some(Specifier::Filename(name)), ..Default::default() };
+        let authorities = variable(&otlp("CERTIFICATE"))
+            .or_else(|| openssl_probe::probe().cert_file.map(|path| path.to_string_lossy().into_owned()));
+        if authorities.is_none() {
+            self.problems.push_with_hint(
+                &FieldPath::ROOT,
+                "this system has no file of certificate authorities to verify the collector by",
+                "name one in OTEL_EXPORTER_OTLP_CERTIFICATE or SSL_CERT_FILE",
+            );
+        }
+        let identity = variable(&otlp("CLIENT_CERTIFICATE")).zip(variable(&otlp("CLIENT_KEY")));
+        let context = UpstreamTlsContext {
+            sni: host.to_owned(),
+            common_tls_context: Some(CommonTlsContext {
+                tls_certificates: Vec::from_iter(identity.map(|(chain, key)| TlsCertificate {
+                    certificate_chain: Some(file(chain)),
+                    private_key: Some(file(key)),
+                    ..Default::default()
+                })),
+                validation_context_type: authorities.map(|authorities| {
+                    ValidationContextType::ValidationContext(CertificateValidationContext {
+                        trusted_ca: Some(file(authorities)),
+                        ..Default::default()
+                    })
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        TransportSocket {
+            name: "envoy.transport_sockets.tls".to_owned(),
+            config_type: Some(TlsConfig::TypedConfig(pack(&context))),
+        }
+    }
+
+    fn compression(&mut self) -> Option<bool> {
+        let name = otlp("COMPRESSION");
+        match variable(&name)?.as_str() {
+            "gzip" => Some(true),
+            "none" => Some(false),
+            other => {
+                self.bad(&name, other, "it is gzip, or none, which is the default");
+                None
+            }
+        }
+    }
+
+    /// `OTEL_TRACES_SAMPLER` and its argument.
+    fn environment_sampler(&mut self) -> Option<Arc<ConfiguredSampler>> {
+        const NAME: &str = "OTEL_TRACES_SAMPLER";
+        let never = || Sampler::TraceIdRatioBased(TraceIdRatio { numerator: 0, denominator: 1_000_000 });
+        let name = variable(NAME)?;
+        let (base, by_parent) = match name.strip_prefix("parentbased_") {
+            Some(base) => (base, true),
+            None => (name.as_str(), false),
+        };
+        let sampler = match base {
+            "always_on" => Sampler::AlwaysOn,
+            "always_off" => never(),
+            "traceidratio" => Sampler::TraceIdRatioBased(self.ratio()),
+            _ => {
+                self.bad(
+                    NAME,
+                    &name,
+                    "spanway has always_on, always_off, traceidratio, and each of them after parentbased_",
+                );
+                return None;
+            }
+        };
+        let sampler = if by_parent { Sampler::ParentBased(Box::new(sampler)) } else { sampler };
+        // There is one of it in a process, so that its name tells it from those of a file.
+        Some(Arc::new(ConfiguredSampler { config: NAME.into(), sampler }))
+    }
+
+    fn ratio(&mut self) -> TraceIdRatio {
+        const NAME: &str = "OTEL_TRACES_SAMPLER_ARG";
+        let text = variable(NAME).unwrap_or_else(|| "1".to_owned());
+        let ratio = text.trim().parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        if ratio.is_none() {
+            self.bad(NAME, &text, "it is a number from 0 to 1");
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1,000,000")]
+        let numerator = (ratio.unwrap_or(1.0) * 1_000_000.0).round() as u32;
+        TraceIdRatio { numerator, denominator: 1_000_000 }
+    }
+
+    fn milliseconds(&mut self, name: &str) -> Option<Duration> {
+        self.number_of(name).map(Duration::from_millis)
+    }
+
+    fn count(&mut self, name: &str) -> Option<usize> {
+        self.number_of(name).map(|count| usize::try_from(count).unwrap_or(usize::MAX).max(1))
+    }
+
+    fn number_of(&mut self, name: &str) -> Option<u64> {
+        let text = variable(name)?;
+        let number = text.trim().parse().ok();
+        if number.is_none() {
+            self.bad(name, &text, "it is a whole number");
+        }
+        number
+    }
+
+    /// Pairs between commas, with % codes, as W3C's baggage has them.
+    fn pairs(&mut self, name: &str) -> Vec<(String, String)> {
+        let text = variable(name).unwrap_or_default();
+        let decode =
+            |part: &str| percent_encoding::percent_decode_str(part.trim()).decode_utf8_lossy().into_owned();
+        let mut pairs = Vec::new();
+        for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+            match pair.split_once('=') {
+                Some((key, value)) if !key.trim().is_empty() => pairs.push((decode(key), decode(value))),
+                // Not quoted, since it may be a secret.
+                _ => self.problems.push_with_hint(
+                    &FieldPath::ROOT,
+                    format!("{name} has an item without a name and a value"),
+                    "it looks like NAME=VALUE,NAME=VALUE",
+                ),
+            }
+        }
+        pairs
+    }
+
+    fn bad(&mut self, name: &str, value: &str, hint: &str) {
+        self.problems.push_with_hint(&FieldPath::ROOT, format!("{name} is \"{value}\""), hint);
+    }
+}
+
+/// The address of a collector.
+struct Target {
+    tls: bool,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+impl Target {
+    fn parse(text: &str) -> Option<Self> {
+        let uri = text.trim().parse::<Uri>().ok()?;
+        let tls = match uri.scheme_str()? {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
+        let host = uri.host()?.trim_matches(['[', ']']).to_owned();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Some(Self { tls, host, port, path: uri.path().trim_end_matches('/').to_owned() })
+    }
+
+    /// Also the name of its cluster.
+    fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{host}:{}", self.port)
+    }
+
+    fn grpc_service(&self) -> GrpcService {
+        let target = EnvoyGrpc { cluster_name: self.authority(), ..Default::default() };
+        GrpcService { target_specifier: Some(TargetSpecifier::EnvoyGrpc(target)), ..Default::default() }
+    }
+
+    fn http_service(&self, path: &str, timeout: Duration) -> HttpService {
+        let scheme = if self.tls { "https" } else { "http" };
+        let timeout = ProtoDuration {
+            seconds: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            nanos: i32::try_from(timeout.subsec_nanos()).unwrap_or(0),
+        };
+        let uri = HttpUri {
+            uri: format!("{scheme}://{}{path}", self.authority()),
+            timeout: Some(timeout),
+            http_upstream_type: Some(HttpUpstreamType::Cluster(self.authority())),
+        };
+        HttpService { http_uri: Some(uri), ..Default::default() }
+    }
+
+    fn cluster(&self, http2: bool, transport_socket: Option<TransportSocket>) -> ProtoCluster {
+        let address = SocketAddress {
+            address: self.host.clone(),
+            port_specifier: Some(PortSpecifier::PortValue(self.port.into())),
+            ..Default::default()
+        };
+        let address = Address { address: Some(AddressKind::SocketAddress(address)) };
+        let endpoint = Endpoint { address: Some(address), ..Default::default() };
+        let host =
+            LbEndpoint { host_identifier: Some(HostIdentifier::Endpoint(endpoint)), ..Default::default() };
+        let locality = LocalityLbEndpoints { lb_endpoints: vec![host], ..Default::default() };
+        let mut cluster = ProtoCluster {
+            name: self.authority(),
+            cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::StrictDns.into())),
+            load_assignment: Some(ClusterLoadAssignment {
+                cluster_name: self.authority(),
+                endpoints: vec![locality],
+                ..Default::default()
+            }),
+            transport_socket,
+            ..Default::default()
+        };
+        if http2 {
+            let explicit = ExplicitHttpConfig {
+                protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default())),
+            };
+            let options = HttpProtocolOptions {
+                upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)),
+                ..Default::default()
+            };
+            let name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned();
+            cluster.typed_extension_protocol_options.insert(name, pack(&options));
+        }
+        cluster
+    }
+}
+
+/// The variable of traces, if it is set, else that of all signals.
+fn otlp(what: &str) -> String {
+    let of_traces = format!("OTEL_EXPORTER_OTLP_TRACES_{what}");
+    if variable(&of_traces).is_some() { of_traces } else { format!("OTEL_EXPORTER_OTLP_{what}") }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// `message` as a configuration of an extension.
+pub(super) fn pack<M: prost::Message + prost::Name>(message: &M) -> Any {
+    Any { type_url: format!("type.googleapis.com/{}", M::full_name()), value: message.encode_to_vec() }
+}
