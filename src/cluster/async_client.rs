@@ -1,7 +1,7 @@
 //! spanway's own calls to clusters, such as exporting spans: from the main thread, never from a worker.
 
 use std::{
-    fmt,
+    fmt, io,
     pin::Pin,
     sync::{
         Arc,
@@ -22,6 +22,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
 };
 use opentelemetry_http::{HttpClient, HttpError};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
@@ -107,6 +108,8 @@ pub(crate) enum ConnectStep {
     Connected,
     /// The TLS handshake is done, with this protocol by ALPN.
     Secured(Option<String>),
+    /// The first bytes of what it says, at most nine: the head of a frame of HTTP/2.
+    Said(Vec<u8>),
 }
 
 /// Who is told of each [`ConnectStep`].
@@ -136,7 +139,7 @@ impl fmt::Display for ConnectFailure {
 
 impl std::error::Error for ConnectFailure {}
 
-/// Connects to the hosts of a cluster in turn, so that one that is down costs the connections that meet it and no more.
+/// Connects to the hosts of a cluster in turn, and to the next one where one is down.
 #[derive(Clone)]
 struct Connector {
     cluster: Arc<ClusterState>,
@@ -153,9 +156,9 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Socket>;
+    type Response = TokioIo<Watched>;
     type Error = ConnectFailure;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Socket>, ConnectFailure>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Watched>, ConnectFailure>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
         Poll::Ready(Ok(()))
@@ -167,9 +170,60 @@ impl Service<Uri> for Connector {
     }
 }
 
-impl Connection for Socket {
+/// A connection whose first bytes are told.
+struct Watched {
+    socket: Socket,
+    /// Until something was read.
+    observer: Observer,
+}
+
+impl Connection for Watched {
     fn connected(&self) -> Connected {
         Connected::new()
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
+        let said = buf.filled().get(before..).unwrap_or_default();
+        if !said.is_empty()
+            && let Some(observer) = self.observer.take()
+        {
+            observer(ConnectStep::Said(said.iter().take(9).copied().collect()));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
 
@@ -178,25 +232,31 @@ async fn open(
     turn: usize,
     version: Version,
     observer: Observer,
-) -> Result<TokioIo<Socket>, ConnectFailure> {
+) -> Result<TokioIo<Watched>, ConnectFailure> {
     let tell = |step| {
         if let Some(observer) = &observer {
             observer(step);
         }
     };
     let set = cluster.hosts.load_full();
-    let host = set.hosts.get(turn % set.hosts.len().max(1));
-    let host = host.ok_or_else(|| ConnectFailure::NoHost(dns_names(&cluster.config)))?;
-    tell(ConnectStep::Host(Arc::clone(&host.address_text)));
-    let connected = || tell(ConnectStep::Connected);
-    let stream = connect_and_tell(&host.address, &cluster.config, version, connected)
-        .await
-        .map_err(|error| ConnectFailure::Host(Arc::clone(&host.address_text), error))?;
-    if cluster.config.tls.is_some() {
-        let protocol = stream.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
-        tell(ConnectStep::Secured(protocol));
+    let mut failure = ConnectFailure::NoHost(dns_names(&cluster.config));
+    // Each host once: a name may stand for addresses of which only some are served.
+    for host in set.hosts.iter().cycle().skip(turn % set.hosts.len().max(1)).take(set.hosts.len()) {
+        tell(ConnectStep::Host(Arc::clone(&host.address_text)));
+        let connected = || tell(ConnectStep::Connected);
+        match connect_and_tell(&host.address, &cluster.config, version, connected).await {
+            Ok(socket) => {
+                if cluster.config.tls.is_some() {
+                    let protocol =
+                        socket.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+                    tell(ConnectStep::Secured(protocol));
+                }
+                return Ok(TokioIo::new(Watched { socket, observer }));
+            }
+            Err(error) => failure = ConnectFailure::Host(Arc::clone(&host.address_text), error),
+        }
     }
-    Ok(TokioIo::new(stream))
+    Err(failure)
 }
 
 fn dns_names(cluster: &Cluster) -> Vec<Arc<str>> {

@@ -66,6 +66,13 @@ impl fmt::Display for FieldPath<'_> {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Steps(pub Vec<Step>);
 
+impl Steps {
+    /// Whether it names a variable of the environment, which no field's name can be.
+    pub(super) fn is_variable(&self) -> bool {
+        matches!(self.0.first(), Some(Step::Field(name)) if name.starts_with(|first: char| first.is_ascii_uppercase()))
+    }
+}
+
 /// One step of a field path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {

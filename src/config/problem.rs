@@ -127,6 +127,9 @@ impl Problems {
     /// Find out where each problem stands, and sort by it.
     pub(super) fn locate(&mut self, documents: &Documents) {
         documents.locate(&mut self.list);
+        for problem in self.list.iter_mut().filter(|problem| problem.path.is_variable()) {
+            problem.position = Some(Position { file: "environment".to_owned(), line_column: None });
+        }
         self.list.sort_by(|a, b| {
             let place = |problem: &Problem| {
                 let line_column = problem.position.as_ref().and_then(|position| position.line_column);

@@ -95,6 +95,15 @@ impl Failure {
             return Self::of_error(source);
         }
         let code = status.code();
+        if let Some((_, answer)) = status.message().split_once("invalid compression flag") {
+            // The library has taken the body of an answer that is no gRPC for one of its messages.
+            let status = answer.rsplit_once("status: ").map_or("no status", |(_, status)| status);
+            return Self {
+                kind: FailureKind::OtherProtocol,
+                cause: format!("answered {status} over HTTP/2, and not in gRPC"),
+                retry: Retry::No,
+            };
+        }
         let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
         let retryable = match code {
             Code::Cancelled
@@ -180,8 +189,8 @@ fn hint(kind: FailureKind, over: Protocol) -> Option<&'static str> {
             "this port does not speak HTTP/1.1: gRPC is served on 4317 by grpc_service; or it wants TLS: give the \
              cluster a transport_socket"
         }
-        Kind::Closed if grpc => "does this port speak gRPC (4317 is usual), and without TLS?",
-        Kind::Closed => "does this port speak HTTP (4318 is usual), and without TLS?",
+        Kind::Closed if grpc => "check that this port speaks gRPC (4317 is usual), and whether it wants TLS",
+        Kind::Closed => "check that this port speaks HTTP (4318 is usual), and whether it wants TLS",
         Kind::NoAnswer => "it is overloaded, or something between swallows what is sent",
         Kind::Grpc(Code::Unimplemented) => {
             "this port has no OTLP trace service: it may speak HTTP, then use 4318 or http_service; or it does not know \

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod call_headers;
+pub(crate) mod doctor;
 mod failure;
 mod health;
 mod http_call;

@@ -5,6 +5,7 @@ mod log;
 pub mod options;
 pub mod program_name;
 mod serve;
+mod trace_test;
 mod worker;
 
 use std::{ffi::OsString, io::Write, process::ExitCode};
@@ -32,6 +33,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::SandboxService(options)) => sandbox::service::run(&options),
         Some(Command::Collector(options)) => collector::command::run(&options),
         Some(Command::Health(options)) => health::run(&options),
+        Some(Command::TraceTest(options)) => trace_test::run(&options),
     }
 }
 
@@ -98,5 +100,6 @@ fn overrides(options: &Options) -> Result<Overrides, config::lower::AddressMapEr
         cluster: options.service_cluster.clone(),
         zone: options.service_zone.clone(),
         addresses: AddressMap::parse(&options.map_address)?,
+        variables: Vec::new(),
     })
 }

@@ -10,6 +10,7 @@ Examples:
   spanway -c envoy.yaml                 serve an Envoy v3 bootstrap
   spanway check envoy.yaml              say what of a file is honoured, and what is not
   spanway sandbox                       run the OpenTelemetry sandbox on loopback
+  spanway trace-test -c envoy.yaml      say why spans do, or do not, reach the collector
 
 Signals:
   SIGTERM, SIGINT  stop accepting, let open requests finish within --drain-time-s; a second one ends at once
@@ -47,6 +48,8 @@ pub enum Command {
     Check(CheckOptions),
     /// Run a sandbox of several proxies on loopback, no Docker needed
     Sandbox(SandboxOptions),
+    /// Send one marked span to the trace collector and say of each step how it went
+    TraceTest(TraceTestOptions),
     /// Receive OTLP traces and show them
     Collector(CollectorOptions),
     /// The service that stands behind the proxies of a sandbox
@@ -157,6 +160,41 @@ pub struct CheckOptions {
     /// Warn of unsupported fields instead of refusing them, as serving with the same flag does
     #[arg(long)]
     pub skip_unsupported: bool,
+}
+
+/// `spanway trace-test`.
+#[derive(Debug, Args)]
+pub struct TraceTestOptions {
+    /// Test each tracer of this bootstrap, and the one that OTEL_EXPORTER_OTLP_ENDPOINT names
+    #[arg(
+        short = 'c',
+        long,
+        value_name = "PATH",
+        required_unless_present = "endpoint",
+        conflicts_with = "endpoint"
+    )]
+    pub config_path: Option<PathBuf>,
+    /// Test this OTLP address instead, such as http://localhost:4318 or https://api.honeycomb.io
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// A header of the call, such as a key; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", requires = "endpoint")]
+    pub header: Vec<String>,
+    /// How the address is spoken to [default: http/protobuf]
+    #[arg(long, value_parser = ["grpc", "http/protobuf"], requires = "endpoint")]
+    pub protocol: Option<String>,
+    /// Compress the call
+    #[arg(long, requires = "endpoint")]
+    pub gzip: bool,
+    /// Verify an https address by the authorities in this file instead of the system's
+    #[arg(long, value_name = "PATH", requires = "endpoint")]
+    pub ca_certificate: Option<PathBuf>,
+    /// As in serving
+    #[arg(long)]
+    pub skip_unsupported: bool,
+    /// As in serving
+    #[arg(long, value_name = "FROM=TO")]
+    pub map_address: Vec<String>,
 }
 
 /// `spanway sandbox`.

@@ -177,9 +177,16 @@ async fn run(
         _ = interrupt.recv() => stop(&stage, options.drain_time(), &mut interrupt, &mut terminate, ended).await,
         _ = terminate.recv() => stop(&stage, options.drain_time(), &mut interrupt, &mut terminate, ended).await,
     };
-    // Each ends when its spans have left, or its time for that is over.
-    for exporter in exporters {
-        let _ = exporter.await;
+    // Each ends when its spans have left, or its time for that is over, or somebody has no patience.
+    let all_exported = async {
+        for exporter in exporters {
+            let _ = exporter.await;
+        }
+    };
+    tokio::select! {
+        () = all_exported => {}
+        _ = interrupt.recv() => tracing::warn!("told again to stop: spans that were still to be sent are lost"),
+        _ = terminate.recv() => tracing::warn!("told again to stop: spans that were still to be sent are lost"),
     }
     if failed.is_ok_and(|failed| failed == 0) { Ok(()) } else { Err(ServeError::Worker) }
 }
@@ -227,7 +234,7 @@ async fn stop<E: Future>(
 }
 
 /// Begin to resolve names, and wait until each cluster has an answer or an error, though not for ever.
-async fn discover(clusters: &[Arc<ClusterState>]) {
+pub(super) async fn discover(clusters: &[Arc<ClusterState>]) {
     let named = clusters.iter().filter(|cluster| !matches!(cluster.config.discovery, Discovery::Static(_)));
     let named = named.cloned().collect::<Vec<_>>();
     if named.is_empty() {
@@ -276,6 +283,8 @@ fn export(snapshot: &Snapshot, clusters: &[Arc<ClusterState>]) -> Result<Exporti
     for tracer in &snapshot.tracers {
         let sender = Sender::new(tracer, &around)
             .map_err(|error| ServeError::Tracer { service: tracer.name().into(), error })?;
+        let (name, protocol) = (tracer.name(), sender.protocol().name());
+        tracing::info!("tracer \"{name}\" sends spans by {protocol} to {}", sender.destination());
         let encoder = SpanEncoder::of(tracer, &snapshot.node);
         let (queue, spans, workers) = buffer::queue(tracer.flush, tracer.delivery.queue, encoder);
         let stats = Arc::new(TracerStats::new(Arc::clone(&workers)));

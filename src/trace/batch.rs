@@ -1,6 +1,9 @@
 //! Finished spans on their way from a worker to the exporter.
 
-use super::{FinishedSpan, Subject, otlp::EncodedSpans};
+use super::{
+    FinishedSpan, Subject,
+    otlp::{EncodedSpans, SpanEncoder},
+};
 
 /// Some spans of one tracer. Only one of the two is filled, always the same for one tracer.
 #[derive(Debug, Default)]
@@ -14,6 +17,16 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Of one span, written by `encoder` if there is one.
+    pub(crate) fn of(span: FinishedSpan, encoder: Option<SpanEncoder>) -> Self {
+        let mut batch = Self::default();
+        match encoder {
+            Some(mut encoder) => encoder.encode(&span, &mut batch.encoded),
+            None => batch.push_record(span),
+        }
+        batch
+    }
+
     /// How many spans.
     pub(crate) fn len(&self) -> usize {
         self.records.len() + self.encoded.len()

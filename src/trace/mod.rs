@@ -13,6 +13,7 @@ mod custom_tags;
 pub(crate) mod decorator;
 pub(crate) mod events;
 pub(crate) mod otlp;
+pub(crate) mod probe;
 pub(crate) mod propagation;
 pub(crate) mod sampler;
 mod sampling;

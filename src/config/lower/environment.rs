@@ -9,7 +9,7 @@ use envoy_types::pb::{
         config::{
             cluster::v3::{
                 Cluster as ProtoCluster,
-                cluster::{ClusterDiscoveryType, DiscoveryType},
+                cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily},
             },
             core::v3::{
                 Address, DataSource, GrpcService, Http2ProtocolOptions, HttpService, HttpUri, SocketAddress,
@@ -94,12 +94,13 @@ impl Lowering<'_> {
         if let Some(known) = &self.environment {
             return Arc::clone(known);
         }
-        let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let disabled =
+            self.variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let read = Arc::new(OtelEnvironment {
             collector: if disabled { None } else { self.collector() },
-            timeout: self.milliseconds(&otlp("TIMEOUT")),
+            timeout: self.call_timeout(),
             gzip: self.compression(),
-            service_name: variable("OTEL_SERVICE_NAME"),
+            service_name: self.variable("OTEL_SERVICE_NAME"),
             resource: self.pairs("OTEL_RESOURCE_ATTRIBUTES"),
             sampler: self.environment_sampler(),
             schedule_delay: self.milliseconds("OTEL_BSP_SCHEDULE_DELAY"),
@@ -112,7 +113,7 @@ impl Lowering<'_> {
     }
 
     fn collector(&mut self) -> Option<Collector> {
-        match variable("OTEL_TRACES_EXPORTER").as_deref() {
+        match self.variable("OTEL_TRACES_EXPORTER").as_deref() {
             None | Some("otlp") => {}
             Some("none") => return None,
             Some(other) => {
@@ -120,14 +121,14 @@ impl Lowering<'_> {
                 return None;
             }
         }
-        let name = otlp("ENDPOINT");
-        let text = variable(&name)?;
-        let grpc = match variable(&otlp("PROTOCOL")).as_deref() {
+        let name = self.otlp("ENDPOINT");
+        let text = self.variable(&name)?;
+        let grpc = match self.variable(&self.otlp("PROTOCOL")).as_deref() {
             None | Some("http/protobuf") => false,
             Some("grpc") => true,
             Some(other) => {
                 self.bad(
-                    &otlp("PROTOCOL"),
+                    &self.otlp("PROTOCOL"),
                     other,
                     "spanway has grpc and http/protobuf, which is the default",
                 );
@@ -147,8 +148,7 @@ impl Lowering<'_> {
         let tracer = if grpc {
             OpenTelemetryConfig { grpc_service: Some(endpoint.grpc_service()), ..Default::default() }
         } else {
-            let timeout =
-                self.milliseconds(&otlp("TIMEOUT")).unwrap_or(super::collector_service::EXPORT_TIMEOUT);
+            let timeout = self.call_timeout().unwrap_or(super::collector_service::EXPORT_TIMEOUT);
             let service = endpoint.http_service(&path, timeout);
             OpenTelemetryConfig { http_service: Some(service), ..Default::default() }
         };
@@ -158,7 +158,7 @@ impl Lowering<'_> {
 
     /// `OTEL_EXPORTER_OTLP_HEADERS`
     fn environment_headers(&mut self) -> Vec<CallHeader> {
-        let variable = otlp("HEADERS");
+        let variable = self.otlp("HEADERS");
         let mut headers = Vec::new();
         for (name, value) in self.pairs(&variable) {
             let value = HeaderValue::from_str(&value);
@@ -168,8 +168,8 @@ impl Lowering<'_> {
                 }
                 // Neither is quoted: where one is misplaced, it may be the secret.
                 _ => self.problems.push_with_hint(
-                    &FieldPath::ROOT,
-                    format!("{variable} has a name or value that is none of a header"),
+                    &FieldPath::ROOT.field(&variable),
+                    "it has a name or value that is none of a header",
                     "it looks like NAME=VALUE,NAME=VALUE, with % codes for what is special",
                 ),
             }
@@ -180,16 +180,18 @@ impl Lowering<'_> {
     /// TLS to that host, which is verified by `OTEL_EXPORTER_OTLP_CERTIFICATE` or else the system's authorities.
     fn tls(&mut self, host: &str) -> TransportSocket {
         let file = |name| DataSource { specifier: Some(Specifier::Filename(name)), ..Default::default() };
-        let authorities = variable(&otlp("CERTIFICATE"))
+        let authorities = self
+            .variable(&self.otlp("CERTIFICATE"))
             .or_else(|| openssl_probe::probe().cert_file.map(|path| path.to_string_lossy().into_owned()));
         if authorities.is_none() {
             self.problems.push_with_hint(
-                &FieldPath::ROOT,
+                &FieldPath::ROOT.field(&self.otlp("CERTIFICATE")),
                 "this system has no file of certificate authorities to verify the collector by",
-                "name one in OTEL_EXPORTER_OTLP_CERTIFICATE or SSL_CERT_FILE",
+                "name one here or in SSL_CERT_FILE",
             );
         }
-        let identity = variable(&otlp("CLIENT_CERTIFICATE")).zip(variable(&otlp("CLIENT_KEY")));
+        let identity =
+            self.variable(&self.otlp("CLIENT_CERTIFICATE")).zip(self.variable(&self.otlp("CLIENT_KEY")));
         let context = UpstreamTlsContext {
             sni: host.to_owned(),
             common_tls_context: Some(CommonTlsContext {
@@ -215,8 +217,8 @@ impl Lowering<'_> {
     }
 
     fn compression(&mut self) -> Option<bool> {
-        let name = otlp("COMPRESSION");
-        match variable(&name)?.as_str() {
+        let name = self.otlp("COMPRESSION");
+        match self.variable(&name)?.as_str() {
             "gzip" => Some(true),
             "none" => Some(false),
             other => {
@@ -230,7 +232,7 @@ impl Lowering<'_> {
     fn environment_sampler(&mut self) -> Option<Arc<ConfiguredSampler>> {
         const NAME: &str = "OTEL_TRACES_SAMPLER";
         let never = || Sampler::TraceIdRatioBased(TraceIdRatio { numerator: 0, denominator: 1_000_000 });
-        let name = variable(NAME)?;
+        let name = self.variable(NAME)?;
         let (base, by_parent) = match name.strip_prefix("parentbased_") {
             Some(base) => (base, true),
             None => (name.as_str(), false),
@@ -255,7 +257,7 @@ impl Lowering<'_> {
 
     fn ratio(&mut self) -> TraceIdRatio {
         const NAME: &str = "OTEL_TRACES_SAMPLER_ARG";
-        let text = variable(NAME).unwrap_or_else(|| "1".to_owned());
+        let text = self.variable(NAME).unwrap_or_else(|| "1".to_owned());
         let ratio = text.trim().parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
         if ratio.is_none() {
             self.bad(NAME, &text, "it is a number from 0 to 1");
@@ -263,6 +265,11 @@ impl Lowering<'_> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1,000,000")]
         let numerator = (ratio.unwrap_or(1.0) * 1_000_000.0).round() as u32;
         TraceIdRatio { numerator, denominator: 1_000_000 }
+    }
+
+    fn call_timeout(&mut self) -> Option<Duration> {
+        let name = self.otlp("TIMEOUT");
+        self.milliseconds(&name)
     }
 
     fn milliseconds(&mut self, name: &str) -> Option<Duration> {
@@ -274,7 +281,7 @@ impl Lowering<'_> {
     }
 
     fn number_of(&mut self, name: &str) -> Option<u64> {
-        let text = variable(name)?;
+        let text = self.variable(name)?;
         let number = text.trim().parse().ok();
         if number.is_none() {
             self.bad(name, &text, "it is a whole number");
@@ -284,7 +291,7 @@ impl Lowering<'_> {
 
     /// Pairs between commas, with % codes, as W3C's baggage has them.
     fn pairs(&mut self, name: &str) -> Vec<(String, String)> {
-        let text = variable(name).unwrap_or_default();
+        let text = self.variable(name).unwrap_or_default();
         let decode =
             |part: &str| percent_encoding::percent_decode_str(part.trim()).decode_utf8_lossy().into_owned();
         let mut pairs = Vec::new();
@@ -293,8 +300,8 @@ impl Lowering<'_> {
                 Some((key, value)) if !key.trim().is_empty() => pairs.push((decode(key), decode(value))),
                 // Not quoted, since it may be a secret.
                 _ => self.problems.push_with_hint(
-                    &FieldPath::ROOT,
-                    format!("{name} has an item without a name and a value"),
+                    &FieldPath::ROOT.field(name),
+                    "it has an item without a name and a value",
                     "it looks like NAME=VALUE,NAME=VALUE",
                 ),
             }
@@ -302,8 +309,24 @@ impl Lowering<'_> {
         pairs
     }
 
+    /// The variable of traces, if it is set, else that of all signals.
+    fn otlp(&self, what: &str) -> String {
+        let of_traces = format!("OTEL_EXPORTER_OTLP_TRACES_{what}");
+        if self.variable(&of_traces).is_some() { of_traces } else { format!("OTEL_EXPORTER_OTLP_{what}") }
+    }
+
+    /// Its value, unless that is empty.
+    fn variable(&self, name: &str) -> Option<String> {
+        let given = self.variables.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
+        given.or_else(|| std::env::var(name).ok()).filter(|value| !value.trim().is_empty())
+    }
+
     fn bad(&mut self, name: &str, value: &str, hint: &str) {
-        self.problems.push_with_hint(&FieldPath::ROOT, format!("{name} is \"{value}\""), hint);
+        self.problems.push_with_hint(
+            &FieldPath::ROOT.field(name),
+            format!("\"{value}\" is not understood"),
+            hint,
+        );
     }
 }
 
@@ -367,6 +390,8 @@ impl Target {
         let mut cluster = ProtoCluster {
             name: self.authority(),
             cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::StrictDns.into())),
+            // "localhost" may be served at one of its addresses only.
+            dns_lookup_family: DnsLookupFamily::All.into(),
             load_assignment: Some(ClusterLoadAssignment {
                 cluster_name: self.authority(),
                 endpoints: vec![locality],
@@ -388,16 +413,6 @@ impl Target {
         }
         cluster
     }
-}
-
-/// The variable of traces, if it is set, else that of all signals.
-fn otlp(what: &str) -> String {
-    let of_traces = format!("OTEL_EXPORTER_OTLP_TRACES_{what}");
-    if variable(&of_traces).is_some() { of_traces } else { format!("OTEL_EXPORTER_OTLP_{what}") }
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// `message` as a configuration of an extension.

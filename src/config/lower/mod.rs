@@ -55,6 +55,8 @@ pub struct Overrides {
     pub zone: Option<String>,
     /// `--map-address`.
     pub addresses: AddressMap,
+    /// Variables that count instead of the environment's.
+    pub variables: Vec<(String, String)>,
 }
 
 /// Lower what was loaded. Problems are added to `problems`, without places; with any, the snapshot is of no use.
@@ -63,6 +65,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
     let mut lowering = Lowering {
         problems,
         addresses: &overrides.addresses,
+        variables: &overrides.variables,
         clusters: Vec::new(),
         cluster_index: HashMap::new(),
         tracers: Vec::new(),
@@ -120,6 +123,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
 struct Lowering<'a> {
     problems: &'a mut Problems,
     addresses: &'a AddressMap,
+    variables: &'a [(String, String)],
     clusters: Vec<Arc<Cluster>>,
     cluster_index: HashMap<Arc<str>, ClusterId>,
     tracers: Vec<Arc<Tracer>>,

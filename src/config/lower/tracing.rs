@@ -139,8 +139,8 @@ impl Lowering<'_> {
             Ok("envoy") => Conformance::Envoy,
             Ok(other) => {
                 self.problems.push_with_hint(
-                    &FieldPath::ROOT,
-                    format!("SPANWAY_TRACE_CONTEXT is \"{other}\""),
+                    &FieldPath::ROOT.field("SPANWAY_TRACE_CONTEXT"),
+                    format!("\"{other}\" is not understood"),
                     "it is w3c, which is the default, or envoy",
                 );
                 Conformance::W3c
