@@ -51,7 +51,12 @@ fn tracer(status: &TracerStatus) -> Value {
             "oldest_age_ms": oldest_age_ms(&figures),
             "in_flight_spans": delivered.in_flight,
         },
-        "calls": { "batches": delivered.batches, "retries": delivered.retries, "bytes": delivered.bytes },
+        "calls": {
+            "batches": delivered.batches,
+            "failed": delivered.failed,
+            "retries": delivered.retries,
+            "bytes": delivered.bytes,
+        },
         "last_error": last_error,
         "envoy": envoy.collect::<Map<_, _>>(),
     })
@@ -99,8 +104,8 @@ fn write_tracer(out: &mut String, status: &TracerStatus) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "  calls      {}  ({} bytes, {} sent again)",
-        delivered.batches, delivered.bytes, delivered.retries
+        "  calls      {} acknowledged, {} bytes; {} failed, {} were sent again",
+        delivered.batches, delivered.bytes, delivered.failed, delivered.retries
     )?;
     if let Some(error) = &delivered.last_error {
         writeln!(out, "  last error {}: it {}", iso_8601(error.time), error.cause)?;

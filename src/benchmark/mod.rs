@@ -11,6 +11,7 @@
 
 mod balancer;
 mod headers;
+mod pipeline;
 mod routes;
 mod spans;
 mod stream;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+pub use self::pipeline::Pipeline;
 use self::{
     balancer::Balancer,
     headers::{Edge, Mutations, RequestId},

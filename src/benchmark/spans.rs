@@ -51,14 +51,29 @@ pub(super) struct Spans {
     traced: bool,
     requests: Vec<(StreamInfo, HeaderMap)>,
     buffer: Rc<SpanBuffer>,
-    batches: mpsc::UnboundedReceiver<Batch>,
+    /// What it hands over, where nobody else takes it.
+    batches: Option<mpsc::UnboundedReceiver<Batch>>,
 }
 
 impl Spans {
+    /// Sampled ones, which go into `buffer`.
+    pub(super) fn with_buffer(snapshot: Arc<Snapshot>, buffer: Rc<SpanBuffer>) -> Self {
+        let connection = connection();
+        Self { connection, traced: true, requests: Vec::new(), buffer, batches: None, snapshot }
+    }
+
+    /// Hand over what has ended.
+    pub(super) fn flush(&self) {
+        self.buffer.flush();
+    }
+
+    fn take(&mut self) -> Option<Batch> {
+        self.batches.as_mut()?.try_recv().ok()
+    }
+
     pub(super) fn new(traced: bool) -> Self {
         let snapshot = snapshot(&Variation { manager: &tracing(Some(100)), ..Variation::default() });
         let (buffer, batches) = buffer(&snapshot);
-        let batches = batches.expect("a tracer");
         Self { connection: connection(), traced, requests: Vec::new(), buffer, batches, snapshot }
     }
 }
@@ -69,13 +84,13 @@ impl Spans {
         self.prepare(times);
         self.run(times);
         self.buffer.flush();
-        std::iter::from_fn(|| self.batches.try_recv().ok()).collect()
+        std::iter::from_fn(|| self.take()).collect()
     }
 }
 
 impl Operation for Spans {
     fn prepare(&mut self, times: usize) {
-        while self.batches.try_recv().is_ok() {}
+        while self.take().is_some() {}
         self.requests.clear();
         self.requests.extend((0..times).map(|_| {
             let mut headers = request_headers();
@@ -130,7 +145,7 @@ impl Encode {
         let mut spans = Spans::new(true);
         let (buffer, batches) = buffer_with(&spans.snapshot, None);
         spans.buffer = buffer;
-        spans.batches = batches.expect("a tracer");
+        spans.batches = batches;
         let tracer = spans.snapshot.tracers.first().expect("a tracer");
         let encoder = SpanEncoder::new(&spans.snapshot.node, tracer.conventions);
         Self { encoder, ready: Vec::new(), encoded: EncodedSpans::default(), spans }

@@ -124,6 +124,18 @@ pub(crate) enum ConnectFailure {
     Host(Arc<str>, ConnectError),
 }
 
+impl ConnectFailure {
+    /// How far it came.
+    fn progress(&self) -> u8 {
+        match self {
+            Self::NoHost(_) => 0,
+            Self::Host(_, ConnectError::Io(_)) => 1,
+            Self::Host(_, ConnectError::Timeout(_)) => 2,
+            Self::Host(_, ConnectError::Tls(_)) => 3,
+        }
+    }
+}
+
 impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -253,7 +265,13 @@ async fn open(
                 }
                 return Ok(TokioIo::new(Watched { socket, observer }));
             }
-            Err(error) => failure = ConnectFailure::Host(Arc::clone(&host.address_text), error),
+            Err(error) => {
+                let other = ConnectFailure::Host(Arc::clone(&host.address_text), error);
+                // Told is the one that came furthest.
+                if other.progress() > failure.progress() {
+                    failure = other;
+                }
+            }
         }
     }
     Err(failure)

@@ -2,11 +2,12 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::SystemTime,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::snapshot::delivery::{CallHeader, HeaderSource};
@@ -33,8 +34,8 @@ struct FileValue {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// When the file was written, and how long it is.
-    stamp: Option<(SystemTime, u64)>,
+    /// Which file it is, when it was written and changed, and how long it is.
+    stamp: Option<[i64; 6]>,
     value: Option<HeaderValue>,
 }
 
@@ -67,8 +68,12 @@ impl CallHeaders {
         for (_, value) in &self.0 {
             let Some(value) = value.last() else { continue };
             let Ok(value) = value.to_str() else { continue };
-            // Of "Bearer TOKEN" the token is the secret.
-            for secret in [value].into_iter().chain(value.split_whitespace()) {
+            // Of "Bearer TOKEN" the token is the secret, and so is what "Basic" encodes: a name and a password.
+            let encoded =
+                value.strip_prefix("Basic ").and_then(|text| BASE64_STANDARD.decode(text.trim()).ok());
+            let pair = encoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+            let password = pair.split_once(':').map_or("", |(_, password)| password);
+            for secret in [value, &pair, password].into_iter().chain(value.split_whitespace()) {
                 if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
                     text = text.replace(secret, "[redacted]");
                 }
@@ -99,7 +104,10 @@ impl FileValue {
     fn now(&self) -> Option<HeaderValue> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = fs::metadata(&self.path)
-            .and_then(|metadata| Ok((metadata.modified()?, metadata.len())))
+            .map(|file| {
+                let (inode, length) = (file.ino().cast_signed(), file.len().cast_signed());
+                [inode, length, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()]
+            })
             .inspect_err(|error| self.complain(&known, &error.to_string()))
             .ok();
         if stamp.is_none() || stamp == known.stamp {
@@ -135,7 +143,7 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 
@@ -181,6 +189,12 @@ mod tests {
         let headers = CallHeaders::new([&header]);
         let text = headers.redact("token s3cr3t-t0ken is not known (Bearer s3cr3t-t0ken)".to_owned());
         assert_eq!(text, "token [redacted] is not known ([redacted])");
+        let basic = CallHeader {
+            value: HeaderSource::Fixed(HeaderValue::from_static("Basic MTIzNDU2OmdsY19zZWNyZXQ=")),
+            ..header.clone()
+        };
+        let text = CallHeaders::new([&basic]).redact("invalid token for 123456: glc_secret".to_owned());
+        assert_eq!(text, "invalid token for 123456: [redacted]");
         let shown = format!("{headers:?} {header:?}");
         assert!(!shown.contains("s3cr3t"), "{shown}");
     }

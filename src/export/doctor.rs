@@ -146,9 +146,11 @@ impl Way {
                     connected = true;
                 }
                 ConnectStep::Secured(protocol) => {
+                    let grpc = self.protocol == Protocol::OtlpGrpc;
                     let agreed = match protocol {
                         Some(protocol) => format!("verified, {protocol} agreed"),
-                        None => "verified, no protocol agreed".to_owned(),
+                        None if grpc => "verified, but HTTP/2 was not agreed on, which gRPC needs".to_owned(),
+                        None => "verified".to_owned(),
                     };
                     steps.push(Step::ok("TLS", took, agreed));
                     secured = true;
@@ -181,7 +183,7 @@ impl Way {
                     _ if !spoke && failure.kind == FailureKind::OtherProtocol => self.protocol_step(),
                     _ => "answer",
                 };
-                // A resolution that found nothing failed, however well it went.
+                // What went well at first, as a resolution that found nothing, failed all the same.
                 steps.retain(|step| step.name != name);
                 steps.push(Step::failed(
                     name,

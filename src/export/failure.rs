@@ -178,8 +178,8 @@ fn hint(kind: FailureKind, over: Protocol) -> Option<&'static str> {
         }
         Kind::Connect(_) | Kind::ConnectTimeout => "check the address, and firewalls on the way to it",
         Kind::Tls => {
-            "check sni and trusted_ca of the cluster's transport_socket (or OTEL_EXPORTER_OTLP_CERTIFICATE), and that \
-             the port speaks TLS"
+            "check sni and trusted_ca of the cluster's transport_socket (or OTEL_EXPORTER_OTLP_CERTIFICATE), whether the \
+             collector asks for a client certificate, and that the port speaks TLS"
         }
         Kind::OtherProtocol if grpc => {
             "this port does not speak gRPC: use 4317, or http_service and 4318; or it wants TLS: give the cluster a \
@@ -245,6 +245,12 @@ fn explain(error: &(dyn Error + 'static)) -> (FailureKind, String) {
             }
         }
         if let Some(error) = current.downcast_ref::<io::Error>() {
+            if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                return (FailureKind::Tls, format!("ended TLS: {tls}"));
+            }
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                return (FailureKind::Closed, "closed the connection before it answered".to_owned());
+            }
             return (FailureKind::Closed, format!("broke off: {error}"));
         }
         next = current.source();
@@ -278,7 +284,6 @@ fn retry_after(text: &str) -> Option<Duration> {
 
 /// The beginning of an answer's body, if it is a text: many collectors say there what they do not like.
 fn readable(body: &[u8]) -> Option<String> {
-    const LONGEST: usize = 200;
     // An error of OTLP over HTTP is a google.rpc.Status.
     let status = <tonic_types::Status as prost::Message>::decode(body).ok();
     let said = match status.filter(|status| !status.message.is_empty()) {
@@ -286,8 +291,13 @@ fn readable(body: &[u8]) -> Option<String> {
         None => std::str::from_utf8(body).ok()?.to_owned(),
     };
     let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text: String = line.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect();
-    (!text.is_empty()).then_some(text)
+    (!line.is_empty()).then_some(line)
+}
+
+/// A text that somebody else wrote, as a short line for people.
+pub(super) fn short(text: &str) -> String {
+    const LONGEST: usize = 300;
+    text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
 }
 
 /// The name that gRPC's documentation uses.
@@ -374,10 +384,11 @@ mod tests {
 
     #[test]
     fn what_a_collector_says_is_told_in_one_short_line() {
-        let said = |body: &[u8]| Failure::of_answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body).cause;
+        let said =
+            |body: &[u8]| short(&Failure::of_answer(StatusCode::BAD_REQUEST, &HeaderMap::new(), body).cause);
         assert_eq!(said(b"no\n  \x1b[31msuch key"), "answered 400 Bad Request: no [31msuch key");
         assert_eq!(said(&[0xff, 0xfe]), "answered 400 Bad Request");
-        assert!(said(&[b'x'; 100_000]).len() < 300);
+        assert!(said(&[b'x'; 100_000]).len() <= 300);
         let status = tonic_types::Status { code: 3, message: "bad span".to_owned(), details: Vec::new() };
         assert_eq!(said(&prost::Message::encode_to_vec(&status)), "answered 400 Bad Request: bad span");
     }

@@ -223,6 +223,7 @@ impl Exporter {
     fn failed(&mut self, call: Call, failure: &Failure, took: Duration, now: Instant) {
         let hint = failure.hint(self.sender.protocol());
         let before = self.stats.update(|delivered| {
+            delivered.failed += 1;
             delivered.state = State::Failing;
             delivered.dropped_in_all()
         });

@@ -6,7 +6,7 @@ use opentelemetry_http::HttpClient;
 
 use super::{
     call_headers::CallHeaders,
-    failure::{Failure, Protocol},
+    failure::{Failure, Protocol, short},
     otlp::OtlpSender,
     xray::XRaySender,
     zipkin::ZipkinSender,
@@ -166,10 +166,12 @@ impl Sender {
             }
         };
         let outcome = tokio::time::timeout(self.timeout, sending).await;
-        // What a collector says may repeat what it was told.
+        // What a collector says may repeat what it was told, and is cut only when that is taken out.
         match outcome.unwrap_or_else(|_| Err(Failure::no_answer(self.timeout))) {
-            Ok(accepted) => Ok(Accepted { message: self.headers.redact(accepted.message), ..accepted }),
-            Err(failure) => Err(Failure { cause: self.headers.redact(failure.cause), ..failure }),
+            Ok(accepted) => {
+                Ok(Accepted { message: short(&self.headers.redact(accepted.message)), ..accepted })
+            }
+            Err(failure) => Err(Failure { cause: short(&self.headers.redact(failure.cause)), ..failure }),
         }
     }
 }

@@ -86,6 +86,8 @@ pub(crate) struct Delivered {
     pub(crate) batches: u64,
     /// Their bytes, as they were sent.
     pub(crate) bytes: u64,
+    /// Calls that failed.
+    pub(crate) failed: u64,
     /// Calls that were made again.
     pub(crate) retries: u64,
     /// Spans that wait.

@@ -2,10 +2,12 @@
 
 use std::{
     io::{self, Write},
+    path::Path,
     process::ExitCode,
     sync::Arc,
 };
 
+use percent_encoding::NON_ALPHANUMERIC;
 use tokio::time::Instant;
 
 use super::{complain, options::TraceTestOptions, serve, worker};
@@ -88,7 +90,7 @@ fn test(options: &TraceTestOptions) -> Result<bool, String> {
 
 /// The configuration, with the command line over the environment.
 fn snapshot(options: &TraceTestOptions) -> Result<Snapshot, String> {
-    let mut variables = Vec::new();
+    let (mut variables, mut others) = (Vec::new(), Vec::new());
     let mut set = |name: &str, value: &str| {
         variables.push((format!("OTEL_EXPORTER_OTLP_TRACES_{name}"), value.to_owned()));
     };
@@ -101,15 +103,19 @@ fn snapshot(options: &TraceTestOptions) -> Result<Snapshot, String> {
         let path = if bare && !grpc { "/v1/traces" } else { "" };
         set("ENDPOINT", &format!("{}{path}", endpoint.trim_end_matches('/')));
         set("PROTOCOL", options.protocol.as_deref().unwrap_or("http/protobuf"));
-        if !options.header.is_empty() {
-            set("HEADERS", &options.header.join(","));
+        let headers = options.header.iter().map(|header| encoded(header)).collect::<Result<Vec<_>, _>>()?;
+        set("HEADERS", &headers.join(","));
+        set("COMPRESSION", if options.gzip { "gzip" } else { "none" });
+        let certificate = options.ca_certificate.as_deref().unwrap_or(Path::new(""));
+        set("CERTIFICATE", &certificate.to_string_lossy());
+        // What the environment has is for the collector that it names.
+        for name in ["HEADERS", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"] {
+            if name.starts_with("CLIENT") {
+                set(name, "");
+            }
+            others.push((format!("OTEL_EXPORTER_OTLP_{name}"), String::new()));
         }
-        if options.gzip {
-            set("COMPRESSION", "gzip");
-        }
-        if let Some(certificate) = &options.ca_certificate {
-            set("CERTIFICATE", &certificate.to_string_lossy());
-        }
+        variables.append(&mut others);
         variables.push(("OTEL_SERVICE_NAME".to_owned(), "spanway-trace-test".to_owned()));
         variables.push(("OTEL_TRACES_EXPORTER".to_owned(), "otlp".to_owned()));
         variables.push(("OTEL_SDK_DISABLED".to_owned(), "false".to_owned()));
@@ -127,6 +133,16 @@ fn snapshot(options: &TraceTestOptions) -> Result<Snapshot, String> {
     let snapshot = config::lower::lower(&loaded, &overrides, &mut found);
     loaded.add_found(found, &mut problems);
     if problems.is_empty() { Ok(snapshot) } else { Err(problems.to_string()) }
+}
+
+/// A header as OTEL_EXPORTER_OTLP_HEADERS has it.
+fn encoded(header: &str) -> Result<String, String> {
+    let encode = |part: &str| percent_encoding::utf8_percent_encode(part, NON_ALPHANUMERIC).to_string();
+    match header.split_once('=') {
+        Some((name, value)) => Ok(format!("{}={}", encode(name.trim()), encode(value))),
+        // Not quoted, since it may be a secret.
+        None => Err("--header: it looks like NAME=VALUE".to_owned()),
+    }
 }
 
 /// The place of the cluster that a tracer's spans go to.

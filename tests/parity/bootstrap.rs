@@ -103,7 +103,7 @@ fn tracing(world: &World, spec: &ListenerSpec, over: &Value) -> Value {
     let mut tracer = yaml(&format!(
         r#"
 "@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
-grpc_service: {{envoy_grpc: {{cluster_name: {}}}, timeout: 0.250s}}
+grpc_service: {{envoy_grpc: {{cluster_name: {}}}, timeout: 2s}}
 service_name: svc
 "#,
         world.unique("collector")

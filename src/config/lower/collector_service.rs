@@ -86,6 +86,7 @@ impl Lowering<'_> {
             match value {
                 _ if self.problems.len() > before => continue,
                 Err(_) => self.problems.push(&path, "a header value cannot have control characters"),
+                Ok(value) if value.is_empty() => self.problems.push(&path, "it is empty"),
                 Ok(value) => {
                     let value = match &source.specifier {
                         Some(Specifier::Filename(file)) => HeaderSource::File(file.into()),
@@ -169,6 +170,8 @@ impl Lowering<'_> {
                 continue;
             };
             if let Some(value) = self.header_value(&value_path, text) {
+                // Of several with one name the last counts.
+                headers.retain(|header: &CallHeader| header.name != name);
                 headers.push(CallHeader { name, value: HeaderSource::Fixed(value) });
             }
         }

@@ -96,12 +96,13 @@ impl Lowering<'_> {
         }
         let disabled =
             self.variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let timeout = self.call_timeout();
         let read = Arc::new(OtelEnvironment {
-            collector: if disabled { None } else { self.collector() },
-            timeout: self.call_timeout(),
+            collector: if disabled { None } else { self.collector(timeout) },
+            timeout,
             gzip: self.compression(),
             service_name: self.variable("OTEL_SERVICE_NAME"),
-            resource: self.pairs("OTEL_RESOURCE_ATTRIBUTES"),
+            resource: self.resource_attributes(),
             sampler: self.environment_sampler(),
             schedule_delay: self.milliseconds("OTEL_BSP_SCHEDULE_DELAY"),
             queue_spans: self.count("OTEL_BSP_MAX_QUEUE_SIZE"),
@@ -112,12 +113,12 @@ impl Lowering<'_> {
         read
     }
 
-    fn collector(&mut self) -> Option<Collector> {
+    fn collector(&mut self, timeout: Option<Duration>) -> Option<Collector> {
         match self.variable("OTEL_TRACES_EXPORTER").as_deref() {
             None | Some("otlp") => {}
             Some("none") => return None,
             Some(other) => {
-                self.bad("OTEL_TRACES_EXPORTER", other, "spanway has otlp and none");
+                pass_over("OTEL_TRACES_EXPORTER", other, "spanway has otlp and none");
                 return None;
             }
         }
@@ -136,7 +137,11 @@ impl Lowering<'_> {
             }
         };
         let Some(endpoint) = Target::parse(&text) else {
-            self.bad(&name, &text, "an address looks like http://collector:4318 or https://collector:4317");
+            // A name and a password in it are secrets.
+            let text = if text.contains('@') { "an address with a name or password" } else { &text };
+            let hint =
+                "an address looks like http://collector:4318 or https://collector:4317; keys go into headers";
+            self.bad(&name, text, hint);
             return None;
         };
         let path = match (endpoint.path.as_str(), name.contains("TRACES")) {
@@ -148,7 +153,7 @@ impl Lowering<'_> {
         let tracer = if grpc {
             OpenTelemetryConfig { grpc_service: Some(endpoint.grpc_service()), ..Default::default() }
         } else {
-            let timeout = self.call_timeout().unwrap_or(super::collector_service::EXPORT_TIMEOUT);
+            let timeout = timeout.unwrap_or(super::collector_service::EXPORT_TIMEOUT);
             let service = endpoint.http_service(&path, timeout);
             OpenTelemetryConfig { http_service: Some(service), ..Default::default() }
         };
@@ -180,9 +185,9 @@ impl Lowering<'_> {
     /// TLS to that host, which is verified by `OTEL_EXPORTER_OTLP_CERTIFICATE` or else the system's authorities.
     fn tls(&mut self, host: &str) -> TransportSocket {
         let file = |name| DataSource { specifier: Some(Specifier::Filename(name)), ..Default::default() };
-        let authorities = self
-            .variable(&self.otlp("CERTIFICATE"))
-            .or_else(|| openssl_probe::probe().cert_file.map(|path| path.to_string_lossy().into_owned()));
+        let named = self.variable(&self.otlp("CERTIFICATE")).or_else(|| self.variable("SSL_CERT_FILE"));
+        let of_system = || Some(openssl_probe::probe().cert_file?.to_string_lossy().into_owned());
+        let authorities = named.or_else(of_system);
         if authorities.is_none() {
             self.problems.push_with_hint(
                 &FieldPath::ROOT.field(&self.otlp("CERTIFICATE")),
@@ -190,8 +195,14 @@ impl Lowering<'_> {
                 "name one here or in SSL_CERT_FILE",
             );
         }
-        let identity =
-            self.variable(&self.otlp("CLIENT_CERTIFICATE")).zip(self.variable(&self.otlp("CLIENT_KEY")));
+        let (chain_name, key_name) = (self.otlp("CLIENT_CERTIFICATE"), self.otlp("CLIENT_KEY"));
+        let (chain, key) = (self.variable(&chain_name), self.variable(&key_name));
+        if chain.is_some() != key.is_some() {
+            let (here, missing) =
+                if chain.is_some() { (&chain_name, &key_name) } else { (&key_name, &chain_name) };
+            self.problems.push(&FieldPath::ROOT.field(here), format!("it is of no use without {missing}"));
+        }
+        let identity = chain.zip(key);
         let context = UpstreamTlsContext {
             sni: host.to_owned(),
             common_tls_context: Some(CommonTlsContext {
@@ -222,7 +233,7 @@ impl Lowering<'_> {
             "gzip" => Some(true),
             "none" => Some(false),
             other => {
-                self.bad(&name, other, "it is gzip, or none, which is the default");
+                pass_over(&name, other, "it is gzip, or none, which is the default");
                 None
             }
         }
@@ -242,7 +253,7 @@ impl Lowering<'_> {
             "always_off" => never(),
             "traceidratio" => Sampler::TraceIdRatioBased(self.ratio()),
             _ => {
-                self.bad(
+                pass_over(
                     NAME,
                     &name,
                     "spanway has always_on, always_off, traceidratio, and each of them after parentbased_",
@@ -260,7 +271,7 @@ impl Lowering<'_> {
         let text = self.variable(NAME).unwrap_or_else(|| "1".to_owned());
         let ratio = text.trim().parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
         if ratio.is_none() {
-            self.bad(NAME, &text, "it is a number from 0 to 1");
+            pass_over(NAME, &text, "it is a number from 0 to 1");
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1,000,000")]
         let numerator = (ratio.unwrap_or(1.0) * 1_000_000.0).round() as u32;
@@ -284,22 +295,26 @@ impl Lowering<'_> {
         let text = self.variable(name)?;
         let number = text.trim().parse().ok();
         if number.is_none() {
-            self.bad(name, &text, "it is a whole number");
+            pass_over(name, &text, "it is a whole number");
         }
         number
+    }
+
+    /// `OTEL_RESOURCE_ATTRIBUTES`. It may be meant for others, too: what is no pair is left out.
+    fn resource_attributes(&self) -> Vec<(String, String)> {
+        let text = self.variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+        text.split(',').filter_map(pair).collect()
     }
 
     /// Pairs between commas, with % codes, as W3C's baggage has them.
     fn pairs(&mut self, name: &str) -> Vec<(String, String)> {
         let text = self.variable(name).unwrap_or_default();
-        let decode =
-            |part: &str| percent_encoding::percent_decode_str(part.trim()).decode_utf8_lossy().into_owned();
         let mut pairs = Vec::new();
-        for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
-            match pair.split_once('=') {
-                Some((key, value)) if !key.trim().is_empty() => pairs.push((decode(key), decode(value))),
+        for item in text.split(',').filter(|item| !item.trim().is_empty()) {
+            match pair(item) {
+                Some(pair) => pairs.push(pair),
                 // Not quoted, since it may be a secret.
-                _ => self.problems.push_with_hint(
+                None => self.problems.push_with_hint(
                     &FieldPath::ROOT.field(name),
                     "it has an item without a name and a value",
                     "it looks like NAME=VALUE,NAME=VALUE",
@@ -346,6 +361,10 @@ impl Target {
             "https" => true,
             _ => return None,
         };
+        // Who the proxy is, headers say.
+        if uri.authority()?.as_str().contains('@') {
+            return None;
+        }
         let host = uri.host()?.trim_matches(['[', ']']).to_owned();
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Some(Self { tls, host, port, path: uri.path().trim_end_matches('/').to_owned() })
@@ -413,6 +432,20 @@ impl Target {
         }
         cluster
     }
+}
+
+/// Such a variable may be meant for other programs, too; OpenTelemetry has it that what is not understood is told and
+/// passed over. (Not so where it says where spans go.)
+fn pass_over(name: &str, value: &str, hint: &str) {
+    tracing::warn!("environment: {name}: \"{value}\" is passed over; {hint}");
+}
+
+/// `name=value` with % codes, and white space that does not count.
+fn pair(text: &str) -> Option<(String, String)> {
+    let decode =
+        |part: &str| percent_encoding::percent_decode_str(part.trim()).decode_utf8_lossy().into_owned();
+    let (name, value) = text.split_once('=')?;
+    (!name.trim().is_empty()).then(|| (decode(name), decode(value)))
 }
 
 /// `message` as a configuration of an extension.
