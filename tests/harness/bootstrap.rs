@@ -40,6 +40,7 @@ pub(crate) struct Bootstrap {
     clusters: Vec<Value>,
     arguments: Vec<String>,
     environment: Vec<(&'static str, &'static str)>,
+    admin: bool,
 }
 
 impl Bootstrap {
@@ -57,6 +58,7 @@ impl Bootstrap {
             clusters: Vec::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            admin: false,
         }
     }
 
@@ -135,6 +137,31 @@ impl Bootstrap {
         ))
     }
 
+    /// Trace to the collector at `address` over OTLP/HTTP, as `service`.
+    pub(crate) fn traced_over_http_to(self, address: SocketAddr, service: &str) -> Self {
+        self.cluster("collector", &[address]).manager(&format!(
+            r#"tracing:
+  provider:
+    name: envoy.tracers.opentelemetry
+    typed_config:
+      "@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
+      http_service: {{http_uri: {{uri: "http://collector/v1/traces", cluster: collector, timeout: 0.250s}}}}
+      service_name: {service}"#
+        ))
+    }
+
+    /// Merge `text` over the OpenTelemetry tracer.
+    pub(crate) fn tracer(self, text: &str) -> Self {
+        let text = text.replace('\n', "\n      ");
+        self.manager(&format!("tracing:\n  provider:\n    typed_config:\n      {text}"))
+    }
+
+    /// With an admin interface, see [`TestProxy::admin`].
+    pub(crate) fn admin(mut self) -> Self {
+        self.admin = true;
+        self
+    }
+
     /// Start with this argument, too.
     pub(crate) fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
@@ -169,13 +196,23 @@ impl Bootstrap {
     pub(crate) async fn start(&self) -> TestProxy {
         let port = FreePort::new();
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        TestProxy::start(&self.text(port.address), vec![port], &arguments, &self.environment).await
+        let mut text = self.text(port.address);
+        let mut listeners = vec![port];
+        if self.admin {
+            let port = FreePort::new();
+            text.push_str(&format!("admin: {{address: {}}}\n", socket_address(port.address)));
+            listeners.push(port);
+        }
+        TestProxy::start(&text, listeners, &arguments, &self.environment).await
     }
 }
 
 fn endpoint(host: SocketAddr) -> String {
-    let (ip, port) = (host.ip(), host.port());
-    format!("{{endpoint: {{address: {{socket_address: {{address: '{ip}', port_value: {port}}}}}}}}}")
+    format!("{{endpoint: {{address: {}}}}}", socket_address(host))
+}
+
+fn socket_address(address: SocketAddr) -> String {
+    format!("{{socket_address: {{address: '{}', port_value: {}}}}}", address.ip(), address.port())
 }
 
 fn yaml(text: &str) -> Value {

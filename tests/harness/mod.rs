@@ -10,10 +10,14 @@
     reason = "what is not as it should be fails the test where it stands"
 )]
 
+mod admin;
 mod bootstrap;
 mod collector;
+mod delivery;
+mod faulty_collector;
 mod free_port;
 mod h2;
+mod otlp_calls;
 mod proxy;
 mod upstream;
 mod wire;
@@ -21,8 +25,11 @@ mod wire;
 use std::time::Duration;
 
 pub(crate) use self::{
+    admin::{Admin, Dropped, SpanCounts, TracerReport},
     bootstrap::Bootstrap,
     collector::{Export, FakeCollector},
+    delivery::{Delivery, Protocol, each_at_once},
+    faulty_collector::{Behaviour, Call, FaultyCollector},
     free_port::FreePort,
     h2::{H2Client, H2Response, H2Stream, H2Upstream, read, read_body},
     proxy::{Outcome, TestProxy, run, spanway},

@@ -18,7 +18,7 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use super::{FreePort, Wire, within};
+use super::{Admin, FreePort, Wire, within};
 
 /// The program under test.
 pub(crate) fn spanway<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
@@ -111,6 +111,11 @@ impl TestProxy {
     /// Where listener number `index` listens.
     pub(crate) fn address_of(&self, index: usize) -> SocketAddr {
         self.listeners[index].address
+    }
+
+    /// The admin interface, if the bootstrap asks for one, which is then the last to listen.
+    pub(crate) fn admin(&self) -> Admin {
+        Admin(self.listeners.last().unwrap().address)
     }
 
     /// A client's connection to the first listener.
