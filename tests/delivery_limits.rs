@@ -55,6 +55,17 @@ async fn the_oldest_spans_are_dropped_for_the_newest() {
     }
 }
 
+#[tokio::test]
+async fn the_fault_that_fills_the_queue_is_what_is_told() {
+    let delivery =
+        Delivery::start(Protocol::Grpc, Behaviour::Refuses, |config| config.tracer("max_cache_size: 10"))
+            .await;
+    delivery.ask(REQUESTS).await;
+    delivery.warned().await;
+    let log = delivery.log();
+    assert!(log[0].contains("refused"), "{log:#?}");
+}
+
 /// As many spans as are made against a black hole.
 const FLOOD: usize = 60_000;
 /// Requests on their way at a time.

@@ -11,7 +11,9 @@
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a command line program that stops where it cannot go on"
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a command line program that stops where it cannot go on, and a thread that waits for real time"
 )]
 
 mod collector;

@@ -11,6 +11,9 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest pause of ours. A collector that comes back is found within it.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// The longest pause that a collector may ask for: nobody means more, and times have an end.
+const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
+
 /// The pause between calls while they fail.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
@@ -26,7 +29,7 @@ impl Backoff {
             self.failures = self.failures.saturating_add(1);
         }
         let pause = match retry {
-            Retry::After(pause) => pause,
+            Retry::After(pause) => pause.min(LONGEST_ASKED),
             Retry::Soon | Retry::No => {
                 let doubled = FIRST.saturating_mul(1 << (self.failures.max(1) - 1).min(16)).min(LONGEST);
                 // By chance up to half shorter or longer, so that many proxies do not come back at once.

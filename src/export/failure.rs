@@ -115,6 +115,11 @@ impl Failure {
             Code::ResourceExhausted => delay.is_some(),
             _ => false,
         };
+        if status.message().starts_with("Error, decoded message length too large") {
+            // The library's own, about an answer to spans that were taken or not.
+            let cause = "answered with a message that is longer than any answer to spans".to_owned();
+            return Self { kind: FailureKind::OtherProtocol, cause, retry: Retry::No };
+        }
         let said = match status.message() {
             "" => String::new(),
             message => format!(": {message}"),
@@ -290,14 +295,15 @@ fn readable(body: &[u8]) -> Option<String> {
         Some(status) => status.message,
         None => std::str::from_utf8(body).ok()?.to_owned(),
     };
-    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    (!line.is_empty()).then_some(line)
+    (!said.trim().is_empty()).then_some(said)
 }
 
 /// A text that somebody else wrote, as a short line for people.
 pub(super) fn short(text: &str) -> String {
     const LONGEST: usize = 300;
-    text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
+    let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    line.chars().take(LONGEST).collect()
 }
 
 /// The name that gRPC's documentation uses.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::stats::{Delivered, DropReason};
+use super::stats::{Delivered, DropReason, DroppedSpans};
 
 /// The least time between two lines.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ struct Fault {
     /// Since when all is well again.
     over: Option<Instant>,
     /// What was lost before it.
-    lost_before: u64,
+    lost_before: DroppedSpans,
 }
 
 /// A line of the log.
@@ -60,12 +60,18 @@ impl Health {
     }
 
     /// A call went wrong.
-    pub(super) fn failed(&mut self, cause: &str, hint: Option<&'static str>, lost_before: u64, now: Instant) {
+    pub(super) fn failed(
+        &mut self,
+        cause: &str,
+        hint: Option<&'static str>,
+        lost_before: &DroppedSpans,
+        now: Instant,
+    ) {
         self.problem(cause, hint, false, lost_before, now);
     }
 
     /// Spans are lost since more come than are taken.
-    pub(super) fn behind(&mut self, lost_before: u64, now: Instant) {
+    pub(super) fn behind(&mut self, lost_before: &DroppedSpans, now: Instant) {
         if self.fault.as_ref().is_some_and(|fault| !fault.behind && fault.over.is_none()) {
             return;
         }
@@ -78,7 +84,7 @@ impl Health {
         cause: &str,
         hint: Option<&'static str>,
         behind: bool,
-        lost_before: u64,
+        lost_before: &DroppedSpans,
         now: Instant,
     ) {
         let fault = self.fault.get_or_insert_with(|| Fault {
@@ -90,7 +96,7 @@ impl Health {
             last: now,
             behind,
             over: None,
-            lost_before,
+            lost_before: *lost_before,
         });
         cause.clone_into(&mut fault.cause);
         (fault.hint, fault.behind, fault.last, fault.over, fault.news) = (hint, behind, now, None, true);
@@ -103,11 +109,12 @@ impl Health {
         }
     }
 
-    /// The collector took all spans of a call and had something to say: a line, if that is new.
-    pub(super) fn remarked(&mut self, message: &str) -> Option<Line> {
-        if self.remark == message {
+    /// The collector took all spans of a call and had something to say: a line, if that is new and it is time for one.
+    pub(super) fn remarked(&mut self, message: &str, now: Instant) -> Option<Line> {
+        if self.remark == message || self.said.is_some_and(|said| now - said < INTERVAL) {
             return None;
         }
+        self.said = Some(now);
         message.clone_into(&mut self.remark);
         let (tracer, destination) = (&self.tracer, &self.destination);
         Some(Line::Warning(format!("tracer \"{tracer}\": {destination} took the spans, and says: {message}")))
@@ -132,8 +139,11 @@ impl Health {
         }
         let fault = self.fault.as_mut()?;
         let Self { tracer, destination, said, .. } = self;
-        let lost = delivered.dropped_in_all() - fault.lost_before;
-        let lasted = Duration::from_secs((fault.over.unwrap_or(now) - fault.since).as_secs());
+        let (lost, reasons) = lost_since(delivered, &fault.lost_before);
+        let lasted = match (fault.over.unwrap_or(now) - fault.since).as_secs() {
+            0 => "less than a second".to_owned(),
+            seconds => format!("{:?}", Duration::from_secs(seconds)),
+        };
         let over = fault.over.is_some();
         if over && !fault.told && lost == 0 {
             // It was over before anybody was told.
@@ -143,17 +153,17 @@ impl Health {
         *said = Some(now);
         if over {
             let text = format!(
-                "tracer \"{tracer}\": spans get through to {destination} again, after {lasted:?}; {}",
+                "tracer \"{tracer}\": spans get through to {destination} again, after {lasted}; {}",
                 match lost {
                     0 => "none was lost".to_owned(),
-                    lost => format!("{} ({})", spans(lost, "lost"), by_reason(delivered)),
+                    lost => format!("{} ({reasons})", spans(lost, "lost")),
                 }
             );
             self.fault = None;
             return Some(Line::Info(text));
         }
         let waiting = delivered.queued_spans + delivered.in_flight;
-        let duration = if fault.told { format!(" (for {lasted:?} now)") } else { String::new() };
+        let duration = if fault.told { format!(" (for {lasted} now)") } else { String::new() };
         let hint = fault.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         let lost = if lost == 0 { "no span is lost so far".to_owned() } else { spans(lost, "lost") };
         let text = format!(
@@ -166,7 +176,8 @@ impl Health {
 
     /// What became of all spans, when the process ends.
     pub(super) fn last_words(&self, delivered: &Delivered) -> Option<Line> {
-        let (exported, lost) = (delivered.exported, delivered.dropped_in_all());
+        let exported = delivered.exported;
+        let (lost, reasons) = lost_since(delivered, &DroppedSpans::default());
         let Self { tracer, destination, fault, .. } = self;
         if lost == 0 {
             let text = || format!("tracer \"{tracer}\": {} to {destination}", spans(exported, "exported"));
@@ -177,10 +188,9 @@ impl Health {
             _ => String::new(),
         };
         Some(Line::Warning(format!(
-            "tracer \"{tracer}\": {} to {destination}, {} ({}){cause}",
+            "tracer \"{tracer}\": {} to {destination}, {} ({reasons}){cause}",
             spans(exported, "exported"),
             spans(lost, "lost"),
-            by_reason(delivered)
         )))
     }
 }
@@ -189,10 +199,14 @@ fn spans(count: u64, what: &str) -> String {
     format!("{count} span{} {what}", if count == 1 { "" } else { "s" })
 }
 
-fn by_reason(delivered: &Delivered) -> String {
-    let reasons = DropReason::ALL.into_iter().filter(|reason| delivered.dropped(*reason) > 0);
-    let each = reasons.map(|reason| format!("{} {}", reason.name(), delivered.dropped(reason)));
-    each.collect::<Vec<_>>().join(", ")
+/// How many spans were lost since then, and how many for each reason.
+fn lost_since(delivered: &Delivered, before: &DroppedSpans) -> (u64, String) {
+    let each = DropReason::ALL.into_iter().zip(before).filter_map(|(reason, before)| {
+        let lost = delivered.dropped(reason) - before;
+        (lost > 0).then(|| (lost, format!("{} {lost}", reason.name())))
+    });
+    let (counts, texts): (Vec<_>, Vec<_>) = each.unzip();
+    (counts.iter().sum(), texts.join(", "))
 }
 
 impl Line {
@@ -233,12 +247,12 @@ mod tests {
                 && let Some((_, event)) = events.next()
             {
                 match event {
-                    'f' => health.failed("does not listen", None, delivered.dropped_in_all(), now),
+                    'f' => health.failed("does not listen", None, &delivered.dropped, now),
                     's' => health.succeeded(now),
                     _ => {
-                        let before = delivered.dropped_in_all();
+                        let before = delivered.dropped;
                         delivered.count_dropped(DropReason::QueueFull, 1);
-                        health.behind(before, now);
+                        health.behind(&before, now);
                     }
                 }
             }
@@ -283,14 +297,17 @@ mod tests {
     }
 
     #[test]
-    fn a_remark_is_told_once() {
+    fn a_remark_is_told_once_and_another_ten_seconds_later() {
         let mut health = Health::new("t", "c:4317");
-        let first = health.remarked("spans without a name").unwrap();
+        let now = Instant::now();
+        let first = health.remarked("spans without a name", now).unwrap();
         assert_eq!(
             first,
             Line::Warning("tracer \"t\": c:4317 took the spans, and says: spans without a name".into())
         );
-        assert_eq!(health.remarked("spans without a name"), None);
-        assert!(health.remarked("another").is_some());
+        assert_eq!(health.remarked("another", now), None);
+        let later = now + INTERVAL;
+        assert_eq!(health.remarked("spans without a name", later), None);
+        assert!(health.remarked("another", later).is_some());
     }
 }

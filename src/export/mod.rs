@@ -32,7 +32,7 @@ use self::{
     health::Health,
     queue::{Call, Queue},
     sender::{Accepted, Sender},
-    stats::{DropReason, LastError, State, TracerStats},
+    stats::{DropReason, DroppedSpans, LastError, State, TracerStats},
 };
 use crate::{
     snapshot::tracing::Tracer,
@@ -59,6 +59,9 @@ pub(crate) struct Exporter {
     in_flight: usize,
     backoff: Backoff,
     health: Health,
+    /// When the calls that are under way began, and why the last one failed.
+    calling_since: Option<Instant>,
+    last_failure: Option<(String, Option<&'static str>)>,
 }
 
 /// A call that has ended.
@@ -88,6 +91,8 @@ impl Exporter {
             calls: FuturesUnordered::new(),
             in_flight: 0,
             backoff: Backoff::default(),
+            calling_since: None,
+            last_failure: None,
         }
     }
 
@@ -105,7 +110,9 @@ impl Exporter {
             if end.is_some_and(|end| nothing_left || now >= end || self.backoff.is_until_after(end)) {
                 break;
             }
-            let wake = [self.backoff.until(now), self.health.due(), end].into_iter().flatten().min();
+            let given_up = self.queue.given_up_at(self.delivery.retry_for);
+            let wake =
+                [self.backoff.until(now), self.health.due(), given_up, end].into_iter().flatten().min();
             tokio::select! {
                 received = self.incoming.recv(), if end.is_none() => match received {
                     Some(batch) => self.receive(batch),
@@ -135,17 +142,26 @@ impl Exporter {
         }
     }
 
+    /// Count what found no room, and tell why there is none: the collector may be slow, or gone.
     fn count_overflow(&mut self, dropped: usize, now: Instant) {
-        if dropped > 0 {
-            let before = self.drop_spans(DropReason::QueueFull, dropped);
-            self.health.behind(before, now);
+        if dropped == 0 {
+            return;
+        }
+        let before = self.drop_spans(DropReason::QueueFull, dropped);
+        let silent = self.calling_since.filter(|since| now - *since >= NOTEWORTHY);
+        match (&self.last_failure, silent) {
+            (Some((cause, hint)), _) if self.backoff.is_failing() => {
+                self.health.failed(cause, *hint, &before, now);
+            }
+            (_, Some(_)) => self.health.failed("has not answered yet", None, &before, now),
+            (_, None) => self.health.behind(&before, now),
         }
     }
 
     /// Count, and say what was lost before.
-    fn drop_spans(&self, reason: DropReason, spans: usize) -> u64 {
+    fn drop_spans(&self, reason: DropReason, spans: usize) -> DroppedSpans {
         self.stats.update(|delivered| {
-            let before = delivered.dropped_in_all();
+            let before = delivered.dropped;
             delivered.count_dropped(reason, spans);
             before
         })
@@ -170,6 +186,7 @@ impl Exporter {
                 self.stats.update(|delivered| delivered.retries += 1);
             }
             self.in_flight += call.batch.len();
+            self.calling_since.get_or_insert(now);
             let sender = Arc::clone(&self.sender);
             self.calls.push(Box::pin(async move {
                 let outcome = sender.send(&call.batch).await;
@@ -183,6 +200,7 @@ impl Exporter {
         let now = Instant::now();
         let spans = call.batch.len();
         self.in_flight -= spans;
+        self.calling_since = (!self.calls.is_empty()).then_some(now);
         match outcome {
             Ok(accepted) => self.accepted(spans, &accepted, now),
             Err(failure) => self.failed(call, &failure, took, now),
@@ -198,7 +216,7 @@ impl Exporter {
             delivered.batches += 1;
             delivered.bytes += accepted.bytes as u64;
             delivered.state = if rejected > 0 { State::Failing } else { State::Ok };
-            let before = delivered.dropped_in_all();
+            let before = delivered.dropped;
             delivered.count_dropped(DropReason::Rejected, rejected);
             before
         });
@@ -207,13 +225,13 @@ impl Exporter {
                 "" => format!("rejected {rejected} of {spans} spans without a reason"),
                 message => format!("rejected {rejected} of {spans} spans: {message}"),
             };
-            self.health.failed(&cause, None, before, now);
+            self.health.failed(&cause, None, &before, now);
             self.remember(cause, None);
             return;
         }
         self.health.succeeded(now);
         if !message.is_empty() {
-            if let Some(line) = self.health.remarked(message) {
+            if let Some(line) = self.health.remarked(message, now) {
                 line.log();
             }
             self.remember(format!("took the spans, and says: {message}"), None);
@@ -225,7 +243,7 @@ impl Exporter {
         let before = self.stats.update(|delivered| {
             delivered.failed += 1;
             delivered.state = State::Failing;
-            delivered.dropped_in_all()
+            delivered.dropped
         });
         let lost = match failure.retry {
             Retry::No => {
@@ -242,9 +260,11 @@ impl Exporter {
                 dropped > 0
             }
         };
-        if lost || took >= NOTEWORTHY || self.backoff.failures() > 1 {
-            self.health.failed(&failure.cause, hint, before, now);
+        let long_pause = matches!(failure.retry, Retry::After(pause) if pause >= NOTEWORTHY);
+        if lost || long_pause || took >= NOTEWORTHY || self.backoff.failures() > 1 {
+            self.health.failed(&failure.cause, hint, &before, now);
         }
+        self.last_failure = Some((failure.cause.clone(), hint));
         self.remember(failure.cause.clone(), hint);
     }
 

@@ -111,6 +111,11 @@ impl Queue {
         dropped.0
     }
 
+    /// When the next ones are given up.
+    pub(super) fn given_up_at(&self, longest: Duration) -> Option<Instant> {
+        self.calls.iter().filter_map(|call| call.first_sent?.checked_add(longest)).min()
+    }
+
     /// Drop all, and say how many spans that were.
     pub(super) fn clear(&mut self) -> usize {
         self.calls.clear();

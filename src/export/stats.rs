@@ -75,16 +75,19 @@ pub(crate) struct LastError {
     pub(crate) hint: Option<&'static str>,
 }
 
+/// Spans that were dropped, in the order of [`DropReason::ALL`].
+pub(super) type DroppedSpans = [u64; DropReason::ALL.len()];
+
 /// What the exporter of a tracer has done, as at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Delivered {
     /// Spans that a collector has acknowledged.
     pub(crate) exported: u64,
     /// Spans that were dropped, in the order of [`DropReason::ALL`].
-    dropped: [u64; DropReason::ALL.len()],
+    pub(super) dropped: DroppedSpans,
     /// Calls that were acknowledged.
     pub(crate) batches: u64,
-    /// Their bytes, as they were sent.
+    /// Their bytes, before they are compressed.
     pub(crate) bytes: u64,
     /// Calls that failed.
     pub(crate) failed: u64,
