@@ -17,6 +17,7 @@
 )]
 
 mod collector;
+mod distant;
 mod sdk;
 
 use std::{
@@ -38,36 +39,57 @@ const SECONDS: usize = 4;
 const STEPS: usize = 1_000;
 
 fn main() {
-    println!("| Spans a second | Pipeline | made | acknowledged | lost | CPU µs per span |");
-    println!("|---:|---|---:|---:|---:|---:|");
+    println!("| Collector | Spans a second | Pipeline | made | acknowledged | lost | CPU µs per span |");
+    println!("|---|---:|---|---:|---:|---:|---:|");
     for rate in RATES {
-        row(rate, "spanway", |collector| {
-            let mut pipeline = Pipeline::start(collector);
-            let made = paced(rate, |count, step| {
-                pipeline.make(count);
-                // Workers hand over after 200 ms.
-                if step % (STEPS / 5) == 0 {
-                    pipeline.flush();
-                }
-            });
-            (made, pipeline.end())
-        });
-        row(rate, "opentelemetry_sdk", |collector| {
-            let pipeline = sdk::Pipeline::start(collector);
-            let made = paced(rate, |count, _| pipeline.make(count));
-            (made, pipeline.end())
-        });
+        let near = |name, run: Run| {
+            let collector = collector::start();
+            row("near", rate, name, collector.address, run);
+        };
+        near("spanway", ours);
+        near("opentelemetry_sdk", sdks);
+    }
+    let address = distant::start();
+    let away = format!("{:?} away", distant::ROUND_TRIP);
+    for rate in RATES {
+        row(&away, rate, "spanway", address, ours);
+        row(&away, rate, "opentelemetry_sdk", address, sdks);
     }
 }
 
-/// Run a pipeline and print what it did.
-fn row(rate: usize, name: &str, run: impl FnOnce(SocketAddr) -> (u64, u64)) {
-    let collector = collector::start();
+/// Makes so many spans a second: how many were made, and how many acknowledged.
+type Run = fn(SocketAddr, usize) -> (u64, u64);
+
+fn ours(collector: SocketAddr, rate: usize) -> (u64, u64) {
+    let mut pipeline = Pipeline::start(collector);
+    let made = paced(rate, |count, step| {
+        pipeline.make(count);
+        // Workers hand over after 200 ms.
+        if step % (STEPS / 5) == 0 {
+            pipeline.flush();
+        }
+    });
+    (made, pipeline.end())
+}
+
+fn sdks(collector: SocketAddr, rate: usize) -> (u64, u64) {
+    let pipeline = sdk::Pipeline::start(collector);
+    let made = paced(rate, |count, _| pipeline.make(count));
+    (made, pipeline.end())
+}
+
+/// Run a pipeline and print what it did. A distant collector is in this process, so that its time is none of CPU's.
+fn row(place: &str, rate: usize, name: &str, collector: SocketAddr, run: Run) {
     let before = cpu();
-    let (made, acknowledged) = run(collector.address);
+    let (made, acknowledged) = run(collector, rate);
     let used = cpu() - before;
-    let per_span = used.as_secs_f64() * 1e6 / made as f64;
-    println!("| {rate} | {name} | {made} | {acknowledged} | {} | {per_span:.1} |", made - acknowledged);
+    let per_span = if place == "near" {
+        format!("{:.1}", used.as_secs_f64() * 1e6 / made as f64)
+    } else {
+        "-".to_owned()
+    };
+    let lost = made - acknowledged;
+    println!("| {place} | {rate} | {name} | {made} | {acknowledged} | {lost} | {per_span} |");
 }
 
 /// Call `make` with how many spans are due, at each step.

@@ -39,7 +39,7 @@ pub(crate) struct Bootstrap {
     manager: Value,
     clusters: Vec<Value>,
     arguments: Vec<String>,
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(&'static str, String)>,
     admin: bool,
 }
 
@@ -132,7 +132,7 @@ impl Bootstrap {
     name: envoy.tracers.opentelemetry
     typed_config:
       "@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
-      grpc_service: {{envoy_grpc: {{cluster_name: collector}}, timeout: 0.250s}}
+      grpc_service: {{envoy_grpc: {{cluster_name: collector}}, timeout: 10s}}
       service_name: {service}"#
         ))
     }
@@ -145,7 +145,7 @@ impl Bootstrap {
     name: envoy.tracers.opentelemetry
     typed_config:
       "@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
-      http_service: {{http_uri: {{uri: "http://collector/v1/traces", cluster: collector, timeout: 0.250s}}}}
+      http_service: {{http_uri: {{uri: "http://collector/v1/traces", cluster: collector, timeout: 10s}}}}
       service_name: {service}"#
         ))
     }
@@ -169,8 +169,8 @@ impl Bootstrap {
     }
 
     /// Start with this environment variable, too.
-    pub(crate) fn environment(mut self, name: &'static str, value: &'static str) -> Self {
-        self.environment.push((name, value));
+    pub(crate) fn environment(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 
@@ -203,7 +203,9 @@ impl Bootstrap {
             text.push_str(&format!("admin: {{address: {}}}\n", socket_address(port.address)));
             listeners.push(port);
         }
-        TestProxy::start(&text, listeners, &arguments, &self.environment).await
+        let environment: Vec<_> =
+            self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        TestProxy::start(&text, listeners, &arguments, &environment).await
     }
 }
 

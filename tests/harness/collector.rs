@@ -26,10 +26,16 @@ pub(crate) struct Export {
     pub(crate) metadata: MetadataMap,
     /// `service.name` of its resource.
     pub(crate) service: String,
+    resource: Vec<KeyValue>,
     pub(crate) span: Span,
 }
 
 impl Export {
+    /// The value of one attribute of its resource.
+    pub(crate) fn resource(&self, key: &str) -> Option<&str> {
+        self.resource.iter().find(|attribute| attribute.key == key).map(string)
+    }
+
     /// The span's attributes in their order, which are all strings.
     pub(crate) fn attributes(&self) -> Vec<(&str, &str)> {
         self.span.attributes.iter().map(|attribute| (&*attribute.key, string(attribute))).collect()
@@ -98,7 +104,8 @@ impl TraceService for Receiver {
             let service = attributes.iter().find(|attribute| attribute.key == "service.name");
             let service = service.map(string).unwrap_or_default().to_owned();
             for span in resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                let export = Export { metadata: metadata.clone(), service: service.clone(), span };
+                let resource = attributes.clone();
+                let export = Export { metadata: metadata.clone(), service: service.clone(), resource, span };
                 // A test that ended no longer asks what arrived.
                 let _ = self.0.send(export);
             }

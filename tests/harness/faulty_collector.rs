@@ -82,6 +82,7 @@ impl Behaviour {
 pub(crate) struct Call {
     pub(crate) at: SystemTime,
     pub(crate) instant: Instant,
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     /// As many bytes as the body had on its way.
     pub(crate) bytes: usize,
@@ -253,6 +254,7 @@ async fn answer(
     let seen = Call {
         at: SystemTime::now(),
         instant: Instant::now(),
+        path: call.path,
         headers: call.headers,
         bytes: call.bytes,
         compressed: call.compressed,

@@ -23,6 +23,7 @@ pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 pub(super) struct OtlpCall {
     /// It came over gRPC, and else over HTTP.
     pub(super) grpc: bool,
+    pub(super) path: String,
     pub(super) headers: HeaderMap,
     /// As many bytes as the body had on its way.
     pub(super) bytes: usize,
@@ -52,7 +53,8 @@ impl OtlpCall {
         let request = ExportTraceServiceRequest::decode(message).unwrap();
         let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
         let spans = scopes.flat_map(|scope| scope.spans).collect();
-        Some(Self { grpc, headers, bytes: body.len(), compressed, spans })
+        let path = head.uri.path().to_owned();
+        Some(Self { grpc, path, headers, bytes: body.len(), compressed, spans })
     }
 }
 
