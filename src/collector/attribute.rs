@@ -1,6 +1,6 @@
 //! Attributes of spans, events and resources.
 
-use std::mem::size_of;
+use std::{borrow::Cow, mem::size_of};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -46,8 +46,23 @@ impl Value {
         }
     }
 
+    /// The value as a text: texts as they are, everything else as JSON has it.
+    pub fn to_text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Bool(truth) => Cow::Borrowed(if *truth { "true" } else { "false" }),
+            Self::Int(number) => Cow::Owned(number.to_string()),
+            other => Cow::Owned(serde_json::to_string(other).unwrap_or_default()),
+        }
+    }
+
+    /// Whether that is its text.
+    pub fn is_text(&self, text: &str) -> bool {
+        self.to_text() == text
+    }
+
     /// Estimate of the memory held outside of the value itself, in bytes.
-    fn heap_bytes(&self) -> usize {
+    pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Empty | Self::Bool(_) | Self::Int(_) | Self::Double(_) => 0,
             Self::Text(text) => text.len() + ALLOCATION_OVERHEAD_BYTES,

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::{
 
 use super::{
     attribute::{Attribute, Value},
-    span::{Event, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId},
+    span::{Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId},
     store::Store,
 };
 
@@ -96,6 +96,7 @@ fn span(otlp: OtlpSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Result<
         end_unix_nano: otlp.end_time_unix_nano,
         attributes: attributes(otlp.attributes),
         events: otlp.events.into_iter().map(event).collect(),
+        links: otlp.links.into_iter().filter_map(link).collect(),
         status_code: status_code(status.code),
         status_message: status.message.into(),
         flags: otlp.flags,
@@ -151,6 +152,16 @@ fn event(otlp: span::Event) -> Event {
         name: otlp.name.into(),
         attributes: attributes(otlp.attributes),
     }
+}
+
+/// One without valid ids leads nowhere.
+fn link(otlp: span::Link) -> Option<Link> {
+    Some(Link {
+        trace_id: TraceId::from_bytes(&otlp.trace_id)?,
+        span_id: SpanId::from_bytes(&otlp.span_id)?,
+        trace_state: otlp.trace_state.into(),
+        attributes: attributes(otlp.attributes),
+    })
 }
 
 fn attributes(otlp: Vec<KeyValue>) -> Box<[Attribute]> {
@@ -219,7 +230,7 @@ mod tests {
         let spans = vec![OtlpSpan { parent_span_id: vec![0; 8], kind: 99, ..valid() }];
         let store = Store::new(1 << 20);
         assert_eq!(accept(&store, request(spans)).partial_success, None);
-        let kept = store.newest(1).remove(0).spans.remove(0);
+        let kept = store.newest(1)[0].root.clone().unwrap();
         assert_eq!((kept.parent_span_id, kept.kind), (None, SpanKind::Unspecified));
         assert_eq!(&*kept.resource.service, "unknown_service");
     }

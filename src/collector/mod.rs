@@ -7,6 +7,7 @@ pub mod attribute;
 pub mod command;
 mod intake;
 mod limits;
+mod log;
 mod otlp_grpc;
 mod otlp_http;
 pub mod span;

@@ -18,6 +18,11 @@ impl TraceId {
         nonzero(bytes).map(Self)
     }
 
+    /// Its bytes.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// The id that 32 hexadecimal digits write.
     pub fn from_hex(digits: &str) -> Option<Self> {
         let is_hex = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -30,6 +35,11 @@ impl SpanId {
     /// The id in `bytes`; `None` unless they are 8 and not all zero.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         nonzero(bytes).map(Self)
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0
     }
 }
 
@@ -131,6 +141,19 @@ pub struct Event {
     pub attributes: Box<[Attribute]>,
 }
 
+/// A span that is related to another. `Span.Link`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    /// The trace that it is of.
+    pub trace_id: TraceId,
+    /// Which one it is.
+    pub span_id: SpanId,
+    /// The W3C tracestate header; empty when there was none.
+    pub trace_state: Box<str>,
+    /// The details, in the order in which they were sent.
+    pub attributes: Box<[Attribute]>,
+}
+
 /// One operation of one service. `opentelemetry.proto.trace.v1.Span`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
@@ -156,6 +179,8 @@ pub struct Span {
     pub attributes: Box<[Attribute]>,
     /// In the order in which they were sent.
     pub events: Box<[Event]>,
+    /// Spans of this or other traces that are related to it, in the order in which they were sent.
+    pub links: Box<[Link]>,
     /// How it ended.
     pub status_code: StatusCode,
     /// Why it failed, if it did and said so.
@@ -184,12 +209,18 @@ impl Span {
             .iter()
             .map(|event| size_of::<Event>() + event.name.len() + attributes_heap_bytes(&event.attributes))
             .sum();
+        let links: usize = self
+            .links
+            .iter()
+            .map(|link| size_of::<Link>() + link.trace_state.len() + attributes_heap_bytes(&link.attributes))
+            .sum();
         size_of::<Self>()
             + self.name.len()
             + self.status_message.len()
             + self.trace_state.len()
             + attributes_heap_bytes(&self.attributes)
             + events
+            + links
     }
 
     /// Estimate of the memory that its resource and scope hold, in bytes.
@@ -221,6 +252,7 @@ pub(super) mod tests {
             end_unix_nano: 1_000_000 * span + 500_000,
             attributes: Box::default(),
             events: Box::default(),
+            links: Box::default(),
             status_code: StatusCode::Unset,
             status_message: "".into(),
             flags: 1,

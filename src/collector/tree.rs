@@ -26,7 +26,7 @@ pub enum Node<'a> {
 }
 
 /// The lines of a trace. Each of `spans` stands in exactly one, even if they call each other their parents.
-pub fn rows(spans: &[Arc<Span>]) -> Vec<Row<'_>> {
+pub fn rows<'a>(spans: impl IntoIterator<Item = &'a Arc<Span>>) -> Vec<Row<'a>> {
     let mut walk = Walk::new(spans);
     for root in walk.roots() {
         walk.down_from(root);
@@ -47,8 +47,8 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(spans: &'a [Arc<Span>]) -> Self {
-        let mut by_start: Vec<&Span> = spans.iter().map(Arc::as_ref).collect();
+    fn new(spans: impl IntoIterator<Item = &'a Arc<Span>>) -> Self {
+        let mut by_start: Vec<&Span> = spans.into_iter().map(Arc::as_ref).collect();
         // A parent often starts in the same clock tick as its child; the longer one goes first.
         by_start.sort_by_key(|span| (span.start_unix_nano, u64::MAX - span.duration_nano(), span.span_id));
         let mut children: BTreeMap<SpanId, Vec<&Span>> = BTreeMap::new();
@@ -57,7 +57,7 @@ impl<'a> Walk<'a> {
                 children.entry(parent).or_default().push(span);
             }
         }
-        Self { by_start, children, placed: BTreeSet::new(), rows: Vec::with_capacity(spans.len()) }
+        Self { by_start, children, placed: BTreeSet::new(), rows: Vec::new() }
     }
 
     /// Spans without a parent, and the missing parents of the others: earliest first.

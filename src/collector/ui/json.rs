@@ -1,11 +1,13 @@
 //! The traces as JSON, for programs.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::super::{
     attribute::AsObject,
     span::{Event, Span},
-    store::TraceSnapshot,
+    store::Trace,
     tree::{self, Node},
 };
 
@@ -53,15 +55,15 @@ struct EventObject<'a> {
     attributes: AsObject<'a>,
 }
 
-impl<'a> From<&'a [TraceSnapshot]> for Traces<'a> {
-    fn from(traces: &'a [TraceSnapshot]) -> Self {
-        Self { traces: traces.iter().map(TraceObject::from).collect() }
+impl<'a> From<&'a [Arc<Trace>]> for Traces<'a> {
+    fn from(traces: &'a [Arc<Trace>]) -> Self {
+        Self { traces: traces.iter().map(|trace| TraceObject::from(&**trace)).collect() }
     }
 }
 
-impl<'a> From<&'a TraceSnapshot> for TraceObject<'a> {
-    fn from(trace: &'a TraceSnapshot) -> Self {
-        let spans = tree::rows(&trace.spans).into_iter().filter_map(|row| match row.node {
+impl<'a> From<&'a Trace> for TraceObject<'a> {
+    fn from(trace: &'a Trace) -> Self {
+        let spans = tree::rows(trace.spans.values()).into_iter().filter_map(|row| match row.node {
             Node::Span(span) => Some(SpanObject::from(span)),
             Node::MissingParent(_) => None,
         });

@@ -22,7 +22,7 @@ pub(super) use html::Size;
 use super::{
     Addresses,
     span::TraceId,
-    store::{Store, TraceSnapshot},
+    store::{Store, Trace},
 };
 
 /// Where the list of traces stands; the address that OpenTelemetry's zPages use.
@@ -78,7 +78,7 @@ async fn api_traces(State(pages): State<Arc<Pages>>, RawQuery(query): RawQuery) 
 }
 
 impl Pages {
-    fn select(&self, query: &Query) -> Vec<TraceSnapshot> {
+    fn select(&self, query: &Query) -> Vec<Arc<Trace>> {
         match &query.trace_id {
             None => self.store.newest(TRACES_LISTED),
             Some(Wanted::Trace(id)) => self.store.trace(id).into_iter().collect(),
@@ -123,7 +123,7 @@ impl Wanted {
     }
 }
 
-fn as_json(traces: &[TraceSnapshot]) -> Response {
+fn as_json(traces: &[Arc<Trace>]) -> Response {
     match serde_json::to_vec(&json::Traces::from(traces)) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(cause) => (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()).into_response(),

@@ -1,6 +1,7 @@
 //! `/debug/tracez`: the newest traces with their spans.
 
 use std::{
+    sync::Arc,
     collections::BTreeSet,
     fmt::{self, Display, Formatter},
 };
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::collector::{
     Addresses,
-    store::{Totals, TraceSnapshot},
+    store::{Totals, Trace},
 };
 
 /// Lines that a page draws in all; what is beyond is counted and left to the JSON.
@@ -21,7 +22,7 @@ const LINES_DRAWN: usize = 5_000;
 /// The whole page.
 pub(super) struct Page<'a> {
     /// Newest first.
-    pub(super) traces: &'a [TraceSnapshot],
+    pub(super) traces: &'a [Arc<Trace>],
     /// The trace that was asked for, if one was.
     pub(super) filter: Option<&'a Wanted>,
     pub(super) totals: Totals,
@@ -119,7 +120,7 @@ impl Page<'_> {
     }
 
     fn footer(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Totals { traces, spans, bytes, limit_bytes, evicted_traces, refused_spans } = self.totals;
+        let Totals { traces, spans, bytes, limit_bytes, evicted_traces, refused_spans, .. } = self.totals;
         let (traces, spans) = (Count(traces, "trace"), Count(spans, "span"));
         write!(f, "<footer>{traces}, {spans} kept in {} of {}", Size(bytes), Size(limit_bytes))?;
         if evicted_traces > 0 {
@@ -140,8 +141,8 @@ const EXAMPLE_SPAN: &str = concat!(
 );
 
 /// The services whose spans `trace` has, by name.
-pub(super) fn services(trace: &TraceSnapshot) -> BTreeSet<&str> {
-    trace.spans.iter().map(|span| &*span.resource.service).collect()
+pub(super) fn services(trace: &Trace) -> BTreeSet<&str> {
+    trace.spans.values().map(|span| &*span.resource.service).collect()
 }
 
 #[cfg(test)]

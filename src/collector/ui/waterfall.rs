@@ -1,6 +1,7 @@
 //! One trace as a waterfall: a line for each span, under its parent, with a bar that shows when it ran.
 
 use std::{
+    sync::Arc,
     collections::BTreeMap,
     fmt::{self, Display, Formatter},
 };
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::collector::{
     span::{Span, SpanId, StatusCode},
-    store::TraceSnapshot,
+    store::Trace,
     tree::{self, Node},
 };
 
@@ -31,8 +32,8 @@ pub(super) struct Palette<'a>(BTreeMap<&'a str, usize>);
 
 impl<'a> Palette<'a> {
     /// Colours for all services of `traces`, the same whichever of their traces is newest.
-    pub(super) fn of(traces: &'a [TraceSnapshot]) -> Self {
-        let mut palette: BTreeMap<_, _> = traces.iter().flat_map(services).map(|name| (name, 0)).collect();
+    pub(super) fn of(traces: &'a [Arc<Trace>]) -> Self {
+        let mut palette: BTreeMap<_, _> = traces.iter().flat_map(|trace| services(trace)).map(|name| (name, 0)).collect();
         for (index, colour) in palette.values_mut().enumerate() {
             *colour = index % COLOURS;
         }
@@ -46,7 +47,7 @@ impl<'a> Palette<'a> {
 
 /// One trace, drawn.
 pub(super) struct Waterfall<'a> {
-    pub(super) trace: &'a TraceSnapshot,
+    pub(super) trace: &'a Trace,
     pub(super) palette: &'a Palette<'a>,
     /// How many lines may be drawn.
     pub(super) lines: usize,
@@ -54,7 +55,7 @@ pub(super) struct Waterfall<'a> {
 
 impl Display for Waterfall<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let rows = tree::rows(&self.trace.spans);
+        let rows = tree::rows(self.trace.spans.values());
         let window = Window::of(self.trace);
         let first = rows.iter().find_map(|row| match row.node {
             Node::Span(span) => Some(span),
@@ -92,7 +93,7 @@ impl Waterfall<'_> {
         let name = first.map_or("", |span| &*span.name);
         let spans = Count(self.trace.spans.len(), "span");
         let services = Count(services(self.trace).len(), "service");
-        let errors = self.trace.spans.iter().filter(|span| span.status_code == StatusCode::Error).count();
+        let errors = self.trace.spans.values().filter(|span| span.status_code == StatusCode::Error).count();
         writeln!(f, "<h2><bdi>{}</bdi> <small>{}</small></h2>", Excerpt(name), Elapsed(window.length))?;
         write!(f, "<p class=\"facts\">{spans}, {services}")?;
         if errors > 0 {
@@ -120,9 +121,9 @@ struct Window {
 }
 
 impl Window {
-    fn of(trace: &TraceSnapshot) -> Self {
-        let start = trace.spans.iter().map(|span| span.start_unix_nano).min().unwrap_or_default();
-        let end = trace.spans.iter().map(|span| span.end_unix_nano).max().unwrap_or_default();
+    fn of(trace: &Trace) -> Self {
+        let start = trace.spans.values().map(|span| span.start_unix_nano).min().unwrap_or_default();
+        let end = trace.spans.values().map(|span| span.end_unix_nano).max().unwrap_or_default();
         Self { start, length: end.saturating_sub(start) }
     }
 
