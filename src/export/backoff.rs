@@ -8,8 +8,9 @@ use super::failure::Retry;
 
 /// The pause after the first failure; each is about twice as long as the one before.
 const FIRST: Duration = Duration::from_millis(100);
-/// The longest pause of ours. A collector that comes back is found within it.
-const LONGEST: Duration = Duration::from_secs(5);
+/// The longest pause of ours. A collector that comes back is found within it, and what waits overflows the sooner the
+/// longer it takes to find it.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// The longest pause that a collector may ask for: nobody means more, and times have an end.
 const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
@@ -32,8 +33,8 @@ impl Backoff {
             Retry::After(pause) => pause.min(LONGEST_ASKED),
             Retry::Soon | Retry::No => {
                 let doubled = FIRST.saturating_mul(1 << (self.failures.max(1) - 1).min(16)).min(LONGEST);
-                // By chance up to half shorter or longer, so that many proxies do not come back at once.
-                doubled.mul_f64(0.5 + fastrand::f64())
+                // By chance up to half shorter, so that many proxies do not come back at once.
+                doubled.mul_f64(1.0 - fastrand::f64() / 2.0)
             }
         };
         let until = now + pause;
@@ -85,12 +86,12 @@ mod tests {
         let start = Instant::now();
         let mut backoff = Backoff::default();
         let mut now = start;
-        for (turn, about) in [100_u64, 200, 400, 800, 1600, 3200, 5000, 5000].into_iter().enumerate() {
+        for (turn, about) in [100_u64, 200, 400, 800, 1600, 2000, 2000, 2000].into_iter().enumerate() {
             backoff.failed(Retry::Soon, now);
             let until = backoff.until.unwrap();
             let pause = until - now;
             let about = Duration::from_millis(about);
-            assert!(pause >= about / 2 && pause <= about * 3 / 2, "{turn}: {pause:?}");
+            assert!(pause >= about / 2 && pause <= about, "{turn}: {pause:?}");
             assert!(!backoff.is_over(now) && backoff.is_over(until));
             now = until;
         }
