@@ -54,6 +54,8 @@ fn options() -> CollectorOptions {
         pages_address: free,
         health_address: Some(free),
         store_bytes: 4 << 20,
+        file: None,
+        file_bytes: 0,
     }
 }
 

@@ -1,24 +1,62 @@
-//! Intake: OTLP messages become spans in the store; what is invalid is counted and named.
+//! Intake: OTLP messages become spans and log records in the store; what is invalid is counted and named.
 
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+    collector::{
+        logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse},
+        metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse},
+        trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse},
     },
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
+    logs::v1::{LogRecord as OtlpLog, SeverityNumber},
+    metrics::v1::{Metric, metric},
     resource::v1::Resource as OtlpResource,
     trace::v1::{Span as OtlpSpan, span, status},
 };
 
 use super::{
     attribute::{Attribute, Value},
+    journal::Journal,
+    log::LogRecord,
     span::{Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId},
     store::Store,
 };
 
 /// The service of a resource that does not name one, as the semantic conventions want it.
 const UNKNOWN_SERVICE: &str = "unknown_service";
+
+/// Where messages go: into the store, and, where spans are to outlive the process, into its file.
+#[derive(Debug)]
+pub(super) struct Intake {
+    store: Arc<Store>,
+    journal: Option<Journal>,
+}
+
+impl Intake {
+    /// Into `store`, and into `journal` if there is one.
+    pub(super) fn new(store: Arc<Store>, journal: Option<Journal>) -> Self {
+        Self { store, journal }
+    }
+
+    /// Take traces.
+    pub(super) fn traces(&self, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
+        if let Some(journal) = &self.journal {
+            journal.append(&request);
+        }
+        accept(&self.store, request)
+    }
+
+    /// Take logs.
+    pub(super) fn logs(&self, request: ExportLogsServiceRequest) -> ExportLogsServiceResponse {
+        accept_logs(&self.store, request)
+    }
+
+    /// Take metrics.
+    pub(super) fn metrics(&self, request: ExportMetricsServiceRequest) -> ExportMetricsServiceResponse {
+        accept_metrics(&self.store, request)
+    }
+}
 
 /// File what is valid of `request` in `store`, and answer how much was not.
 pub(super) fn accept(store: &Store, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
@@ -38,6 +76,64 @@ pub(super) fn accept(store: &Store, request: ExportTraceServiceRequest) -> Expor
     }
     let too_large = store.insert(spans);
     ExportTraceServiceResponse { partial_success: partial_success(invalid, too_large) }
+}
+
+/// File those log records of `request` that belong to a trace, and count all.
+fn accept_logs(store: &Store, request: ExportLogsServiceRequest) -> ExportLogsServiceResponse {
+    let mut logs = Vec::new();
+    for group in request.resource_logs {
+        let resource = Arc::new(resource(group.resource.unwrap_or_default()));
+        let records = group.scope_logs.into_iter().flat_map(|scope| scope.log_records);
+        logs.extend(records.map(|otlp| (TraceId::from_bytes(&otlp.trace_id), log(otlp, &resource))));
+    }
+    let refused = store.insert_logs(logs);
+    let partial_success = (refused > 0).then(|| ExportLogsPartialSuccess {
+        rejected_log_records: i64::try_from(refused).unwrap_or(i64::MAX),
+        error_message: format!("rejected log records: {refused} of a trace that is too large for the store"),
+    });
+    ExportLogsServiceResponse { partial_success }
+}
+
+/// Count the data points of `request`; this is no place to keep them.
+fn accept_metrics(store: &Store, request: ExportMetricsServiceRequest) -> ExportMetricsServiceResponse {
+    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+    let points: usize = scopes.flat_map(|scope| &scope.metrics).map(points).sum();
+    store.count_points(points as u64);
+    ExportMetricsServiceResponse { partial_success: None }
+}
+
+fn points(metric: &Metric) -> usize {
+    match &metric.data {
+        Some(metric::Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(metric::Data::Sum(sum)) => sum.data_points.len(),
+        Some(metric::Data::Histogram(histogram)) => histogram.data_points.len(),
+        Some(metric::Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
+        Some(metric::Data::Summary(summary)) => summary.data_points.len(),
+        None => 0,
+    }
+}
+
+fn log(otlp: OtlpLog, resource: &Arc<Resource>) -> LogRecord {
+    let severity = match otlp.severity_text.as_str() {
+        "" => SeverityNumber::try_from(otlp.severity_number)
+            .unwrap_or_default()
+            .as_str_name()
+            .trim_start_matches("SEVERITY_NUMBER_")
+            .replace("UNSPECIFIED", ""),
+        text => text.to_owned(),
+    };
+    LogRecord {
+        time_unix_nano: if otlp.time_unix_nano > 0 {
+            otlp.time_unix_nano
+        } else {
+            otlp.observed_time_unix_nano
+        },
+        span_id: SpanId::from_bytes(&otlp.span_id),
+        resource: Arc::clone(resource),
+        severity: severity.into(),
+        body: value(otlp.body),
+        attributes: attributes(otlp.attributes),
+    }
 }
 
 /// Which id keeps a span from being kept.

@@ -31,7 +31,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::{
-        super::{otlp_grpc, otlp_http, store::Store},
+        super::{intake::Intake, otlp_grpc, otlp_http, store::Store},
         *,
     };
 
@@ -71,7 +71,7 @@ mod tests {
 
     #[tokio::test]
     async fn http_turns_away_what_is_too_much_and_says_when_to_come_again() {
-        let router = otlp_http::router(Arc::new(Store::new(0)));
+        let router = otlp_http::router(Arc::new(Intake::new(Arc::new(Store::new(0)), None)));
         let answer = one_too_many(router, "/v1/traces", "application/json").await;
         assert_eq!(answer.status(), 429);
         assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
@@ -79,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn grpc_turns_away_what_is_too_much_and_says_when_to_come_again() {
-        let router = otlp_grpc::router(Arc::new(Store::new(0)));
+        let router = otlp_grpc::router(Arc::new(Intake::new(Arc::new(Store::new(0)), None)));
         let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
         let answer = one_too_many(router, path, "application/grpc").await;
         let status = tonic::Status::from_header_map(answer.headers()).unwrap();

@@ -1,13 +1,14 @@
 //! The embedded trace collector: OTLP in, pages out, nothing but memory in between.
 //!
-//! A message comes in through `otlp_grpc` or `otlp_http`, under the same `limits`; `intake` turns it
-//! into `span`s, which the `store` files with their traces; `ui` shows them, ordered by `tree`.
+//! A message comes in through `otlp_grpc` or `otlp_http`, under the same `limits`; `intake` writes it to the `journal`, if
+//! there is one, and turns it into `span`s and `log` records, which the `store` files with their traces; `ui` shows them, ordered by `tree`.
 
 pub mod attribute;
 pub mod command;
 mod intake;
+mod journal;
 mod limits;
-mod log;
+pub mod log;
 mod otlp_grpc;
 mod otlp_http;
 pub mod span;
@@ -15,14 +16,22 @@ pub mod store;
 pub mod tree;
 mod ui;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, routing::get, serve::ListenerExt as _};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
+use self::{intake::Intake, journal::Journal, store::Store};
 use crate::server::options::CollectorOptions;
-use store::Store;
 
+/// Where the health check is if nobody says it: where the OpenTelemetry Collector has it.
+const HEALTH_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 13_133);
 /// How long open requests get to finish once the collector is told to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
@@ -35,6 +44,7 @@ pub struct Collector {
     pages: TcpListener,
     health: Option<TcpListener>,
     addresses: Addresses,
+    journal: Option<Journal>,
 }
 
 /// Where a collector listens.
@@ -46,7 +56,7 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// The pages.
     pub pages: SocketAddr,
-    /// The health check, if one was asked for.
+    /// The health check; none if its usual address is taken and no other was asked for.
     pub health: Option<SocketAddr>,
 }
 
@@ -65,6 +75,14 @@ pub enum CollectorError {
         /// What the system says.
         cause: io::Error,
     },
+    /// The file of spans cannot be read or written.
+    #[error("--file {path}: {cause}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        cause: io::Error,
+    },
     /// Anything else that the system denies.
     #[error("cannot run: {0}")]
     System(#[from] io::Error),
@@ -78,7 +96,8 @@ impl Collector {
         let pages = listen("the trace pages", options.pages_address, "--pages-address").await?;
         let health = match options.health_address {
             Some(address) => Some(listen("the health check", address, "--health-address").await?),
-            None => None,
+            // Several collectors on one machine are as good as one; who needs the check says where it is to be.
+            None => TcpListener::bind(HEALTH_ADDRESS).await.ok(),
         };
         let addresses = Addresses {
             grpc: grpc.local_addr()?,
@@ -87,7 +106,11 @@ impl Collector {
             health: health.as_ref().map(TcpListener::local_addr).transpose()?,
         };
         let store = Arc::new(Store::new(options.store_bytes));
-        Ok(Self { store, grpc, http, pages, health, addresses })
+        let journal = match &options.file {
+            Some(path) => Some(keep(path, options.file_bytes, &store)?),
+            None => None,
+        };
+        Ok(Self { store, grpc, http, pages, health, addresses, journal })
     }
 
     /// Where it listens, with the ports that were really taken.
@@ -104,8 +127,9 @@ impl Collector {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let (stop, stopping) = watch::channel(());
         let mut servers = JoinSet::new();
-        servers.spawn(serve(self.grpc, otlp_grpc::router(Arc::clone(&self.store)), stopping.clone()));
-        servers.spawn(serve(self.http, otlp_http::router(Arc::clone(&self.store)), stopping.clone()));
+        let intake = Arc::new(Intake::new(Arc::clone(&self.store), self.journal));
+        servers.spawn(serve(self.grpc, otlp_grpc::router(Arc::clone(&intake)), stopping.clone()));
+        servers.spawn(serve(self.http, otlp_http::router(intake), stopping.clone()));
         servers.spawn(serve(self.pages, ui::router(self.store, self.addresses), stopping.clone()));
         if let Some(listener) = self.health {
             let healthy = Router::new().route("/", get(async || "the collector is up\n"));
@@ -117,6 +141,16 @@ impl Collector {
         // Whoever is not done by then is cut off when the set is dropped.
         let _ = tokio::time::timeout(DRAIN_TIME, servers.join_all()).await;
     }
+}
+
+/// Read the spans of the file at `path` back, and go on writing to it.
+fn keep(path: &Path, limit_bytes: u64, store: &Store) -> Result<Journal, CollectorError> {
+    let failed = |cause| CollectorError::File { path: path.display().to_string(), cause };
+    let (messages, broken) = journal::read_back(path, store).map_err(failed)?;
+    if broken > 0 {
+        tracing::warn!("{}: {broken} of {} lines cannot be read", path.display(), messages + broken);
+    }
+    Journal::open(path, limit_bytes).map_err(failed)
 }
 
 async fn listen(

@@ -1,25 +1,42 @@
-//! OTLP/gRPC: `TraceService.Export`, gzip or not.
+//! OTLP/gRPC: `Export` of traces, logs and metrics, gzip or not.
 
 use std::sync::Arc;
 
 use axum::{Router, error_handling::HandleErrorLayer, response::Response};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-    trace_service_server::{TraceService, TraceServiceServer},
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::{
+        ExportLogsServiceRequest, ExportLogsServiceResponse,
+        logs_service_server::{LogsService, LogsServiceServer},
+    },
+    metrics::v1::{
+        ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+        metrics_service_server::{MetricsService, MetricsServiceServer},
+    },
+    trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
 };
 use tonic::{Code, Request, Status, codec::CompressionEncoding, service::Routes};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, timeout::error::Elapsed};
 
-use super::{intake, limits, store::Store};
+use super::{intake::Intake, limits};
 
-/// The service, with its limits.
-pub(super) fn router(store: Arc<Store>) -> Router {
-    let service = TraceServiceServer::new(Receiver { store })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(limits::MESSAGE_BYTES);
-    Routes::new(service).into_axum_router().layer(
+/// The services, with their limits.
+pub(super) fn router(intake: Arc<Intake>) -> Router {
+    macro_rules! limited {
+        ($server:ident) => {
+            $server::new(Receiver { intake: Arc::clone(&intake) })
+                .accept_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Gzip)
+                .max_decoding_message_size(limits::MESSAGE_BYTES)
+        };
+    }
+    let services = Routes::new(limited!(TraceServiceServer))
+        .add_service(limited!(LogsServiceServer))
+        .add_service(limited!(MetricsServiceServer));
+    services.into_axum_router().layer(
         ServiceBuilder::new()
             .layer(HandleErrorLayer::new(|cause: BoxError| async move { refusal(&cause) }))
             .load_shed()
@@ -30,7 +47,7 @@ pub(super) fn router(store: Arc<Store>) -> Router {
 
 #[derive(Debug)]
 struct Receiver {
-    store: Arc<Store>,
+    intake: Arc<Intake>,
 }
 
 #[tonic::async_trait]
@@ -39,7 +56,27 @@ impl TraceService for Receiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
-        Ok(tonic::Response::new(intake::accept(&self.store, request.into_inner())))
+        Ok(tonic::Response::new(self.intake.traces(request.into_inner())))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, Status> {
+        Ok(tonic::Response::new(self.intake.logs(request.into_inner())))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, Status> {
+        Ok(tonic::Response::new(self.intake.metrics(request.into_inner())))
     }
 }
 

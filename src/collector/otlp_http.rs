@@ -1,4 +1,4 @@
-//! OTLP/HTTP: `POST /v1/traces` with protobuf or JSON, gzip or not.
+//! OTLP/HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics` with protobuf or JSON, gzip or not.
 
 use std::{io::Read as _, sync::Arc};
 
@@ -13,26 +13,33 @@ use axum::{
 use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use http_body_util::LengthLimitError;
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse},
+    metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse},
+    trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
 };
-use prost::Message as _;
+use prost::Message;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tonic::Code;
 use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, timeout::error::Elapsed};
 
-use super::{intake, limits, store::Store};
+use super::{intake::Intake, limits};
 
-/// The path that the protocol gives to traces.
+/// The paths that the protocol gives to signals.
 const TRACES_PATH: &str = "/v1/traces";
+const LOGS_PATH: &str = "/v1/logs";
+const METRICS_PATH: &str = "/v1/metrics";
 
 /// The receiver, with its limits.
-pub(super) fn router(store: Arc<Store>) -> Router {
+pub(super) fn router(intake: Arc<Intake>) -> Router {
     Router::new()
-        .route(TRACES_PATH, post(export))
+        .route(TRACES_PATH, post(export::<ExportTraceServiceRequest>))
+        .route(LOGS_PATH, post(export::<ExportLogsServiceRequest>))
+        .route(METRICS_PATH, post(export::<ExportMetricsServiceRequest>))
         .fallback(async |headers: HeaderMap| Refusal::NotFound.in_encoding_of(&headers))
         .method_not_allowed_fallback(async |headers: HeaderMap| Refusal::Method.in_encoding_of(&headers))
-        .with_state(store)
+        .with_state(intake)
         .layer(
             ServiceBuilder::new()
                 .layer(HandleErrorLayer::new(turned_away))
@@ -42,15 +49,65 @@ pub(super) fn router(store: Arc<Store>) -> Router {
         )
 }
 
-async fn export(State(store): State<Arc<Store>>, request: Request<Body>) -> Response {
+/// A message of one signal.
+trait Signal: Message + Default + DeserializeOwned {
+    type Answer: Message;
+
+    /// Take it.
+    fn enter(self, intake: &Intake) -> Self::Answer;
+
+    /// What its answer says of rejected items: the name of their number, the number, and why.
+    fn rejected(answer: &Self::Answer) -> Option<(&'static str, i64, &str)>;
+}
+
+impl Signal for ExportTraceServiceRequest {
+    type Answer = ExportTraceServiceResponse;
+
+    fn enter(self, intake: &Intake) -> Self::Answer {
+        intake.traces(self)
+    }
+
+    fn rejected(answer: &Self::Answer) -> Option<(&'static str, i64, &str)> {
+        let partial = answer.partial_success.as_ref()?;
+        Some(("rejectedSpans", partial.rejected_spans, &partial.error_message))
+    }
+}
+
+impl Signal for ExportLogsServiceRequest {
+    type Answer = ExportLogsServiceResponse;
+
+    fn enter(self, intake: &Intake) -> Self::Answer {
+        intake.logs(self)
+    }
+
+    fn rejected(answer: &Self::Answer) -> Option<(&'static str, i64, &str)> {
+        let partial = answer.partial_success.as_ref()?;
+        Some(("rejectedLogRecords", partial.rejected_log_records, &partial.error_message))
+    }
+}
+
+impl Signal for ExportMetricsServiceRequest {
+    type Answer = ExportMetricsServiceResponse;
+
+    fn enter(self, intake: &Intake) -> Self::Answer {
+        intake.metrics(self)
+    }
+
+    fn rejected(answer: &Self::Answer) -> Option<(&'static str, i64, &str)> {
+        let partial = answer.partial_success.as_ref()?;
+        Some(("rejectedDataPoints", partial.rejected_data_points, &partial.error_message))
+    }
+}
+
+async fn export<S: Signal>(State(intake): State<Arc<Intake>>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
-    match receive(&head.headers, body).await {
-        Ok((encoding, message)) => encoding.success(&intake::accept(&store, message)),
+    match receive::<S>(&head.headers, body).await {
+        Ok((encoding, message)) => encoding.success::<S>(&message.enter(&intake)),
         Err(refusal) => refusal.in_encoding_of(&head.headers),
     }
 }
 
-async fn receive(headers: &HeaderMap, body: Body) -> Result<(Encoding, ExportTraceServiceRequest), Refusal> {
+async fn receive<S: Signal>(headers: &HeaderMap, body: Body) -> Result<(Encoding, S), Refusal> {
     let encoding = Encoding::of(headers).ok_or(Refusal::ContentType)?;
     let gzipped = is_gzipped(headers)?;
     let body = to_bytes(body, limits::MESSAGE_BYTES).await.map_err(|cause| Refusal::reading(&cause))?;
@@ -101,16 +158,14 @@ impl Encoding {
         }
     }
 
-    fn decode(self, body: &[u8]) -> Result<ExportTraceServiceRequest, Refusal> {
+    fn decode<S: Signal>(self, body: &[u8]) -> Result<S, Refusal> {
         match self {
-            Self::Protobuf => {
-                ExportTraceServiceRequest::decode(body).map_err(|cause| Refusal::Body(cause.to_string()))
-            }
+            Self::Protobuf => S::decode(body).map_err(|cause| Refusal::Body(cause.to_string())),
             Self::Json => Self::decode_json(body),
         }
     }
 
-    fn decode_json(body: &[u8]) -> Result<ExportTraceServiceRequest, Refusal> {
+    fn decode_json<S: Signal>(body: &[u8]) -> Result<S, Refusal> {
         // The reader of the official types would take an array for a message, field by field.
         if !body.trim_ascii_start().starts_with(b"{") {
             return Err(Refusal::Body("not OTLP JSON: an object is expected".to_owned()));
@@ -119,16 +174,15 @@ impl Encoding {
         serde_json::from_slice(body).map_err(|cause| Refusal::Body(format!("not OTLP JSON: {cause}")))
     }
 
-    fn success(self, answer: &ExportTraceServiceResponse) -> Response {
+    fn success<S: Signal>(self, answer: &S::Answer) -> Response {
         let body = match self {
             Self::Protobuf => answer.encode_to_vec(),
-            Self::Json => match &answer.partial_success {
+            Self::Json => match S::rejected(answer) {
                 None => json!({}),
                 // The JSON mapping of protobuf writes 64-bit numbers as texts.
-                Some(partial) => json!({"partialSuccess": {
-                    "rejectedSpans": partial.rejected_spans.to_string(),
-                    "errorMessage": partial.error_message,
-                }}),
+                Some((name, count, reason)) => {
+                    json!({"partialSuccess": {name: count.to_string(), "errorMessage": reason}})
+                }
             }
             .to_string()
             .into(),
@@ -159,9 +213,9 @@ impl Encoding {
 enum Refusal {
     #[error("cannot read the message: {0}")]
     Body(String),
-    #[error("nothing here: traces go to POST {TRACES_PATH}")]
+    #[error("nothing here: POST traces to {TRACES_PATH}, logs to {LOGS_PATH}, metrics to {METRICS_PATH}")]
     NotFound,
-    #[error("traces are sent with POST")]
+    #[error("messages are sent with POST")]
     Method,
     #[error("the message did not arrive within {} s", limits::MESSAGE_TIMEOUT.as_secs())]
     Slow,
@@ -238,7 +292,10 @@ mod tests {
     fn deep_json_is_refused() {
         let deep = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":"#.to_owned()
             + &r#"{"arrayValue":{"values":["#.repeat(10_000);
-        assert!(matches!(Encoding::Json.decode(deep.as_bytes()), Err(Refusal::Body(_))));
+        assert!(matches!(
+            Encoding::Json.decode::<ExportTraceServiceRequest>(deep.as_bytes()),
+            Err(Refusal::Body(_))
+        ));
     }
 
     #[test]
@@ -253,8 +310,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_panics(body in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Encoding::Protobuf.decode(&body);
-            let _ = Encoding::Json.decode(&body);
+            let _ = Encoding::Protobuf.decode::<ExportTraceServiceRequest>(&body);
+            let _ = Encoding::Json.decode::<ExportLogsServiceRequest>(&body);
+            let _ = Encoding::Json.decode::<ExportTraceServiceRequest>(&body);
             let _ = gunzip(&body);
         }
     }

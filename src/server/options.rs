@@ -226,12 +226,18 @@ pub struct CollectorOptions {
     /// Where the pages are served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:55679")]
     pub pages_address: SocketAddr,
-    /// Where `GET /` answers 200 while the collector is up, for health checks [default: nowhere]
+    /// Where `GET /` answers 200 while the collector is up, for health checks [default: 127.0.0.1:13133, unless that is taken]
     #[arg(long, value_name = "ADDRESS")]
     pub health_address: Option<SocketAddr>,
-    /// How many bytes of spans are kept; beyond it the oldest trace goes first
+    /// How many bytes of spans are kept; beyond it the oldest trace goes first, and those that failed or were slow last
     #[arg(long, value_name = "BYTES", default_value = "67108864")]
     pub store_bytes: usize,
+    /// Keep what is received in this file, too (OTLP as JSON, a message a line), and read it back at the start
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// How long the file may become; then it is renamed to PATH.1, in the place of the one before
+    #[arg(long, value_name = "BYTES", default_value = "268435456")]
+    pub file_bytes: u64,
 }
 
 /// `spanway sandbox-service`.

@@ -15,8 +15,8 @@ use std::{
 
 use tokio::sync::watch;
 
-pub use self::{search::Search, trace::Trace};
 use self::{retention::Retention, trace::TRACE_OVERHEAD_BYTES};
+pub use self::{search::Search, trace::Trace};
 use super::{
     log::LogRecord,
     span::{Span, TraceId},
@@ -230,7 +230,7 @@ mod tests {
     use super::{
         super::{
             attribute::{Attribute, Value},
-            span::tests::span,
+            span::{StatusCode, tests::span},
         },
         *,
     };
@@ -283,6 +283,81 @@ mod tests {
         let refused = store.insert((1..=1_000).map(|id| heavy(2, id, 1_000)));
         assert!(refused > 900, "{refused} were refused");
         assert_eq!(ids(&store.newest(10)), [2, 1]);
+    }
+
+    #[test]
+    fn failed_and_slow_traces_are_kept_longer_though_not_at_the_price_of_all_others() {
+        let failed = |trace| Span { status_code: StatusCode::Error, ..heavy(trace, 1, 1_000) };
+        let slow = |trace| Span { end_unix_nano: 90_000_000_000, ..heavy(trace, 1, 1_000) };
+        let store = Store::new(100_000);
+        store.insert([failed(1), slow(2)]);
+        store.insert((10..200).map(|trace| heavy(trace, 1, 1_000)));
+        let kept = ids(&store.newest(usize::MAX));
+        assert!(kept.ends_with(&[2, 1]), "{kept:?}");
+        store.insert((1_000..1_200).map(failed));
+        let kept = ids(&store.newest(usize::MAX));
+        assert!(!kept.contains(&1) && kept.contains(&199), "failures fill no more than half: {kept:?}");
+    }
+
+    #[test]
+    fn a_search_finds_what_has_all_that_is_asked_for() {
+        let store = Store::new(1 << 20);
+        let with = |trace, key: &str, value: Value| Span {
+            attributes: [Attribute { key: key.into(), value }].into(),
+            ..span(trace, 1, 0)
+        };
+        store.insert([
+            with(1, "http.status_code", Value::Int(200)),
+            with(2, "http.status_code", Value::Text("503".into())),
+            Span { status_code: StatusCode::Error, end_unix_nano: 9_000_000, ..span(3, 1, 0) },
+            Span { name: "sell".into(), ..span(4, 1, 0) },
+        ]);
+        let found = |search: Search| ids(&store.search(&search, 10));
+        let attributes = |value: &str| vec![("http.status_code".to_owned(), value.to_owned())];
+        assert_eq!(found(Search::default()), [4, 3, 2, 1]);
+        assert_eq!(found(Search { attributes: attributes("200"), ..Search::default() }), [1]);
+        assert_eq!(found(Search { attributes: attributes("503"), ..Search::default() }), [2]);
+        assert_eq!(found(Search { failed: Some(true), ..Search::default() }), [3]);
+        assert_eq!(found(Search { failed: Some(false), ..Search::default() }), [4, 2, 1]);
+        assert_eq!(found(Search { min_duration_nano: Some(5_000_000), ..Search::default() }), [3]);
+        assert_eq!(found(Search { operation: Some("sell".into()), ..Search::default() }), [4]);
+        let service = |name: &str| Some(name.to_owned());
+        assert_eq!(found(Search { service: service("shop"), ..Search::default() }), [4, 3, 2, 1]);
+        assert_eq!(found(Search { service: service("other"), ..Search::default() }), []);
+        let both = Search { service: service("shop"), operation: Some("sell".into()), ..Search::default() };
+        assert_eq!(found(both), [4]);
+    }
+
+    #[test]
+    fn logs_wait_for_their_trace_and_go_with_it() {
+        let store = Store::new(50_000);
+        let trace = span(1, 1, 0).trace_id;
+        let log = || LogRecord {
+            time_unix_nano: 1,
+            span_id: None,
+            resource: span(1, 1, 0).resource,
+            severity: "INFO".into(),
+            body: Value::Text("bought".into()),
+            attributes: Box::default(),
+        };
+        assert_eq!(store.insert_logs([(Some(trace), log()), (None, log())]), 0);
+        assert!(store.newest(10).is_empty(), "a trace without a span is not shown");
+        store.insert([span(1, 1, 0)]);
+        assert_eq!(store.newest(10)[0].logs.len(), 1);
+        assert_eq!((store.totals().logs, store.totals().received_logs), (1, 2));
+        store.insert((2..200).map(|trace| heavy(trace, 1, 1_000)));
+        assert_eq!((store.trace(&trace).is_none(), store.totals().logs), (true, 0));
+    }
+
+    #[test]
+    fn a_reader_keeps_what_it_took_while_the_trace_grows() {
+        let store = Store::new(1 << 20);
+        store.insert([span(1, 1, 0)]);
+        let taken = store.newest(1).remove(0);
+        let version = *store.changes().borrow();
+        store.insert([span(1, 2, 1)]);
+        assert_eq!((taken.spans.len(), store.newest(1)[0].spans.len()), (1, 2));
+        assert!(*store.changes().borrow() > version);
     }
 
     #[test]

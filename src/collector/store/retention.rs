@@ -12,6 +12,9 @@ const OPERATIONS: usize = 1_024;
 /// The part of the store that traces may fill which are kept longer.
 const KEPT_DIVISOR: usize = 2;
 
+/// Durations with the arrivals of their traces.
+type Slowest = BTreeSet<(u64, u64)>;
+
 /// The traces in the order in which they go.
 #[derive(Debug, Default)]
 pub(super) struct Retention {
@@ -19,7 +22,8 @@ pub(super) struct Retention {
     /// Those that failed, or are among the slowest.
     kept: BTreeMap<u64, TraceId>,
     kept_bytes: usize,
-    slowest: HashMap<(Box<str>, Box<str>), BTreeSet<(u64, u64)>>,
+    /// Of each service and operation of roots.
+    slowest: HashMap<(Box<str>, Box<str>), Slowest>,
 }
 
 impl Retention {
@@ -99,7 +103,8 @@ impl Retention {
 
     /// The traces, newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &TraceId> {
-        let (mut ordinary, mut kept) = (self.ordinary.iter().rev().peekable(), self.kept.iter().rev().peekable());
+        let (mut ordinary, mut kept) =
+            (self.ordinary.iter().rev().peekable(), self.kept.iter().rev().peekable());
         std::iter::from_fn(move || match (ordinary.peek(), kept.peek()) {
             (Some((one, _)), Some((other, _))) if one > other => ordinary.next(),
             (_, Some(_)) => kept.next(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::trace::{Term, Trace};
-use crate::collector::span::{Span, StatusCode};
+use crate::collector::span::Span;
 
 /// What traces must have to be found. Without any, all are.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -66,8 +66,8 @@ impl Search {
             && self.operation.as_deref().is_none_or(|operation| *span.name == *operation)
             && self.attributes.iter().all(|(key, value)| {
                 let all = span.attributes.iter().chain(&span.resource.attributes);
-                all.filter(|attribute| *attribute.key == **key).any(|attribute| attribute.value.is_text(value))
+                all.filter(|attribute| *attribute.key == **key)
+                    .any(|attribute| attribute.value.is_text(value))
             })
     }
-
 }

@@ -107,7 +107,8 @@ impl Trace {
 
     /// File `span`, which costs `cost`.
     pub(super) fn add(&mut self, span: Arc<Span>, cost: usize) {
-        let same_resource = self.last.as_ref().is_some_and(|last| Arc::ptr_eq(&last.resource, &span.resource));
+        let same_resource =
+            self.last.as_ref().is_some_and(|last| Arc::ptr_eq(&last.resource, &span.resource));
         if !same_resource {
             self.terms.extend(terms_of_resource(&span.resource));
         }

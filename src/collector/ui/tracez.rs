@@ -1,9 +1,9 @@
 //! `/debug/tracez`: the newest traces with their spans.
 
 use std::{
-    sync::Arc,
     collections::BTreeSet,
     fmt::{self, Display, Formatter},
+    sync::Arc,
 };
 
 use super::{

@@ -1,9 +1,9 @@
 //! One trace as a waterfall: a line for each span, under its parent, with a bar that shows when it ran.
 
 use std::{
-    sync::Arc,
     collections::BTreeMap,
     fmt::{self, Display, Formatter},
+    sync::Arc,
 };
 
 use super::{
@@ -33,7 +33,8 @@ pub(super) struct Palette<'a>(BTreeMap<&'a str, usize>);
 impl<'a> Palette<'a> {
     /// Colours for all services of `traces`, the same whichever of their traces is newest.
     pub(super) fn of(traces: &'a [Arc<Trace>]) -> Self {
-        let mut palette: BTreeMap<_, _> = traces.iter().flat_map(|trace| services(trace)).map(|name| (name, 0)).collect();
+        let mut palette: BTreeMap<_, _> =
+            traces.iter().flat_map(|trace| services(trace)).map(|name| (name, 0)).collect();
         for (index, colour) in palette.values_mut().enumerate() {
             *colour = index % COLOURS;
         }
