@@ -40,6 +40,19 @@ struct Contestant {
 /// Requests before the first round, for pools to fill and pages to be touched.
 const WARM_UP: usize = 300;
 
+/// All that a proxy has answered before it is measured: the one that told that it is up, and the warm-up.
+const ANSWERED_BEFORE: usize = WARM_UP + 1;
+
+/// Asks for `path` on one connection, again and again.
+fn warm_up(port: u16, path: &str) -> Result<(), String> {
+    let warm = || {
+        (0..WARM_UP).try_fold(client::Connection::open(port)?, |mut connection, _| {
+            connection.get(path).map(|()| connection)
+        })
+    };
+    warm().map(drop).map_err(|error: std::io::Error| format!("it does not answer with 200: {error}"))
+}
+
 impl Contestant {
     fn start(entry: Entry, world: &World<'_>) -> Result<Self, String> {
         let mut around = world.around.clone();
@@ -48,13 +61,7 @@ impl Contestant {
         }
         let running = Running::start(entry.peer, &World { around: &around, ..*world }, &entry.setup)?;
         if !entry.setup.http2 {
-            let path = entry.setup.path();
-            let warm = || {
-                (0..WARM_UP).try_fold(client::Connection::open(running.port)?, |mut connection, _| {
-                    connection.get(&path).map(|()| connection)
-                })
-            };
-            warm().map_err(|error| format!("{} does not answer with 200: {error}", entry.peer.name()))?;
+            warm_up(running.port, &entry.setup.path())?;
         }
         Ok(Self { entry, running, around, costs: Vec::new(), samples: Vec::new() })
     }
@@ -88,7 +95,7 @@ impl Contestant {
         row.set("errors", self.samples.iter().map(|sample| sample.errors).sum());
         if let Tracing::Percent(_) = self.entry.setup.tracing {
             let requests: f64 = self.samples.iter().map(|sample| sample.requests).sum();
-            row.set("spans_per_request", self.around.spans() as f64 / (requests + WARM_UP as f64 + 1.0));
+            row.set("spans_per_request", self.around.spans() as f64 / (requests + ANSWERED_BEFORE as f64));
         }
         let upload = if let Load::Http1 { upload, .. } = self.entry.load { upload } else { 0 };
         let bytes = upload.max(self.entry.setup.response);

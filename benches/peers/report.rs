@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use crate::{goals, peer::GUIDED};
 
 /// What a figure is called in JSON and in the table, and its decimals there.
-const FIGURES: [(&str, &str, usize); 22] = [
+type Figure = (&'static str, &'static str, usize);
+
+/// All figures, in the order of the table.
+const FIGURES: [Figure; 22] = [
     ("cpu_us", "CPU us/req", 2),
     ("cpu_ns_per_kb", "CPU ns/KB", 1),
     ("connection_kb", "KB/connection", 2),
@@ -158,10 +161,19 @@ impl Report {
     }
 }
 
+/// The columns that any of the rows has something for.
+fn columns(rows: &[&Row]) -> Vec<&'static Figure> {
+    FIGURES.iter().filter(|(name, ..)| rows.iter().any(|row| row.figures.contains_key(name))).collect()
+}
+
+/// A figure with its decimals.
+fn cell(row: &Row, (name, _, decimals): &Figure) -> Option<String> {
+    row.figures.get(name).map(|value| format!("{value:.decimals$}"))
+}
+
 /// Aligned columns.
 fn mode_table(mode: &str, rows: &[&Row]) -> String {
-    let columns: Vec<_> =
-        FIGURES.iter().filter(|(name, ..)| rows.iter().any(|row| row.figures.contains_key(name))).collect();
+    let columns = columns(rows);
     let width = rows.iter().map(|row| row.variant.len()).chain([mode.len()]).max().unwrap_or(0);
     let mut text = format!("\n{mode:width$}  {:11}", "");
     for (_, heading, _) in &columns {
@@ -170,10 +182,9 @@ fn mode_table(mode: &str, rows: &[&Row]) -> String {
     text.push('\n');
     for row in rows {
         let _ = write!(text, "{:width$}  {:11}", row.variant, row.peer);
-        for (name, heading, decimals) in &columns {
-            let cell =
-                row.figures.get(name).map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"));
-            let _ = write!(text, "  {cell:>width$}", width = heading.len().max(9));
+        for column in &columns {
+            let cell = cell(row, column).unwrap_or_else(|| "-".to_owned());
+            let _ = write!(text, "  {cell:>width$}", width = column.1.len().max(9));
         }
         text.push('\n');
     }
