@@ -60,6 +60,11 @@ pub(crate) fn configuration(setup: &Setup, around: &Surroundings, port: u16) -> 
         Tracing::DeadCollector => Some(100.0),
     };
     if let Some(percent) = percent {
+        let service = if setup.otlp_http {
+            "http_service: {http_uri: {uri: \"http://collector/v1/traces\", cluster: collector, timeout: 1s}}"
+        } else {
+            "grpc_service: {envoy_grpc: {cluster_name: collector}, timeout: 1s}"
+        };
         let _ = write!(
             text,
             "          tracing:
@@ -68,7 +73,7 @@ pub(crate) fn configuration(setup: &Setup, around: &Surroundings, port: u16) -> 
               name: envoy.tracers.opentelemetry
               typed_config:
                 \"@type\": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
-                grpc_service: {{envoy_grpc: {{cluster_name: collector}}, timeout: 1s}}
+                {service}
                 service_name: bench
 "
         );
@@ -99,7 +104,7 @@ pub(crate) fn configuration(setup: &Setup, around: &Surroundings, port: u16) -> 
     cluster(&mut text, "host", upstream, setup.upstream_http2);
     if percent.is_some() {
         let dead = setup.tracing == Tracing::DeadCollector;
-        cluster(&mut text, "collector", if dead { around.dead } else { around.collector }, true);
+        cluster(&mut text, "collector", if dead { around.dead } else { around.collector }, !setup.otlp_http);
     }
     text
 }

@@ -2,10 +2,14 @@
 //! in each: see docs/performance.md.
 
 mod accounting;
+mod answers;
 mod arguments;
 mod client;
+mod collector;
 mod cores;
 mod envoy;
+mod faults;
+mod faulty;
 mod goals;
 mod haproxy;
 mod idle;
@@ -19,6 +23,7 @@ mod peer;
 mod plot;
 mod process;
 mod report;
+mod series;
 mod setup;
 mod startup;
 mod tools;

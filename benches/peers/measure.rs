@@ -41,10 +41,10 @@ struct Contestant {
 const WARM_UP: usize = 300;
 
 /// All that a proxy has answered before it is measured: the one that told that it is up, and the warm-up.
-const ANSWERED_BEFORE: usize = WARM_UP + 1;
+pub(crate) const ANSWERED_BEFORE: usize = WARM_UP + 1;
 
 /// Asks for `path` on one connection, again and again.
-fn warm_up(port: u16, path: &str) -> Result<(), String> {
+pub(crate) fn warm_up(port: u16, path: &str) -> Result<(), String> {
     let warm = || {
         (0..WARM_UP).try_fold(client::Connection::open(port)?, |mut connection, _| {
             connection.get(path).map(|()| connection)

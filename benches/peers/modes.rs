@@ -1,7 +1,7 @@
 //! What can be measured.
 
 use crate::{
-    idle, latency,
+    faults, idle, latency,
     load::Load,
     measure::{Effort, Entry, interleaved},
     peer::{Peer, World},
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The names of the modes, in the order of a run, and what each is about.
-pub(crate) const MODES: [(&str, &str); 10] = [
+pub(crate) const MODES: [(&str, &str); 11] = [
     ("h1", "64 keep-alive connections, tiny responses"),
     ("tracing", "h1 with tracing off, at 1 %, at 100 %, and at 100 % to a collector that is not there"),
     ("routes", "10 against 10,000 routes, the last one matched, by exact path and by prefix"),
@@ -22,6 +22,7 @@ pub(crate) const MODES: [(&str, &str); 10] = [
     ("churn", "h1 with a connection per request"),
     ("latency", "a constant rate at half of what one worker can"),
     ("workers", "two workers against one"),
+    (faults::NAME, "spanway with collectors that fail in many ways; 9 times --seconds a fault"),
 ];
 
 const H1: Load = Load::Http1 { close: false, upload: 0 };
@@ -90,6 +91,7 @@ pub(crate) fn run(mode: &str, world: &World<'_>, effort: Effort) -> Vec<Row> {
         "idle" => idle::run(world),
         "start-up" => startup::run(world, effort),
         "latency" => latency::run(world, effort),
+        faults::NAME => faults::run(world, effort),
         _ => Vec::new(),
     }
 }

@@ -76,8 +76,30 @@ impl Slot {
     }
 }
 
-/// Sends `rate` requests a second for as long as it is told; the calling thread must be where the load belongs.
-pub(crate) fn run(port: u16, path: &str, rate: f64, seconds: u64) -> Result<Sample, String> {
+/// When requests are sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pace {
+    /// So many a second, whatever the answers do.
+    Constant(f64),
+}
+
+/// How a request went.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    /// When it was due, from the start on.
+    pub(crate) due: Duration,
+    /// Microseconds from then until its answer was there; None if it failed or was not sent in time.
+    pub(crate) latency: Option<f64>,
+}
+
+/// Sends requests for as long as it is told, and tells of each; the calling thread must be where the load belongs.
+pub(crate) fn send(
+    port: u16,
+    path: &str,
+    pace: Pace,
+    seconds: u64,
+    mut tell: impl FnMut(Outcome),
+) -> Result<(), String> {
     // Sleeps are rounded to 50 microseconds otherwise, which is what is measured.
     let _ = nix::sys::prctl::set_timerslack(1);
     let request = client::request(path).into_bytes();
@@ -85,27 +107,33 @@ pub(crate) fn run(port: u16, path: &str, rate: f64, seconds: u64) -> Result<Samp
     let mut slots = slots.map_err(|error| format!("connecting: {error}"))?;
     let start = Instant::now();
     let end = start + Duration::from_secs(seconds);
-    let due = |number: u64| start + Duration::from_secs_f64(number as f64 / rate);
-    let (mut next, mut errors, mut latencies) = (0_u64, 0_u64, Vec::new());
+    let due = |number: u64, _: Instant| match pace {
+        Pace::Constant(rate) => start + Duration::from_secs_f64(number as f64 / rate),
+    };
+    let outcome = |due: Instant, latency| Outcome { due: due.saturating_duration_since(start), latency };
+    let mut next = 0_u64;
     loop {
         let now = Instant::now();
-        while due(next) <= now && due(next) < end {
+        while due(next, now) <= now && due(next, now) < end {
             let Some(free) = slots.iter_mut().find(|slot| slot.due.is_none()) else { break };
-            if !free.send(&request, due(next)) {
-                errors += 1;
+            let this = due(next, now);
+            if !free.send(&request, this) {
+                tell(outcome(this, None));
                 *free = Slot::open(port).map_err(|error| format!("connecting: {error}"))?;
             }
             next += 1;
         }
-        let sent_all = due(next) >= end;
+        let sent_all = due(next, now) >= end;
         let waiting = slots.iter().filter(|slot| slot.due.is_some()).count();
-        // What is not answered a second after the end is not waited for.
-        if sent_all && (waiting == 0 || now > end + Duration::from_secs(1)) {
-            errors += waiting as u64;
-            break;
+        // What is not answered, or not even sent, a second after the end is not waited for.
+        if (sent_all && waiting == 0) || now > end + Duration::from_secs(1) {
+            let unsent = (next..).map(|number| due(number, now)).take_while(|due| *due < end);
+            let lost = slots.iter().filter_map(|slot| slot.due).chain(unsent);
+            lost.for_each(|due| tell(outcome(due, None)));
+            return Ok(());
         }
         let full = waiting == slots.len();
-        let until = if sent_all || full { now + Duration::from_millis(100) } else { due(next) };
+        let until = if sent_all || full { now + Duration::from_millis(100) } else { due(next, now) };
         let timeout = until.saturating_duration_since(Instant::now());
         let mut polled: Vec<PollFd<'_>> = slots
             .iter()
@@ -118,19 +146,30 @@ pub(crate) fn run(port: u16, path: &str, rate: f64, seconds: u64) -> Result<Samp
             if !ready {
                 continue;
             }
+            let due = slot.due.unwrap_or(start);
             match slot.read() {
                 Progress::Waits => {}
                 Progress::Done => {
-                    let due = slot.due.take().unwrap_or(start);
-                    latencies.push(due.elapsed().as_secs_f64() * 1e6);
+                    slot.due = None;
+                    tell(outcome(due, Some(due.elapsed().as_secs_f64() * 1e6)));
                 }
                 Progress::Broken => {
-                    errors += 1;
+                    tell(outcome(due, None));
                     *slot = Slot::open(port).map_err(|error| format!("connecting: {error}"))?;
                 }
             }
         }
     }
+}
+
+/// Sends `rate` requests a second, and sums up.
+pub(crate) fn run(port: u16, path: &str, rate: f64, seconds: u64) -> Result<Sample, String> {
+    let (mut errors, mut latencies) = (0_u64, Vec::new());
+    let start = Instant::now();
+    send(port, path, Pace::Constant(rate), seconds, |outcome| match outcome.latency {
+        Some(latency) => latencies.push(latency),
+        None => errors += 1,
+    })?;
     Ok(Sample {
         requests: latencies.len() as f64,
         seconds: start.elapsed().as_secs_f64().min(seconds as f64 + 1.0),

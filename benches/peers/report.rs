@@ -10,7 +10,7 @@ use crate::{goals, peer::GUIDED};
 type Figure = (&'static str, &'static str, usize);
 
 /// All figures, in the order of the table.
-const FIGURES: [Figure; 22] = [
+const FIGURES: [Figure; 29] = [
     ("cpu_us", "CPU us/req", 2),
     ("cpu_ns_per_kb", "CPU ns/KB", 1),
     ("connection_kb", "KB/connection", 2),
@@ -23,6 +23,12 @@ const FIGURES: [Figure; 22] = [
     ("p50_us", "p50 us", 0),
     ("p99_us", "p99 us", 0),
     ("p999_us", "p99.9 us", 0),
+    ("before_p50_us", "before p50", 0),
+    ("before_p99_us", "before p99", 0),
+    ("after_p50_us", "after p50", 0),
+    ("after_p99_us", "after p99", 0),
+    ("x_healthy_p50", "x p50", 2),
+    ("x_healthy_p99", "x p99", 2),
     ("added_p50_us", "+p50 us", 0),
     ("added_p99_us", "+p99 us", 0),
     ("added_p999_us", "+p99.9 us", 0),
@@ -31,6 +37,7 @@ const FIGURES: [Figure; 22] = [
     ("rss_mb", "VmRSS MB", 1),
     ("hwm_mb", "VmHWM MB", 1),
     ("errors", "errors", 0),
+    ("lost", "spans lost", 0),
     ("x_nginx", "x nginx", 2),
     ("x_envoy", "x Envoy", 2),
 ];

@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) upstream_http2: bool,
     /// What is traced.
     pub(crate) tracing: Tracing,
+    /// Spans leave over OTLP/HTTP instead of gRPC.
+    pub(crate) otlp_http: bool,
     /// Threads, or processes in nginx.
     pub(crate) workers: usize,
     /// Bytes in the body of a response.
@@ -42,6 +44,7 @@ impl Default for Setup {
             http2: false,
             upstream_http2: false,
             tracing: Tracing::Off,
+            otlp_http: false,
             workers: 1,
             response: 12,
         }

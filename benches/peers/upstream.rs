@@ -11,17 +11,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use http_body_util::{BodyExt, Full};
 use hyper::{
-    HeaderMap, Request, Response,
+    Request, Response,
     body::{Body, Incoming},
-    header::HeaderValue,
     server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use crate::{cores, wire};
+use crate::{
+    answers::{self, Answer},
+    cores,
+};
 
 /// The largest body that a path can ask for.
 const LARGEST: usize = 1 << 20;
@@ -58,6 +60,12 @@ impl Surroundings {
         self.spans = Arc::new(AtomicU64::new(0));
         self.collector = listen(load, Role::Collector(Arc::clone(&self.spans)))?;
         Ok(self)
+    }
+
+    /// The same with a collector that somebody else has started.
+    pub(crate) fn with_collector_at(mut self, port: u16) -> Self {
+        self.collector = port;
+        self
     }
 
     /// How many spans have arrived.
@@ -130,7 +138,9 @@ fn serve(listener: TcpListener, role: &Role) {
                             .await;
                     }
                     Role::Collector(spans) => {
-                        let service = service_fn(|request| collect(request, Arc::clone(&spans)));
+                        let service = service_fn(|request| {
+                            answers::answer(request, Answer::Thanks, Arc::clone(&spans))
+                        });
                         let _ =
                             http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await;
                     }
@@ -147,21 +157,4 @@ async fn answer(mut request: Request<Incoming>, largest: Bytes) -> Result<Respon
     }
     let size = request.uri().path().rsplit('/').next().and_then(|text| text.parse().ok());
     Ok(Response::new(Full::new(largest.slice(..size.unwrap_or(12).min(LARGEST)))))
-}
-
-/// TraceService/Export: counts, and thanks.
-async fn collect(
-    request: Request<Incoming>,
-    spans: Arc<AtomicU64>,
-) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
-    if let Ok(body) = request.into_body().collect().await {
-        spans.fetch_add(wire::spans(&body.to_bytes()) as u64, Ordering::Relaxed);
-    }
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    // An empty message: all was accepted.
-    let body = Full::new(Bytes::from_static(&[0; 5])).with_trailers(std::future::ready(Some(Ok(trailers))));
-    let mut response = Response::new(body.boxed());
-    response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
-    Ok(response)
 }
