@@ -18,11 +18,14 @@ mod load;
 mod measure;
 mod modes;
 mod nginx;
+mod outage;
+mod outage_plot;
 mod paced;
 mod peer;
 mod plot;
 mod process;
 mod report;
+mod scale;
 mod series;
 mod setup;
 mod startup;
@@ -112,7 +115,11 @@ fn show(report: &Report, arguments: &Arguments) -> Result<(), String> {
         return Ok(());
     }
     if arguments.markdown {
-        println!("{}\n```text\n{}```", goals::markdown(report), report.table());
+        println!("{}", goals::markdown(report));
+        for mode in [outage::NAME, faults::NAME] {
+            println!("{}", report.markdown(mode));
+        }
+        println!("```text\n{}```", report.table());
     } else {
         println!("{}", report.table());
     }
@@ -120,7 +127,16 @@ fn show(report: &Report, arguments: &Arguments) -> Result<(), String> {
         write(file, format!("{:#}\n", report.json()))?;
     }
     if let Some(file) = &arguments.svg {
-        write(file, plot::svg(report))?;
+        // Two plots when there is something for both.
+        let outage = if plot::has_something(report) {
+            write(file, plot::svg(report))?;
+            file.with_extension("outage.svg")
+        } else {
+            file.clone()
+        };
+        if outage_plot::has_something(report) {
+            write(&outage, outage_plot::svg(report))?;
+        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::{
     faults, idle, latency,
     load::Load,
     measure::{Effort, Entry, interleaved},
+    outage,
     peer::{Peer, World},
     report::Row,
     setup::{Setup, Tracing},
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// The names of the modes, in the order of a run, and what each is about.
-pub(crate) const MODES: [(&str, &str); 11] = [
+pub(crate) const MODES: [(&str, &str); 12] = [
     ("h1", "64 keep-alive connections, tiny responses"),
     ("tracing", "h1 with tracing off, at 1 %, at 100 %, and at 100 % to a collector that is not there"),
     ("routes", "10 against 10,000 routes, the last one matched, by exact path and by prefix"),
@@ -22,6 +23,7 @@ pub(crate) const MODES: [(&str, &str); 11] = [
     ("churn", "h1 with a connection per request"),
     ("latency", "a constant rate at half of what one worker can"),
     ("workers", "two workers against one"),
+    (outage::NAME, "while the collector dies, hangs and returns; two runs of 26 times --seconds a proxy"),
     (faults::NAME, "spanway with collectors that fail in many ways; 9 times --seconds a fault"),
 ];
 
@@ -91,6 +93,7 @@ pub(crate) fn run(mode: &str, world: &World<'_>, effort: Effort) -> Vec<Row> {
         "idle" => idle::run(world),
         "start-up" => startup::run(world, effort),
         "latency" => latency::run(world, effort),
+        outage::NAME => outage::run(world, effort),
         faults::NAME => faults::run(world, effort),
         _ => Vec::new(),
     }

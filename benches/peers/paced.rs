@@ -1,5 +1,6 @@
 //! A client that sends at a constant rate, whatever the answers do: latency counts from when a request was due, so that
-//! a pause of the proxy is seen by all the requests that it delayed.
+//! a pause of the proxy is seen by all the requests that it delayed. The same client can send as fast as answers come,
+//! for what is to be counted second by second.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -81,6 +82,8 @@ impl Slot {
 pub(crate) enum Pace {
     /// So many a second, whatever the answers do.
     Constant(f64),
+    /// The next one on each connection as soon as the last is answered.
+    Full,
 }
 
 /// How a request went.
@@ -107,8 +110,9 @@ pub(crate) fn send(
     let mut slots = slots.map_err(|error| format!("connecting: {error}"))?;
     let start = Instant::now();
     let end = start + Duration::from_secs(seconds);
-    let due = |number: u64, _: Instant| match pace {
+    let due = |number: u64, now: Instant| match pace {
         Pace::Constant(rate) => start + Duration::from_secs_f64(number as f64 / rate),
+        Pace::Full => now,
     };
     let outcome = |due: Instant, latency| Outcome { due: due.saturating_duration_since(start), latency };
     let mut next = 0_u64;

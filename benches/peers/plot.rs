@@ -31,6 +31,11 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// Whether there is anything to draw.
+pub(crate) fn has_something(report: &Report) -> bool {
+    report.rows.iter().any(|row| PLOTTED.contains(&row.mode))
+}
+
 /// A group of bars for every variant that was measured.
 pub(crate) fn svg(report: &Report) -> String {
     let plotted: Vec<(&Row, f64)> = report

@@ -10,13 +10,14 @@ use crate::{goals, peer::GUIDED};
 type Figure = (&'static str, &'static str, usize);
 
 /// All figures, in the order of the table.
-const FIGURES: [Figure; 29] = [
+const FIGURES: [Figure; 33] = [
     ("cpu_us", "CPU us/req", 2),
     ("cpu_ns_per_kb", "CPU ns/KB", 1),
     ("connection_kb", "KB/connection", 2),
     ("start_ms", "start ms", 1),
     ("check_ms", "check ms", 1),
     ("binary_mb", "binary MB", 1),
+    ("full_rps", "full req/s", 0),
     ("rate", "sent/s", 0),
     ("rps", "req/s", 0),
     ("busy_percent", "busy %", 0),
@@ -36,7 +37,10 @@ const FIGURES: [Figure; 29] = [
     ("idle_mb", "idle MB", 1),
     ("rss_mb", "VmRSS MB", 1),
     ("hwm_mb", "VmHWM MB", 1),
+    ("full_rss_mb", "full RSS MB", 1),
     ("errors", "errors", 0),
+    ("answered", "answered", 0),
+    ("arrived", "spans arrived", 0),
     ("lost", "spans lost", 0),
     ("x_nginx", "x nginx", 2),
     ("x_envoy", "x Envoy", 2),
@@ -54,12 +58,21 @@ pub(crate) struct Row {
     pub(crate) figures: BTreeMap<&'static str, f64>,
     /// Each round's, of what the median was taken.
     pub(crate) rounds: Vec<f64>,
+    /// What was sampled once a second, by the names of figures.
+    pub(crate) series: BTreeMap<&'static str, Vec<f64>>,
 }
 
 impl Row {
     /// Without figures.
     pub(crate) fn new(mode: &'static str, variant: &str, peer: &'static str) -> Self {
-        Self { mode, variant: variant.to_owned(), peer, figures: BTreeMap::new(), rounds: Vec::new() }
+        Self {
+            mode,
+            variant: variant.to_owned(),
+            peer,
+            figures: BTreeMap::new(),
+            rounds: Vec::new(),
+            series: BTreeMap::new(),
+        }
     }
 
     /// Adds a figure; one that was not measured stays away.
@@ -144,6 +157,26 @@ impl Report {
         text
     }
 
+    /// The rows of one mode as a table of Markdown; nothing if it was not measured.
+    pub(crate) fn markdown(&self, mode: &str) -> String {
+        let rows: Vec<&Row> = self.rows.iter().filter(|row| row.mode == mode).collect();
+        let columns = columns(&rows);
+        if columns.is_empty() {
+            return String::new();
+        }
+        let mut text = format!("| {mode} | |");
+        columns.iter().for_each(|(_, heading, _)| text += &format!(" {heading} |"));
+        text += &format!("\n| --- | --- |{}\n", " ---: |".repeat(columns.len()));
+        for row in rows {
+            text += &format!("| {} | {} |", row.variant, row.peer);
+            columns
+                .iter()
+                .for_each(|column| text += &format!(" {} |", cell(row, column).unwrap_or_default()));
+            text.push('\n');
+        }
+        text
+    }
+
     /// All of it, goals included.
     pub(crate) fn json(&self) -> Value {
         let rows: Vec<Value> = self
@@ -152,7 +185,7 @@ impl Report {
             .map(|row| {
                 json!({
                     "mode": row.mode, "variant": row.variant, "peer": row.peer,
-                    "figures": row.figures, "rounds": row.rounds,
+                    "figures": row.figures, "rounds": row.rounds, "series": row.series,
                 })
             })
             .collect();

@@ -12,13 +12,15 @@ use crate::{
     peer::{Running, World},
 };
 
-/// The requests that were due in one second.
+/// The requests that were due in one second, and the proxy at its end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Second {
     /// Microseconds that each took which was answered.
     pub(crate) latencies: Vec<f64>,
     /// How many were not answered with 200.
     pub(crate) failed: u64,
+    /// Resident memory in MB.
+    pub(crate) rss_mb: f64,
 }
 
 impl Second {
@@ -33,16 +35,18 @@ impl Second {
         [p50, p99]
     }
 
-    /// Several seconds as if they were one.
+    /// Several seconds as if they were one; memory is that at their end.
     pub(crate) fn together(seconds: &[Self]) -> Self {
         Self {
             latencies: seconds.iter().flat_map(|second| second.latencies.iter().copied()).collect(),
             failed: seconds.iter().map(|second| second.failed).sum(),
+            rss_mb: seconds.last().map_or(f64::NAN, |second| second.rss_mb),
         }
     }
 }
 
-/// Loads a proxy for `seconds`, and calls `act` with the number of each second when it begins.
+/// Loads a proxy for `seconds`, calls `act` with the number of each second when it begins, and looks at the proxy's
+/// memory when it ends.
 pub(crate) fn watch(
     running: &Running,
     world: &World<'_>,
@@ -71,11 +75,17 @@ pub(crate) fn watch(
             Ok::<_, String>(series)
         });
         let start = Instant::now();
+        let mut memory = Vec::new();
         for second in 0..seconds {
             act(second);
             let end = start + Duration::from_secs(second as u64 + 1);
             thread::sleep(end.saturating_duration_since(Instant::now()));
+            memory.push(running.memory().resident as f64 / 1024.0);
         }
-        client.join().map_err(|_| "the client has panicked".to_owned())?
+        let mut series = client.join().map_err(|_| "the client has panicked".to_owned())??;
+        for (second, rss_mb) in series.iter_mut().zip(memory) {
+            second.rss_mb = rss_mb;
+        }
+        Ok(series)
     })
 }
