@@ -38,7 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cluster", &["upstream", "snapshot", "socket"]),
     // Off the workers.
     ("export", &["cluster", "upstream", "snapshot", "trace"]),
-    ("admin", &["export", "snapshot", "stream_info"]),
+    ("admin", &["collector", "export", "snapshot", "stream_info"]),
     ("upstream", &["cluster", "body", "snapshot", "socket", "stream_info", "trace"]),
     ("body", &["snapshot", "stream_info"]),
     ("stream_info", &["snapshot", "trace"]),

@@ -3,7 +3,7 @@
 
 mod tracing;
 
-use std::{fmt::Write, io, path::Path, sync::Arc};
+use std::{fmt::Write, io, os::unix::fs::FileTypeExt, path::Path, sync::Arc};
 
 use axum::{
     Router,
@@ -16,6 +16,7 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
+    collector::store::Store,
     export::{Protocol, stats::TracerStats},
     snapshot::{Address, tracing::Tracer},
 };
@@ -81,8 +82,10 @@ pub(crate) async fn bind(address: &Address, path: Option<&Path>) -> Result<Admin
             (AdminSocket::Tcp(listener), known)
         }
         Address::Pipe(pipe) => {
-            // What a process that was killed has left.
-            let _ = std::fs::remove_file(pipe);
+            // What a process that was killed has left, and nothing else.
+            if std::fs::metadata(pipe).is_ok_and(|left| left.file_type().is_socket()) {
+                let _ = std::fs::remove_file(pipe);
+            }
             (AdminSocket::Unix(UnixListener::bind(pipe).map_err(failed)?), address.to_string())
         }
     };
@@ -95,8 +98,8 @@ pub(crate) async fn bind(address: &Address, path: Option<&Path>) -> Result<Admin
 }
 
 /// Answer for ever.
-pub(crate) async fn serve(socket: AdminSocket, tracers: Vec<TracerStatus>) {
-    let router = router(tracers);
+pub(crate) async fn serve(socket: AdminSocket, tracers: Vec<TracerStatus>, kept: Option<Arc<Store>>) {
+    let router = router(tracers, kept);
     // It ends with the process only: a connection that cannot be accepted is tried again.
     let _ = match socket {
         AdminSocket::Tcp(listener) => axum::serve(listener, router).await,
@@ -104,12 +107,13 @@ pub(crate) async fn serve(socket: AdminSocket, tracers: Vec<TracerStatus>) {
     };
 }
 
-fn router(tracers: Vec<TracerStatus>) -> Router {
+fn router(tracers: Vec<TracerStatus>, _kept: Option<Arc<Store>>) -> Router {
     Router::new()
         .route("/", get(async || help()))
         .route("/help", get(async || help()))
         .route("/ready", get(async || "LIVE\n"))
         .route("/tracing", get(tracing_page))
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n"))
         .fallback(async || (StatusCode::NOT_FOUND, format!("nothing here. {}", help())))
         .with_state(Arc::new(tracers))
         .layer(map_response(guarded))
@@ -126,14 +130,11 @@ fn help() -> String {
 
 async fn tracing_page(State(tracers): State<Arc<Vec<TracerStatus>>>, RawQuery(query): RawQuery) -> Response {
     match query.as_deref() {
-        None | Some("" | "format=text") => tracing::text(&tracers).into_response(),
-        Some("format=json") => {
+        Some(query) if query.split('&').any(|pair| pair == "format=json") => {
             let body = format!("{:#}\n", tracing::json(&tracers));
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
-        Some(_) => {
-            (StatusCode::BAD_REQUEST, "/tracing knows ?format=text and ?format=json\n").into_response()
-        }
+        _ => tracing::text(&tracers).into_response(),
     }
 }
 

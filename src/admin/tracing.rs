@@ -68,7 +68,7 @@ pub(super) fn text(tracers: &[TracerStatus]) -> String {
     if tracers.is_empty() {
         text.push_str(
             "no listener traces: give its HTTP connection manager `tracing` with a provider, or set \
-                       OTEL_EXPORTER_OTLP_ENDPOINT\n",
+             OTEL_EXPORTER_OTLP_ENDPOINT (OTEL_SDK_DISABLED and OTEL_TRACES_EXPORTER=none overrule it)\n",
         );
     }
     for status in tracers {
@@ -137,6 +137,7 @@ fn envoy_counters(status: &TracerStatus, figures: &Figures) -> Vec<(&'static str
             ("tracing.zipkin.spans_sent", delivered.exported),
             ("tracing.zipkin.timer_flushed", figures.timer_flushed),
             ("tracing.zipkin.reports_sent", delivered.batches),
+            ("tracing.zipkin.reports_failed", delivered.failed),
         ],
         Protocol::XRay => Vec::new(),
     }

@@ -43,9 +43,10 @@ impl Pipeline {
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 runtime.expect("a runtime").block_on(async {
+                    let (_hurry, patience) = tokio::sync::watch::channel(false);
                     let sender = sender(&snapshot);
                     let tracer = snapshot.tracers.first().expect("a tracer");
-                    Exporter::new(tracer, sender, incoming, workers, stats).run().await;
+                    Exporter::new(tracer, sender, incoming, workers, stats, None).run(patience).await;
                 });
             })
         };

@@ -59,7 +59,7 @@ impl Intake {
 }
 
 /// File what is valid of `request` in `store`, and answer how much was not.
-pub(super) fn accept(store: &Store, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
+pub(crate) fn accept(store: &Store, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
     let mut spans = Vec::new();
     let mut invalid = Invalid::default();
     for group in request.resource_spans {

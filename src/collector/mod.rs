@@ -5,7 +5,7 @@
 
 pub mod attribute;
 pub mod command;
-mod intake;
+pub(crate) mod intake;
 mod journal;
 mod limits;
 pub mod log;

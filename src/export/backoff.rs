@@ -12,8 +12,8 @@ const FIRST: Duration = Duration::from_millis(100);
 /// longer it takes to find it.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// The longest pause that a collector may ask for: nobody means more, and times have an end.
-const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
+/// The longest pause that a collector may ask for. Who asks for more is asked again before.
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 /// The pause between calls while they fail.
 #[derive(Debug, Default)]
@@ -29,13 +29,13 @@ impl Backoff {
         if self.until.is_none_or(|until| until <= now) {
             self.failures = self.failures.saturating_add(1);
         }
+        let doubled = FIRST.saturating_mul(1 << (self.failures.max(1) - 1).min(16)).min(LONGEST);
+        // By chance up to half shorter, so that many proxies do not come back at once.
+        let own = doubled.mul_f64(1.0 - fastrand::f64() / 2.0);
         let pause = match retry {
-            Retry::After(pause) => pause.min(LONGEST_ASKED),
-            Retry::Soon | Retry::No => {
-                let doubled = FIRST.saturating_mul(1 << (self.failures.max(1) - 1).min(16)).min(LONGEST);
-                // By chance up to half shorter, so that many proxies do not come back at once.
-                doubled.mul_f64(1.0 - fastrand::f64() / 2.0)
-            }
+            // Not to be called in a loop is what a collector wants that asks for no pause.
+            Retry::After(asked) => asked.clamp(own, LONGEST_ASKED),
+            Retry::Soon | Retry::No => own,
         };
         let until = now + pause;
         self.until = Some(self.until.map_or(until, |known| known.max(until)));
@@ -107,6 +107,11 @@ mod tests {
         backoff.failed(Retry::Soon, now);
         backoff.failed(Retry::Soon, now);
         assert_eq!(backoff.failures(), 1);
+        let mut hasty = Backoff::default();
+        hasty.failed(Retry::After(Duration::ZERO), now);
+        assert!(!hasty.is_over(now + FIRST / 3), "no pause at all is none that may be asked for");
+        hasty.failed(Retry::After(Duration::MAX), now + FIRST);
+        assert!(hasty.is_over(now + FIRST + LONGEST_ASKED));
         assert_eq!(backoff.until, Some(now + Duration::from_secs(30)));
         assert!(backoff.is_until_after(now + Duration::from_secs(29)));
     }

@@ -36,6 +36,8 @@ struct FileValue {
 struct Known {
     /// Which file it is, when it was written and changed, and how long it is.
     stamp: Option<[i64; 6]>,
+    /// That it cannot be read was said already.
+    complained: bool,
     value: Option<HeaderValue>,
 }
 
@@ -102,35 +104,44 @@ impl Value {
 impl FileValue {
     /// What it says now; what it said, if it cannot be read.
     fn now(&self) -> Option<HeaderValue> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = fs::metadata(&self.path)
-            .map(|file| {
-                let (inode, length) = (file.ino().cast_signed(), file.len().cast_signed());
-                [inode, length, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()]
-            })
-            .inspect_err(|error| self.complain(&known, &error.to_string()))
-            .ok();
-        if stamp.is_none() || stamp == known.stamp {
-            return known.value.clone();
+        let known = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = fs::metadata(&self.path).map(|file| {
+            let (inode, length) = (file.ino().cast_signed(), file.len().cast_signed());
+            [inode, length, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()]
+        });
+        let read = match stamp {
+            Ok(stamp) if known.stamp == Some(stamp) => return known.value.clone(),
+            Ok(stamp) => read(&self.path).map(|value| (stamp, value)),
+            Err(error) => Err(error.to_string()),
+        };
+        match read {
+            Ok((stamp, value)) => {
+                *known = Known { stamp: Some(stamp), value: Some(value), complained: false }
+            }
+            Err(error) => known.complain(&self.path, &error),
         }
-        match read(&self.path) {
-            Ok(value) => known.value = Some(value),
-            Err(error) => self.complain(&known, &error),
-        }
-        known.stamp = stamp;
         known.value.clone()
     }
+}
 
-    fn complain(&self, known: &Known, error: &str) {
-        let then = if known.value.is_some() { "what it said before goes on" } else { "it is left out" };
-        // At every call while it lasts, which is for those who look for it.
-        tracing::debug!("header from {}: {error}; {then}", self.path.display());
+impl Known {
+    /// Once, until it can be read again.
+    fn complain(&mut self, path: &Path, error: &str) {
+        let then =
+            if self.value.is_some() { "what it said before goes on" } else { "the header is left out" };
+        if !std::mem::replace(&mut self.complained, true) {
+            tracing::warn!("header from {}: {error}; {then}", path.display());
+        }
     }
 }
 
 /// The value that a file holds. The error says nothing of its text.
 fn read(path: &Path) -> Result<HeaderValue, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    // As it is for a moment while it is written anew.
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
     let value = HeaderValue::from_str(text.trim()).map(sensitive);
     value.map_err(|_| "its text is no value of a header".to_owned())
 }

@@ -154,11 +154,28 @@ impl Failure {
         }
     }
 
+    /// A success of HTTP whose body is a page for people.
+    pub(super) fn of_page(status: StatusCode) -> Self {
+        Self {
+            kind: FailureKind::Http(StatusCode::NOT_FOUND),
+            cause: format!("answered {status} with a web page (text/html), which no collector does"),
+            retry: Retry::No,
+        }
+    }
+
     /// An error of the connection.
     pub(super) fn of_error(error: &(dyn Error + 'static)) -> Self {
         let (kind, cause) = explain(error);
         // A collector that is replaced by something else for a moment may come back; sending again does no harm.
         Self { kind, cause, retry: Retry::Soon }
+    }
+
+    /// The cause, and the pause that the collector asks for.
+    pub(crate) fn told(&self) -> String {
+        match self.retry {
+            Retry::After(pause) => format!("{}, and asks for {}s of pause", self.cause, pause.as_secs()),
+            Retry::No | Retry::Soon => self.cause.clone(),
+        }
     }
 
     /// What whoever operates the proxy can do about it.

@@ -75,7 +75,10 @@ impl Health {
         if self.fault.as_ref().is_some_and(|fault| !fault.behind && fault.over.is_none()) {
             return;
         }
-        let hint = Some("sample less, or give the collector more room");
+        let hint = Some(
+            "sample less, give the collector more room, or let more wait (max_cache_size, OTEL_BSP_MAX_QUEUE_SIZE, \
+             export.max_queue_bytes)",
+        );
         self.problem("takes spans more slowly than they come", hint, true, lost_before, now);
     }
 
@@ -98,6 +101,10 @@ impl Health {
             over: None,
             lost_before: *lost_before,
         });
+        // What was over for a while and is wrong again is another fault, though nobody was told of the end.
+        if fault.over.is_some_and(|over| now - over >= Duration::from_secs(1)) {
+            (fault.since, fault.told) = (now, false);
+        }
         cause.clone_into(&mut fault.cause);
         (fault.hint, fault.behind, fault.last, fault.over, fault.news) = (hint, behind, now, None, true);
     }

@@ -51,7 +51,11 @@ impl HttpCall {
         headers.apply(request.headers_mut());
         let answer = self.client.send_bytes(request).await.map_err(|error| Failure::of_error(&*error))?;
         if answer.status().is_success() {
-            return Ok(answer.into_body());
+            return match answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes) {
+                // A page for people, of a login or of another server: nobody has taken spans there.
+                Some(kind) if kind.starts_with(b"text/html") => Err(Failure::of_page(answer.status())),
+                _ => Ok(answer.into_body()),
+            };
         }
         Err(Failure::of_answer(answer.status(), answer.headers(), answer.body()))
     }

@@ -24,7 +24,10 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 pub(crate) use self::failure::{Failure, Protocol, Retry};
 use self::{
@@ -47,6 +50,9 @@ const LAST_EXPORT: Duration = Duration::from_secs(5);
 /// that the collector had closed costs a call and no span.
 const NOTEWORTHY: Duration = Duration::from_secs(1);
 
+/// Who sees each batch before it is sent.
+pub(crate) type Onlooker = Option<Box<dyn FnMut(&Batch) + Send>>;
+
 /// The exporter of one tracer.
 pub(crate) struct Exporter {
     delivery: crate::snapshot::delivery::Delivery,
@@ -61,6 +67,9 @@ pub(crate) struct Exporter {
     health: Health,
     /// When the calls that are under way began, and why the last one failed.
     calling_since: Option<Instant>,
+    /// Since when the oldest span of each of these waits.
+    waiting_since: Vec<Instant>,
+    onlooker: Onlooker,
     last_failure: Option<(String, Option<&'static str>)>,
 }
 
@@ -79,8 +88,10 @@ impl Exporter {
         incoming: mpsc::UnboundedReceiver<Batch>,
         workers: Arc<HandOver>,
         stats: Arc<TracerStats>,
+        onlooker: Onlooker,
     ) -> Self {
         Self {
+            onlooker,
             queue: Queue::new(tracer.delivery.queue, tracer.delivery.call),
             health: Health::new(tracer.name(), sender.destination()),
             delivery: tracer.delivery.clone(),
@@ -92,12 +103,13 @@ impl Exporter {
             in_flight: 0,
             backoff: Backoff::default(),
             calling_since: None,
+            waiting_since: Vec::new(),
             last_failure: None,
         }
     }
 
-    /// Export until all workers are gone and nothing waits, or the time for that is over.
-    pub(crate) async fn run(mut self) {
+    /// Export until all workers are gone and nothing waits, or the time for that is over, or somebody is in a `hurry`.
+    pub(crate) async fn run(mut self, mut hurry: watch::Receiver<bool>) {
         // Set when the workers are gone.
         let mut end: Option<Instant> = None;
         loop {
@@ -123,6 +135,7 @@ impl Exporter {
                 },
                 Some(settled) = self.calls.next(), if !self.calls.is_empty() => self.settle(settled),
                 () = wait_until(wake) => {}
+                _ = hurry.wait_for(|hurry| *hurry), if end.is_some() => break,
             }
         }
         self.end();
@@ -136,6 +149,9 @@ impl Exporter {
         let mut next = Some(first);
         while let Some(batch) = next {
             self.workers.taken(&batch);
+            if let Some(onlooker) = &mut self.onlooker {
+                onlooker(&batch);
+            }
             let dropped = self.queue.push(batch, now);
             self.count_overflow(dropped, now);
             next = self.incoming.try_recv().ok();
@@ -154,7 +170,11 @@ impl Exporter {
                 self.health.failed(cause, *hint, &before, now);
             }
             (_, Some(_)) => self.health.failed("has not answered yet", None, &before, now),
-            (_, None) => self.health.behind(&before, now),
+            // A first call that is under way may yet say what is wrong.
+            (_, None) if self.stats.update(|delivered| delivered.state) == State::Ok => {
+                self.health.behind(&before, now);
+            }
+            (_, None) => {}
         }
     }
 
@@ -187,6 +207,7 @@ impl Exporter {
             }
             self.in_flight += call.batch.len();
             self.calling_since.get_or_insert(now);
+            self.waiting_since.push(call.since());
             let sender = Arc::clone(&self.sender);
             self.calls.push(Box::pin(async move {
                 let outcome = sender.send(&call.batch).await;
@@ -200,6 +221,9 @@ impl Exporter {
         let now = Instant::now();
         let spans = call.batch.len();
         self.in_flight -= spans;
+        if let Some(at) = self.waiting_since.iter().position(|since| *since == call.since()) {
+            self.waiting_since.swap_remove(at);
+        }
         self.calling_since = (!self.calls.is_empty()).then_some(now);
         match outcome {
             Ok(accepted) => self.accepted(spans, &accepted, now),
@@ -262,10 +286,10 @@ impl Exporter {
         };
         let long_pause = matches!(failure.retry, Retry::After(pause) if pause >= NOTEWORTHY);
         if lost || long_pause || took >= NOTEWORTHY || self.backoff.failures() > 1 {
-            self.health.failed(&failure.cause, hint, &before, now);
+            self.health.failed(&failure.told(), hint, &before, now);
         }
-        self.last_failure = Some((failure.cause.clone(), hint));
-        self.remember(failure.cause.clone(), hint);
+        self.last_failure = Some((failure.told(), hint));
+        self.remember(failure.told(), hint);
     }
 
     fn remember(&self, cause: String, hint: Option<&'static str>) {
@@ -278,7 +302,10 @@ impl Exporter {
         self.stats.update(|delivered| {
             delivered.queued_spans = self.queue.spans();
             delivered.queued_bytes = self.queue.bytes();
-            delivered.oldest = self.queue.oldest();
+            delivered.oldest = self.waiting_since.iter().copied().chain(self.queue.oldest()).min();
+            if delivered.state == State::Idle && !self.calls.is_empty() {
+                delivered.state = State::Calling;
+            }
             delivered.in_flight = self.in_flight;
         });
     }

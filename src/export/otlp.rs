@@ -7,7 +7,9 @@ use std::fmt;
 use bytes::{Buf, BufMut, Bytes};
 use http::{HeaderMap, HeaderValue, header::USER_AGENT, uri::PathAndQuery};
 use opentelemetry_http::HttpClient;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
 use prost::Message;
 use tonic::{
     Status,
@@ -89,8 +91,12 @@ impl OtlpSender {
             Transport::Grpc(client) => call(client.clone(), request, headers).await?,
             Transport::Http(call) => {
                 let answer = call.post(request, headers).await?;
-                // What took the spans need not say anything that can be read.
-                ExportTraceServiceResponse::decode(answer).unwrap_or_default()
+                // By its status it has taken the spans, whatever else it says.
+                ExportTraceServiceResponse::decode(answer).unwrap_or_else(|_| {
+                    let error_message = "something that is not the answer of an OTLP collector".to_owned();
+                    let partial = ExportTracePartialSuccess { rejected_spans: 0, error_message };
+                    ExportTraceServiceResponse { partial_success: Some(partial) }
+                })
             }
         };
         let partial = answer.partial_success.unwrap_or_default();

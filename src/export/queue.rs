@@ -18,6 +18,11 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// When the oldest of its spans came.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
     /// It is sent now; whether it was before.
     pub(super) fn sent(&mut self, now: Instant) -> bool {
         let again = self.first_sent.is_some();
@@ -81,7 +86,13 @@ impl Queue {
 
     /// The next spans to send.
     pub(super) fn take(&mut self) -> Option<Call> {
-        let call = self.calls.pop_front()?;
+        let mut call = self.calls.pop_front()?;
+        // What a worker hands over at once may be more than a call may have.
+        if call.batch.len() > self.of_call.spans {
+            let first = call.batch.split_oldest(self.of_call.spans);
+            let rest = Call { batch: std::mem::replace(&mut call.batch, first), ..call };
+            self.calls.push_front(rest);
+        }
         self.spans -= call.batch.len();
         self.bytes -= call.batch.bytes();
         Some(call)

@@ -18,7 +18,7 @@ use crate::{
     },
     snapshot::{
         ClusterId, Node,
-        cluster::{Cluster, Discovery},
+        cluster::{Cluster, Discovery, DnsName},
         delivery::{HttpService, OtlpExporter},
         tracing::{OpenTelemetry, Provider, Tracer},
     },
@@ -182,13 +182,10 @@ fn destination(cluster: &Cluster) -> String {
         Discovery::Static(endpoints) => {
             (endpoints.first().map(|endpoint| endpoint.address.to_string()), endpoints.len())
         }
-        Discovery::StrictDns(endpoints, _) => (
-            endpoints.first().map(|endpoint| format!("{}:{}", endpoint.address.host, endpoint.address.port)),
-            endpoints.len(),
-        ),
-        Discovery::LogicalDns(endpoint, _) => {
-            (Some(format!("{}:{}", endpoint.address.host, endpoint.address.port)), 1)
+        Discovery::StrictDns(endpoints, _) => {
+            (endpoints.first().map(|endpoint| named(&endpoint.address)), endpoints.len())
         }
+        Discovery::LogicalDns(endpoint, _) => (Some(named(&endpoint.address)), 1),
     };
     let name = &cluster.name;
     match (first, count) {
@@ -197,4 +194,8 @@ fn destination(cluster: &Cluster) -> String {
         (Some(address), 0 | 1) => format!("{address} (cluster \"{name}\")"),
         (Some(address), count) => format!("{address} and {} more (cluster \"{name}\")", count - 1),
     }
+}
+
+fn named(DnsName { host, port }: &DnsName) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

@@ -47,6 +47,8 @@ pub(crate) enum State {
     /// No call was made yet.
     #[default]
     Idle,
+    /// The first call is under way.
+    Calling,
     /// They do.
     Ok,
     /// They do not, or not all.
@@ -58,6 +60,7 @@ impl State {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Idle => "idle",
+            Self::Calling => "calling",
             Self::Ok => "ok",
             Self::Failing => "failing",
         }

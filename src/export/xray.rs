@@ -41,6 +41,8 @@ impl XRaySender {
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
         let socket = std::net::UdpSocket::bind(any)?;
+        // So that the system tells of a port on this machine where nobody listens.
+        socket.connect(tracer.daemon)?;
         socket.set_nonblocking(true)?;
         Ok(Self {
             socket: UdpSocket::from_std(socket)?,
@@ -59,7 +61,7 @@ impl XRaySender {
             let sent = if datagram.len() > MAX_DATAGRAM {
                 Err(format!("a segment of {} bytes fits no datagram", datagram.len()))
             } else {
-                let sent = self.socket.send_to(&datagram, self.tracer.daemon).await;
+                let sent = self.socket.send(&datagram).await;
                 sent.map_err(|error| error.to_string())
             };
             match sent {

@@ -1,6 +1,7 @@
 //! Process life: the command line, the main thread, the workers, signals.
 
 pub mod health;
+mod keep;
 mod log;
 pub mod options;
 pub mod program_name;

@@ -136,6 +136,9 @@ pub struct Options {
     /// Start although the file sets fields that spanway does not implement; each is warned of (never those that guard access: filters, TLS, RBAC)
     #[arg(long)]
     pub skip_unsupported: bool,
+    /// Keep the newest spans of this proxy itself, in so many bytes, and show them below /traces of the admin interface
+    #[arg(long, value_name = "BYTES")]
+    pub keep_traces: Option<usize>,
     /// Use address TO wherever the configuration says FROM (both HOST:PORT); may be given several times
     #[arg(long, value_name = "FROM=TO")]
     pub map_address: Vec<String>,

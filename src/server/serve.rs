@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::{
+    keep,
     log::LogFile,
     options::Options,
     overrides, sources,
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     admin::{self, AdminError, TracerStatus},
     cluster::{ClusterState, discovery},
+    collector::store::Store,
     config::{self, Problems, lower::AddressMapError},
     export::{
         Exporter,
@@ -136,12 +138,23 @@ async fn run(
     let clusters = ClusterState::all(&snapshot);
     let admin = match &snapshot.admin {
         Some(address) => Some(admin::bind(address, options.admin_address_path.as_deref()).await?),
-        None => None,
+        None => {
+            if options.admin_address_path.is_some() {
+                tracing::warn!("--admin-address-path: nothing is written, since there is no admin.address");
+            }
+            None
+        }
     };
     discover(&clusters).await;
-    let Exporting { queues, exporters, statuses } = export(&snapshot, &clusters)?;
+    let kept = options.keep_traces.map(|bytes| Arc::new(Store::new(bytes)));
+    let (hurry, patience) = watch::channel(false);
+    let Exporting { queues, exporters, statuses } = export(&snapshot, &clusters, kept.as_ref(), &patience)?;
     if let Some(admin) = admin {
-        tokio::spawn(admin::serve(admin, statuses));
+        tokio::spawn(admin::serve(admin, statuses, kept));
+    } else if kept.is_some() {
+        tracing::warn!(
+            "--keep-traces has no effect: this configuration has no admin.address to show them at"
+        );
     }
 
     for (listener, socket) in sockets.first().into_iter().flatten() {
@@ -183,10 +196,11 @@ async fn run(
             let _ = exporter.await;
         }
     };
+    tokio::pin!(all_exported);
     tokio::select! {
-        () = all_exported => {}
-        _ = interrupt.recv() => tracing::warn!("told again to stop: spans that were still to be sent are lost"),
-        _ = terminate.recv() => tracing::warn!("told again to stop: spans that were still to be sent are lost"),
+        () = &mut all_exported => {}
+        _ = interrupt.recv() => leave_spans(&hurry, all_exported).await,
+        _ = terminate.recv() => leave_spans(&hurry, all_exported).await,
     }
     if failed.is_ok_and(|failed| failed == 0) { Ok(()) } else { Err(ServeError::Worker) }
 }
@@ -233,6 +247,13 @@ async fn stop<E: Future>(
     ended.await
 }
 
+/// Let exporters end at once, which they do with a word of what is lost.
+async fn leave_spans(hurry: &watch::Sender<bool>, ended: impl Future<Output = ()>) {
+    tracing::warn!("told again to stop: spans that were still to be sent are lost");
+    hurry.send_replace(true);
+    ended.await;
+}
+
 /// Begin to resolve names, and wait until each cluster has an answer or an error, though not for ever.
 pub(super) async fn discover(clusters: &[Arc<ClusterState>]) {
     let named = clusters.iter().filter(|cluster| !matches!(cluster.config.discovery, Discovery::Static(_)));
@@ -277,7 +298,12 @@ struct Exporting {
 }
 
 /// Start the exporter of each tracer.
-fn export(snapshot: &Snapshot, clusters: &[Arc<ClusterState>]) -> Result<Exporting, ServeError> {
+fn export(
+    snapshot: &Snapshot,
+    clusters: &[Arc<ClusterState>],
+    kept: Option<&Arc<Store>>,
+    patience: &watch::Receiver<bool>,
+) -> Result<Exporting, ServeError> {
     let mut all = Exporting::default();
     let around = Surroundings { node: &snapshot.node, clusters, own_ip: worker::own_ip(), observer: None };
     for tracer in &snapshot.tracers {
@@ -295,7 +321,9 @@ fn export(snapshot: &Snapshot, clusters: &[Arc<ClusterState>]) -> Result<Exporti
             protocol: sender.protocol(),
             stats: Arc::clone(&stats),
         });
-        all.exporters.push(tokio::spawn(Exporter::new(tracer, sender, spans, workers, stats).run()));
+        let onlooker = kept.map(|store| keep::into(store, tracer, &snapshot.node));
+        let exporter = Exporter::new(tracer, sender, spans, workers, stats, onlooker);
+        all.exporters.push(tokio::spawn(exporter.run(patience.clone())));
     }
     Ok(all)
 }

@@ -57,6 +57,15 @@ impl Batch {
         self.encoded.drop_oldest(count);
     }
 
+    /// Take the `count` oldest spans out.
+    pub(crate) fn split_oldest(&mut self, count: usize) -> Self {
+        let records: Vec<_> = self.records.drain(..count.min(self.records.len())).collect();
+        let record_bytes = records.iter().map(record_bytes).sum();
+        self.record_bytes -= record_bytes;
+        let encoded = self.encoded.split_oldest(count);
+        Self { records, encoded, record_bytes }
+    }
+
     /// How many of the oldest spans take at least so many bytes.
     pub(crate) fn oldest_of(&self, bytes: usize) -> usize {
         if self.records.is_empty() {

@@ -61,6 +61,15 @@ impl EncodedSpans {
         self.ends.iter_mut().for_each(|later| *later -= end);
     }
 
+    /// Take the `count` oldest ones out.
+    pub(crate) fn split_oldest(&mut self, count: usize) -> Self {
+        let count = count.min(self.ends.len());
+        let ends: Vec<usize> = self.ends.drain(..count).collect();
+        let end = ends.last().copied().unwrap_or_default();
+        self.ends.iter_mut().for_each(|later| *later -= end);
+        Self { bytes: self.bytes.drain(..end).collect(), ends }
+    }
+
     /// How many of the oldest ones take at least so many bytes.
     pub(crate) fn oldest_of(&self, bytes: usize) -> usize {
         (self.ends.partition_point(|end| *end < bytes) + 1).min(self.ends.len())
@@ -116,16 +125,25 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
+    /// For the spans of a service of which nothing else is known.
+    pub(crate) fn of_service(name: &str) -> Self {
+        Self::of(&[("service.name".to_owned(), name.to_owned())], true)
+    }
+
     /// For the spans of `tracer`.
     pub(crate) fn new(tracer: &OpenTelemetry) -> Self {
-        let named = tracer.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+        Self::of(&tracer.resource, tracer.scope)
+    }
+
+    fn of(resource: &[(String, String)], with_scope: bool) -> Self {
+        let named = resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         let resource = opentelemetry_sdk::Resource::builder_empty().with_attributes(named).build();
         let Attributes(mut attributes) = ResourceAttributesWithSchema::from(&resource).attributes;
         // It comes in any order.
         attributes.sort_by(|one, other| one.key.cmp(&other.key));
         let resource = Resource { attributes, ..Resource::default() };
         let mut scope = InstrumentationScope::default();
-        if tracer.scope {
+        if with_scope {
             scope.name = "spanway".to_owned();
             scope.version = env!("CARGO_PKG_VERSION").to_owned();
         }

@@ -316,6 +316,7 @@ async fn sweep(pool: Weak<HostPool>, timeout: Duration) {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
+            ConnectError::Tls(error) if error.kind() == std::io::ErrorKind::TimedOut => Self::ConnectTimeout,
             ConnectError::Io(error) | ConnectError::Tls(error) => Self::Connect(error.kind()),
             ConnectError::Timeout(_) => Self::ConnectTimeout,
         }

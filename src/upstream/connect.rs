@@ -1,6 +1,9 @@
 //! Opens connections to hosts.
 
-use std::io;
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use http::Version;
 use socket2::SockRef;
@@ -46,8 +49,10 @@ pub(crate) async fn connect_and_tell(
     version: Version,
     connected: impl FnOnce(),
 ) -> Result<Socket, ConnectError> {
+    let is_connected = AtomicBool::new(false);
     let open = async {
         let stream = open(address, cluster).await?;
+        is_connected.store(true, Ordering::Relaxed);
         connected();
         let Some(tls) = &cluster.tls else { return Ok(stream) };
         // Boxed, since a handshake takes much room and most connections are plain.
@@ -57,7 +62,14 @@ pub(crate) async fn connect_and_tell(
             ConnectError::Tls(error)
         })
     };
-    tokio::time::timeout(cluster.connect_timeout, open).await?
+    match tokio::time::timeout(cluster.connect_timeout, open).await {
+        Ok(outcome) => outcome,
+        Err(_) if is_connected.load(Ordering::Relaxed) => {
+            let silent = io::Error::new(io::ErrorKind::TimedOut, "no answer to the handshake");
+            Err(ConnectError::Tls(silent))
+        }
+        Err(elapsed) => Err(elapsed.into()),
+    }
 }
 
 async fn open(address: &Address, cluster: &Cluster) -> io::Result<Socket> {

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::core::v3::{
     GrpcService as ProtoGrpcService, HttpService as ProtoHttpService, data_source::Specifier,
     grpc_service::TargetSpecifier, http_uri::HttpUpstreamType,
 };
-use http::{HeaderValue, Uri, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 
 use super::{Lowering, extras::Header};
 use crate::{
@@ -21,6 +21,10 @@ use crate::{
 
 /// Envoy waits for ever; a hanging collector would hold one batch for as long.
 pub(super) const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What says how long a call is and in which form; the rest of it would be read wrongly.
+pub(super) const OWN_HEADERS: [&str; 6] =
+    ["connection", "content-encoding", "content-length", "te", "transfer-encoding", "upgrade"];
 
 impl Lowering<'_> {
     /// A gRPC service.
@@ -53,6 +57,15 @@ impl Lowering<'_> {
         })
     }
 
+    /// Whether calls may have that header; a problem of `path` if they set it themselves.
+    fn may_be_set(&mut self, path: &FieldPath<'_>, name: &HeaderName) -> bool {
+        let own = OWN_HEADERS.contains(&name.as_str());
+        if own {
+            self.problems.push(path, format!("calls to a collector set \"{name}\" themselves"));
+        }
+        !own
+    }
+
     /// Headers of an exporter's own gRPC calls, which are texts. What is binary is written in base64.
     fn initial_metadata(&mut self, path: &FieldPath<'_>, service: &ProtoGrpcService) -> Vec<CallHeader> {
         let mut headers = Vec::new();
@@ -74,6 +87,9 @@ impl Lowering<'_> {
         for (index, Header { name, value }) in headers.iter().enumerate() {
             let path = path.index(index);
             let Some(name) = self.header_name(&path.field("name"), name) else { continue };
+            if !self.may_be_set(&path.field("name"), &name) {
+                continue;
+            }
             let path = path.field("value");
             let Some(source) = value else {
                 self.problems.push(&path, "no value");
@@ -159,6 +175,9 @@ impl Lowering<'_> {
             let path = path.field("header");
             let Some(header) = &option.header else { continue };
             let Some(name) = self.header_name(&path.field("key"), &header.key) else { continue };
+            if !self.may_be_set(&path.field("key"), &name) {
+                continue;
+            }
             let value_path = path.field("value");
             let Some(format) = self.format(&value_path, &header.value) else { continue };
             let Some(text) = format.as_literal() else {

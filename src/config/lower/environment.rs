@@ -43,7 +43,7 @@ use envoy_types::pb::{
 };
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::Lowering;
+use super::{Lowering, collector_service::OWN_HEADERS};
 use crate::{
     config::FieldPath,
     snapshot::{
@@ -114,13 +114,16 @@ impl Lowering<'_> {
     }
 
     fn collector(&mut self, timeout: Option<Duration>) -> Option<Collector> {
-        match self.variable("OTEL_TRACES_EXPORTER").as_deref() {
-            None | Some("otlp") => {}
-            Some("none") => return None,
-            Some(other) => {
-                pass_over("OTEL_TRACES_EXPORTER", other, "spanway has otlp and none");
-                return None;
+        let exporters = self.variable("OTEL_TRACES_EXPORTER").unwrap_or_else(|| "otlp".to_owned());
+        let mut names = exporters.split(',').map(str::trim);
+        if !names.clone().any(|name| name == "otlp") {
+            if !names.all(|name| name == "none") {
+                tracing::warn!(
+                    "environment: OTEL_TRACES_EXPORTER: \"{exporters}\" has no otlp, which is what spanway has: listeners \
+                     for which the file names no tracer are not traced"
+                );
             }
+            return None;
         }
         let name = self.otlp("ENDPOINT");
         let text = self.variable(&name)?;
@@ -168,7 +171,7 @@ impl Lowering<'_> {
         for (name, value) in self.pairs(&variable) {
             let value = HeaderValue::from_str(&value);
             match (HeaderName::from_bytes(name.as_bytes()), value) {
-                (Ok(name), Ok(value)) => {
+                (Ok(name), Ok(value)) if !OWN_HEADERS.contains(&name.as_str()) => {
                     headers.push(CallHeader { name, value: HeaderSource::Fixed(value) });
                 }
                 // Neither is quoted: where one is misplaced, it may be the secret.
@@ -366,7 +369,11 @@ impl Target {
             return None;
         }
         let host = uri.host()?.trim_matches(['[', ']']).to_owned();
-        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let names_port = !uri.authority()?.as_str().ends_with(uri.host()?);
+        let port = match uri.port_u16() {
+            None | Some(0) if names_port => return None,
+            port => port.unwrap_or(if tls { 443 } else { 80 }),
+        };
         Some(Self { tls, host, port, path: uri.path().trim_end_matches('/').to_owned() })
     }
 

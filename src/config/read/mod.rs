@@ -147,7 +147,14 @@ impl Reader {
 
     fn mistyped(&mut self, path: &FieldPath<'_>, expected: &str, node: &Node) {
         // Bytes may be a key, with a slip in it.
-        let found = if expected == "base64 text" { "something else".to_owned() } else { found(node) };
+        let found = match &node.kind {
+            _ if expected == "base64 text" => "something else".to_owned(),
+            // So may be a text in the place of a message that holds one.
+            NodeKind::Text(text) if expected.starts_with("a m") && !text.contains("-----BEGIN ") => {
+                "a text".to_owned()
+            }
+            _ => found(node),
+        };
         let problem = Problem::new(path, format!("expected {expected}, found {found}"));
         let unquoted = expected == "text" && !matches!(node.kind, NodeKind::List(_) | NodeKind::Map(_));
         self.problems.add(if unquoted { problem.hint("put it in quotes") } else { problem });
