@@ -155,3 +155,78 @@ impl Queue {
         before - self.spans
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        snapshot::{Node, tracing::Conventions},
+        trace::{otlp::SpanEncoder, probe},
+    };
+
+    /// So many spans, written already or not.
+    fn batch(spans: usize, written: bool) -> Batch {
+        let node = Node { id: "".into(), cluster: "".into(), zone: "".into() };
+        let one = || Batch::of(probe::span(0), written.then(|| SpanEncoder::new(&node, Conventions::Envoy)));
+        let mut batch = Batch::default();
+        (0..spans).for_each(|_| batch.append(one()));
+        batch
+    }
+
+    fn queue(spans: usize, of_call: usize) -> Queue {
+        let all = |spans| Limits { spans, bytes: usize::MAX };
+        Queue::new(all(spans), all(of_call))
+    }
+
+    #[test]
+    fn a_call_has_what_fits_however_it_came() {
+        for written in [false, true] {
+            let mut queue = queue(100, 10);
+            for spans in [3, 3, 3, 3, 25] {
+                assert_eq!(queue.push(batch(spans, written), Instant::now()), 0);
+            }
+            let taken = std::iter::from_fn(|| queue.take().map(|call| call.batch.len())).collect::<Vec<_>>();
+            assert_eq!(taken, [9, 3, 10, 10, 5]);
+            assert_eq!((queue.spans(), queue.bytes(), queue.oldest()), (0, 0, None));
+        }
+    }
+
+    #[test]
+    fn the_oldest_spans_go_first_and_what_comes_back_is_the_oldest() {
+        for written in [false, true] {
+            let now = Instant::now();
+            let mut queue = queue(10, 4);
+            assert_eq!(queue.push(batch(4, written), now), 0);
+            let call = queue.take().unwrap();
+            let dropped: usize = (1..=3).map(|_| queue.push(batch(4, written), now)).sum();
+            assert_eq!((dropped, queue.spans()), (2, 10));
+            assert_eq!(queue.put_back(call), 4, "there is no room for what came first");
+            assert_eq!(queue.spans(), 10);
+        }
+    }
+
+    #[test]
+    fn bytes_bound_it_as_spans_do() {
+        let one = batch(1, true).bytes();
+        let limits = Limits { spans: usize::MAX, bytes: 3 * one };
+        let mut queue = Queue::new(limits, limits);
+        assert_eq!(queue.push(batch(5, true), Instant::now()), 2);
+        assert_eq!((queue.spans(), queue.bytes()), (3, 3 * one));
+    }
+
+    #[test]
+    fn what_was_sent_too_long_ago_is_given_up_and_the_rest_stays() {
+        let now = Instant::now();
+        let longest = Duration::from_secs(1);
+        let mut queue = queue(100, 4);
+        queue.push(batch(4, true), now);
+        let mut call = queue.take().unwrap();
+        assert!(!call.sent(now) && call.sent(now), "the second time it is sent again");
+        queue.push(batch(2, true), now);
+        queue.put_back(call);
+        assert_eq!(queue.given_up_at(longest), Some(now + longest));
+        assert_eq!(queue.give_up(longest, now + longest / 2), 0);
+        assert_eq!(queue.give_up(longest, now + longest), 4);
+        assert_eq!((queue.spans(), queue.given_up_at(longest)), (2, None));
+    }
+}

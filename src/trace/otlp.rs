@@ -72,7 +72,9 @@ impl EncodedSpans {
 
     /// How many of the oldest ones take at least so many bytes.
     pub(crate) fn oldest_of(&self, bytes: usize) -> usize {
-        (self.ends.partition_point(|end| *end < bytes) + 1).min(self.ends.len())
+        let taken = |(index, end): (usize, &usize)| end + (index + 1) * size_of::<usize>();
+        let enough = self.ends.iter().enumerate().position(|place| taken(place) >= bytes);
+        enough.map_or(self.ends.len(), |index| index + 1)
     }
 
     /// Add `others`.
