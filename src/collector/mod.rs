@@ -11,6 +11,7 @@ mod limits;
 pub mod log;
 mod otlp_grpc;
 mod otlp_http;
+pub mod service_map;
 pub mod span;
 pub mod store;
 pub mod tree;
