@@ -295,9 +295,9 @@ async fn other_methods_and_paths_are_refused() {
 }
 
 #[tokio::test]
-async fn the_page_lists_traces_and_keeps_what_spans_say_harmless() {
+async fn the_pages_show_traces_and_keep_what_spans_say_harmless() {
     let collector = collector().await;
-    let (head, body) = get(collector.pages, "/debug/tracez").await;
+    let (head, body) = get(collector.pages, "/").await;
     assert!(head.status.is_success() && body.contains("No trace yet"));
     let policy = head.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
@@ -305,23 +305,37 @@ async fn the_page_lists_traces_and_keeps_what_spans_say_harmless() {
     let (status, _) =
         post(collector.http, "application/json", "", otlp_json("<script>alert(1)</script>")).await;
     assert_eq!(status, 200);
-    for page in ["/debug/tracez".to_owned(), format!("/debug/tracez?trace_id={ID}")] {
-        let (_, body) = get(collector.pages, &page).await;
-        assert!(body.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && body.contains(ID));
-        assert!(!body.contains("<script"), "{body}");
+    for page in ["/", "/debug/tracez", &format!("/trace/{ID}")] {
+        let (_, body) = get(collector.pages, page).await;
+        assert!(body.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}: {body}");
+        assert!(!body.contains("<script>"), "{page}: {body}");
     }
-    let (_, other) = get(collector.pages, &format!("/debug/tracez?trace_id={}", "1".repeat(32))).await;
-    assert!(other.contains("No trace <code>1111"));
+    let (head, _) = get(collector.pages, &format!("/debug/tracez?trace_id={ID}")).await;
+    assert_eq!(head.headers[header::LOCATION], format!("/trace/{ID}"));
+    let (head, other) = get(collector.pages, &format!("/trace/{}", "1".repeat(32))).await;
+    assert!(head.status == 404 && other.contains("No trace <code><bdi>1111"), "{other}");
     let (_, as_json) = get(collector.pages, "/debug/tracez?format=json").await;
     assert_eq!(as_json, get(collector.pages, "/api/traces").await.1);
 }
 
 #[tokio::test]
-async fn the_root_leads_to_the_page_and_the_health_check_answers() {
+async fn a_page_is_told_when_something_comes() {
     let collector = collector().await;
-    let (head, _) = get(collector.pages, "/").await;
-    assert!(head.status.is_redirection());
-    assert_eq!(head.headers[header::LOCATION], "/debug/tracez");
+    let stream = TcpStream::connect(collector.pages).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("/live").body(Full::<Bytes>::default()).unwrap();
+    let (head, mut body) = sender.send_request(request).await.unwrap().into_parts();
+    assert_eq!(head.headers[header::CONTENT_TYPE], "text/event-stream");
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    post(collector.http, "application/json", "", otlp_json("buy")).await;
+    let second = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(first.starts_with(b"data: ") && second.starts_with(b"data: ") && first != second);
+}
+
+#[tokio::test]
+async fn other_addresses_have_no_page_and_the_health_check_answers() {
+    let collector = collector().await;
     assert_eq!(get(collector.pages, "/nothing").await.0.status, 404);
     assert_eq!(get(collector.health.unwrap(), "/").await.0.status, 200);
 }

@@ -51,6 +51,6 @@ fn announce(addresses: Addresses, store_bytes: usize) -> io::Result<()> {
     if let Some(health) = health {
         writeln!(out, "  health      http://{health}/")?;
     }
-    writeln!(out, "  traces      http://{pages}/debug/tracez")?;
+    writeln!(out, "  traces      http://{pages}/")?;
     out.flush()
 }

@@ -131,7 +131,7 @@ impl Collector {
         let intake = Arc::new(Intake::new(Arc::clone(&self.store), self.journal));
         servers.spawn(serve(self.grpc, otlp_grpc::router(Arc::clone(&intake)), stopping.clone()));
         servers.spawn(serve(self.http, otlp_http::router(intake), stopping.clone()));
-        servers.spawn(serve(self.pages, ui::router(self.store, self.addresses), stopping.clone()));
+        servers.spawn(serve(self.pages, ui::router(self.store, self.addresses, ""), stopping.clone()));
         if let Some(listener) = self.health {
             let healthy = Router::new().route("/", get(async || "the collector is up\n"));
             servers.spawn(serve(listener, healthy, stopping));

@@ -29,9 +29,7 @@ impl Banner<'_> {
         for request in self.topology.requests {
             text.push_str(&format!("  curl localhost:{entrance}{}\n", request.path));
         }
-        text.push_str(&format!(
-            "See their traces:\n  http://localhost:{pages}/debug/tracez\n\nCtrl-C ends it all."
-        ));
+        text.push_str(&format!("See their traces:\n  http://localhost:{pages}/\n\nCtrl-C ends it all."));
         Ok(text)
     }
 

@@ -1,43 +1,116 @@
 //! All that a span says, below its line.
 
-use std::fmt::{self, Display, Formatter};
+use std::{
+    fmt::{self, Display, Formatter},
+    sync::Arc,
+};
 
-use super::html::{Elapsed, Excerpt, Moment};
+use super::{
+    base::Base,
+    curl::Curl,
+    html::{Elapsed, Excerpt, Moment, Text},
+    shape::Skew,
+};
 use crate::collector::{
     attribute::{Attribute, Value},
-    span::Span,
+    log::LogRecord,
+    span::{Event, Link, Span},
 };
 
 /// The opened part of a span's line.
-pub(super) struct Details<'a>(pub(super) &'a Span);
+pub(super) struct Details<'a> {
+    /// Where the pages are.
+    pub(super) base: &'a Base,
+    /// The span.
+    pub(super) span: &'a Span,
+    /// Nanoseconds in which none of its children ran.
+    pub(super) own_nano: u64,
+    /// How its clock contradicts that of its parent.
+    pub(super) skew: Option<Skew>,
+    /// What was logged in it.
+    pub(super) logs: &'a [&'a Arc<LogRecord>],
+}
 
 impl Display for Details<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let span = self.0;
+        let span = self.span;
         f.write_str("<div class=\"more\">\n")?;
-        write!(f, "{}", Table { title: "Attributes", attributes: &span.attributes })?;
-        for event in &span.events {
-            let after = Elapsed(event.time_unix_nano.saturating_sub(span.start_unix_nano));
-            writeln!(f, "<h3>Event <bdi>{}</bdi> <small>after {after}</small></h3>", Excerpt(&event.name))?;
-            write!(f, "{}", Table { title: "", attributes: &event.attributes })?;
+        self.tools(f)?;
+        self.attributes(f, "Attributes", &span.attributes)?;
+        self.happenings(f)?;
+        for link in &span.links {
+            self.link(f, link)?;
         }
         self.span_table(f)?;
-        write!(f, "{}", Table { title: "Resource", attributes: &span.resource.attributes })?;
+        self.attributes(f, "Resource", &span.resource.attributes)?;
         f.write_str("</div>\n")
     }
 }
 
 impl Details<'_> {
+    fn tools(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "<p class=\"tools\"><a href=\"#span-{0}\">Link to this span</a>", self.span.span_id)?;
+        if let Some(curl) = Curl::of(self.span).map(|curl| curl.to_string()) {
+            let curl = Text(&curl);
+            write!(
+                f,
+                " <button type=\"button\" class=\"copy\">Copy as curl</button> <code class=\"curl\"><bdi>{curl}</bdi></code>"
+            )?;
+        }
+        f.write_str("</p>\n")
+    }
+
+    /// Events and log records, as they came one after the other.
+    fn happenings(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let events = self.span.events.iter().map(Happening::Event);
+        let mut all: Vec<_> = events.chain(self.logs.iter().map(|log| Happening::Log(log))).collect();
+        all.sort_by_key(Happening::time);
+        for happening in all {
+            let after = Offset { time: happening.time(), start: self.span.start_unix_nano };
+            match happening {
+                Happening::Event(event) => {
+                    writeln!(f, "<h3>Event <bdi>{}</bdi> <small>{after}</small></h3>", Excerpt(&event.name))?;
+                    self.attributes(f, "", &event.attributes)?;
+                }
+                Happening::Log(log) => {
+                    write!(f, "<h3 class=\"log\">Log {} <small>{after}</small></h3>\n<p>", Severity(log))?;
+                    self.value(f, &log.body)?;
+                    f.write_str("</p>\n")?;
+                    self.attributes(f, "", &log.attributes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&self, f: &mut Formatter<'_>, link: &Link) -> fmt::Result {
+        let (base, trace, span) = (self.base, link.trace_id, link.span_id);
+        writeln!(
+            f,
+            "<h3>Link to <a href=\"{base}/trace/{trace}#span-{span}\">span {span} of trace {trace}</a></h3>"
+        )?;
+        self.attributes(f, "", &link.attributes)
+    }
+
     fn span_table(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let span = self.0;
+        let span = self.span;
         f.write_str("<h3>Span</h3>\n<table>\n")?;
         row(f, "span id", span.span_id)?;
         match span.parent_span_id {
-            Some(parent) => row(f, "parent", parent)?,
+            Some(parent) => row(f, "parent", format_args!("<a href=\"#span-{parent}\">{parent}</a>"))?,
             None => row(f, "parent", "none")?,
         }
-        row(f, "start", Moment(span.start_unix_nano))?;
+        row(f, "kind", span.kind.name())?;
+        row(f, "start", format_args!("{} UTC", Moment(span.start_unix_nano)))?;
         row(f, "duration", Elapsed(span.duration_nano()))?;
+        row(f, "without its children", Elapsed(self.own_nano))?;
+        if let Some(skew) = self.skew {
+            row(
+                f,
+                "clock",
+                format_args!("{skew}: the clocks of the two services differ by that much or more"),
+            )?;
+        }
         row(f, "status", format_args!("{} {}", span.status_code.name(), Excerpt(&span.status_message)))?;
         row(f, "scope", format_args!("{} {}", Excerpt(&span.scope.name), Excerpt(&span.scope.version)))?;
         row(f, "trace flags", format_args!("{:02x}", span.flags & 0xff))?;
@@ -46,37 +119,94 @@ impl Details<'_> {
         }
         f.write_str("</table>\n")
     }
-}
 
-/// Attributes in their order. Nothing at all if there are none.
-struct Table<'a> {
-    /// Stands above; empty for none.
-    title: &'a str,
-    attributes: &'a [Attribute],
-}
-
-impl Display for Table<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.attributes.is_empty() {
+    /// Attributes in their order below `title`. Nothing at all if there are none.
+    fn attributes(&self, f: &mut Formatter<'_>, title: &str, attributes: &[Attribute]) -> fmt::Result {
+        if attributes.is_empty() {
             return Ok(());
         }
-        if !self.title.is_empty() {
-            writeln!(f, "<h3>{}</h3>", self.title)?;
+        if !title.is_empty() {
+            writeln!(f, "<h3>{title}</h3>")?;
         }
         f.write_str("<table>\n")?;
-        for Attribute { key, value } in self.attributes {
-            let key = Excerpt(key);
-            match value {
-                Value::Text(text) => row(f, key, Excerpt(text))?,
-                // JSON writes every other value as people do; it cannot fail on what has no maps but ours.
-                other => row(f, key, Excerpt(&serde_json::to_string(other).map_err(|_| fmt::Error)?))?,
-            }
+        for Attribute { key, value } in attributes {
+            write!(f, "<tr><th scope=\"row\"><bdi>{}</bdi></th><td>", Excerpt(key))?;
+            self.value(f, value)?;
+            f.write_str("</td></tr>\n")?;
         }
         f.write_str("</table>\n")
+    }
+
+    /// A value; if it is too long for a page, with a link to where it is whole.
+    fn value(&self, f: &mut Formatter<'_>, value: &Value) -> fmt::Result {
+        let text = value.to_text();
+        let excerpt = Excerpt(&text);
+        write!(f, "<bdi>{excerpt}</bdi>")?;
+        if excerpt.is_cut() {
+            write!(
+                f,
+                " <a href=\"{}/trace/{}.json\">all of it in the JSON</a>",
+                self.base, self.span.trace_id
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What happened while a span ran.
+enum Happening<'a> {
+    Event(&'a Event),
+    Log(&'a LogRecord),
+}
+
+impl Happening<'_> {
+    fn time(&self) -> u64 {
+        match self {
+            Self::Event(event) => event.time_unix_nano,
+            Self::Log(log) => log.time_unix_nano,
+        }
+    }
+}
+
+/// When something was, seen from the start of its span.
+pub(super) struct Offset {
+    /// When it was, nanoseconds since 1970.
+    pub(super) time: u64,
+    /// When the span began.
+    pub(super) start: u64,
+}
+
+impl Display for Offset {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.time.checked_sub(self.start) {
+            Some(after) => write!(f, "after {}", Elapsed(after)),
+            None => write!(f, "{} before the start", Elapsed(self.start - self.time)),
+        }
+    }
+}
+
+/// How grave a log record is, in a colour if it is grave.
+pub(super) struct Severity<'a>(pub(super) &'a LogRecord);
+
+impl Display for Severity<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let severity = &*self.0.severity;
+        let start = severity.get(..3).unwrap_or_default().to_ascii_uppercase();
+        let tag = if ["ERR", "FAT", "CRI", "WAR"].contains(&&*start) { "strong" } else { "span" };
+        write!(f, "<{tag}><bdi>{}</bdi></{tag}>", Excerpt(severity))
+    }
+}
+
+impl Display for Skew {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Before(nano) => write!(f, "starts {} before its parent", Elapsed(nano)),
+            Self::After(nano) => write!(f, "ends {} after its parent", Elapsed(nano)),
+        }
     }
 }
 
 /// `key` and `value` are HTML already.
-fn row(f: &mut Formatter<'_>, key: impl Display, value: impl Display) -> fmt::Result {
-    writeln!(f, "<tr><th scope=\"row\"><bdi>{key}</bdi></th><td><bdi>{value}</bdi></td></tr>")
+fn row(f: &mut Formatter<'_>, key: &str, value: impl Display) -> fmt::Result {
+    writeln!(f, "<tr><th scope=\"row\">{key}</th><td><bdi>{value}</bdi></td></tr>")
 }

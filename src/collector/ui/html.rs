@@ -33,6 +33,35 @@ pub(super) struct Excerpt<'a>(pub(super) &'a str);
 impl Excerpt<'_> {
     /// How much of a text is shown.
     const BYTES: usize = 4_096;
+
+    /// Whether there is more of the text than is shown.
+    pub(super) fn is_cut(&self) -> bool {
+        self.0.len() > Self::BYTES
+    }
+}
+
+/// Text from outside, escaped, of which so many characters at most are shown: for places that have one line.
+pub(super) struct Short<'a>(pub(super) &'a str, pub(super) usize);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(self.1).and_then(|(end, _)| self.0.get(..end)) {
+            Some(start) => write!(f, "{}…", Text(start)),
+            None => write!(f, "{}", Text(self.0)),
+        }
+    }
+}
+
+/// A part of a whole as a percentage: two digits that count.
+pub(super) struct Percent(pub(super) u64, pub(super) u64);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[allow(clippy::cast_precision_loss, reason = "two digits are shown")]
+        let percent = self.0 as f64 * 100.0 / (self.1.max(1) as f64);
+        let decimals = usize::from(percent > 0.0 && percent < 10.0);
+        write!(f, "{percent:.decimals$} %")
+    }
 }
 
 impl fmt::Display for Excerpt<'_> {
@@ -134,6 +163,15 @@ mod tests {
         let shown = Excerpt(&"é".repeat(1 << 20)).to_string();
         assert!(shown.starts_with('é') && shown.ends_with("é… <em>(of 2 MiB)</em>"), "{shown}");
         assert_eq!(Excerpt("short").to_string(), "short");
+    }
+
+    #[test]
+    fn a_line_is_cut_by_characters_and_parts_are_percentages() {
+        assert_eq!(Short("<ééé>", 3).to_string(), "&lt;éé…");
+        assert_eq!(Short("<ééé>", 5).to_string(), "&lt;ééé&gt;");
+        let parts =
+            [Percent(0, 0), Percent(1, 80), Percent(1, 2), Percent(3, 3)].map(|part| part.to_string());
+        assert_eq!(parts, ["0 %", "1.2 %", "50 %", "100 %"]);
     }
 
     #[test]

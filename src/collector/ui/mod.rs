@@ -1,16 +1,36 @@
 //! The pages, and the same as JSON.
+//!
+//! A page is what implements `Display`, put into a `frame`. Every link begins with the `base`, so that the pages can be
+//! mounted anywhere. Scripts only add to what the server has written: without them all can be read.
 
+mod bar;
+mod base;
+mod catalogue;
+mod curl;
 mod details;
+mod frame;
 mod html;
 mod json;
+mod layers;
+mod live;
+mod map;
+mod query;
+mod results;
+mod search;
+mod shape;
+mod trace_page;
 mod tracez;
 mod waterfall;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    fmt::Display,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Router,
-    extract::{RawQuery, State},
+    extract::{Path, RawQuery, State},
     middleware::map_response,
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
@@ -19,114 +39,193 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 pub(super) use html::Size;
 
+use self::{
+    base::Base,
+    catalogue::Catalogue,
+    frame::{Frame, Place},
+    query::{Form, Query},
+    results::{LISTED, Results},
+};
 use super::{
-    Addresses,
+    Addresses, service_map,
     span::TraceId,
     store::{Store, Trace},
 };
 
-/// Where the list of traces stands; the address that OpenTelemetry's zPages use.
-const TRACEZ_PATH: &str = "/debug/tracez";
+/// The files that the pages load: path, type, content.
+const FILES: [(&str, &str, &str); 4] = [
+    ("/style.css", "text/css; charset=utf-8", include_str!("static/style.css")),
+    ("/search.js", "text/javascript; charset=utf-8", include_str!("static/search.js")),
+    ("/trace.js", "text/javascript; charset=utf-8", include_str!("static/trace.js")),
+    ("/icon.svg", "image/svg+xml", include_str!("static/icon.svg")),
+];
 
-/// How many traces are listed, the newest. A page with more is not read to its end.
-const TRACES_LISTED: usize = 100;
+/// Pages load their own files and nothing else, and only files run: whatever a span contains, it can neither run nor
+/// load anything.
+const CONTENT_SECURITY_POLICY: &str = concat!(
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; ",
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+);
 
-/// Style of all pages.
-const STYLE: &str = include_str!("style.css");
-
-/// Nothing that a page does needs more than its style, so nothing else is allowed: whatever a span contains,
-/// it can neither run nor load anything.
-const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-
-/// What a page tells.
+/// What the pages tell of.
 #[derive(Debug)]
 struct Pages {
     store: Arc<Store>,
     addresses: Addresses,
+    base: Base,
+    catalogue: Mutex<Catalogue>,
 }
 
-/// All pages. `addresses` is what an empty page tells to send traces to.
-pub(super) fn router(store: Arc<Store>, addresses: Addresses) -> Router {
-    Router::new()
-        .route("/", get(async || Redirect::temporary(TRACEZ_PATH)))
-        .route(TRACEZ_PATH, get(tracez))
+/// All pages. `addresses` is what an empty page tells to send traces to; `base` is the path below which the router will
+/// be mounted, empty for the root.
+pub(super) fn router(store: Arc<Store>, addresses: Addresses, base: &str) -> Router {
+    let pages = Pages { store, addresses, base: Base::new(base), catalogue: Mutex::default() };
+    let mut router = Router::new()
+        .route("/", get(search))
+        .route("/results", get(results))
+        .route("/live", get(async |State(pages): State<Arc<Pages>>| live::events(pages.store.changes())))
+        .route("/trace/{id}", get(trace))
+        .route("/debug/tracez", get(tracez))
+        .route("/map", get(map))
         .route("/api/traces", get(api_traces))
-        .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)))
-        .fallback(async || (StatusCode::NOT_FOUND, format!("nothing here; traces are at {TRACEZ_PATH}\n")))
-        .with_state(Arc::new(Pages { store, addresses }))
-        .layer(map_response(guarded))
+        .fallback(async |State(pages): State<Arc<Pages>>| {
+            let main = format!(
+                "<section class=\"empty\">\n<h1>Nothing here</h1>\n<p><a href=\"{}\">See the newest traces</a></p>\n</section>\n",
+                pages.base.home(),
+            );
+            (StatusCode::NOT_FOUND, pages.page("Nothing here", Place::Elsewhere, None, main))
+        });
+    for (path, kind, content) in FILES {
+        router = router.route(path, get(async move || ([(header::CONTENT_TYPE, kind)], content)));
+    }
+    router.with_state(Arc::new(pages)).layer(map_response(guarded))
 }
 
-async fn tracez(State(pages): State<Arc<Pages>>, RawQuery(query): RawQuery) -> Response {
-    let query = Query::parse(query.as_deref().unwrap_or_default());
-    let traces = pages.select(&query);
-    if query.as_json {
-        return as_json(&traces);
+async fn search(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Response {
+    let form = Form::of(&Query::parse(raw.as_deref()));
+    if !form.trace_id.is_empty() {
+        let id = base::encoded(&form.trace_id).to_string();
+        return Redirect::to(&format!("{}/trace/{id}", pages.base)).into_response();
     }
-    let page = tracez::Page {
-        traces: &traces,
-        filter: query.trace_id.as_ref(),
-        totals: pages.store.totals(),
+    let (services, operations, palette) =
+        pages.known(|known| (known.services(), known.operations(&form.service), known.palette()));
+    let found = form.search().map(|search| pages.store.search(&search, LISTED));
+    let found = match &found {
+        Ok(traces) => Ok(Results { traces, base: &pages.base, palette: &palette }),
+        Err(problem) => Err(&**problem),
+    };
+    let main = search::SearchPage {
+        base: &pages.base,
+        form: &form,
+        query: raw.as_deref().unwrap_or_default(),
+        services: &services,
+        operations: &operations,
+        found,
+        is_empty: form.is_empty() && pages.store.totals().spans == 0,
         addresses: &pages.addresses,
     };
-    Html(page.to_string()).into_response()
+    pages.page("Search", Place::Search, Some("search.js"), main).into_response()
 }
 
-async fn api_traces(State(pages): State<Arc<Pages>>, RawQuery(query): RawQuery) -> Response {
-    as_json(&pages.select(&Query::parse(query.as_deref().unwrap_or_default())))
+/// What changes in the search when something comes.
+async fn results(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Response {
+    let form = Form::of(&Query::parse(raw.as_deref()));
+    match form.search() {
+        Ok(search) => {
+            let (traces, palette) = (pages.store.search(&search, LISTED), pages.known(Catalogue::palette));
+            Html(Results { traces: &traces, base: &pages.base, palette: &palette }.to_string())
+                .into_response()
+        }
+        Err(problem) => (StatusCode::BAD_REQUEST, problem).into_response(),
+    }
+}
+
+async fn trace(State(pages): State<Arc<Pages>>, Path(wanted): Path<String>) -> Response {
+    let found = TraceId::from_hex(&wanted).and_then(|id| pages.store.trace(&id));
+    let Some(trace) = found else {
+        let main = trace_page::NoTrace { wanted: &wanted, base: &pages.base };
+        return (StatusCode::NOT_FOUND, pages.page("No such trace", Place::Elsewhere, None, main))
+            .into_response();
+    };
+    let palette = pages.known(Catalogue::palette);
+    let title = trace
+        .root
+        .as_ref()
+        .map_or_else(String::new, |root| format!("{} {}", root.resource.service, root.name));
+    let main = trace_page::TracePage { trace: &trace, base: &pages.base, palette: &palette };
+    pages.page(&title, Place::Elsewhere, Some("trace.js"), main).into_response()
+}
+
+async fn tracez(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref());
+    if query.get("format") == Some("json") {
+        return pages.as_json(&query);
+    }
+    if let Some(id) = query.get("trace_id") {
+        return Redirect::to(&format!("{}/trace/{}", pages.base, base::encoded(id))).into_response();
+    }
+    let traces = pages.store.newest(usize::MAX);
+    let palette = pages.known(Catalogue::palette);
+    let main = tracez::TracezPage { traces: &traces, base: &pages.base, palette: &palette, query: &query };
+    pages.page("Latencies", Place::Tracez, None, main).into_response()
+}
+
+async fn map(State(pages): State<Arc<Pages>>) -> Response {
+    let traces = pages.store.newest(usize::MAX);
+    let edges = service_map::edges(&traces);
+    let mut alone: BTreeSet<String> =
+        traces.iter().flat_map(|trace| trace.services().into_keys()).map(str::to_owned).collect();
+    for edge in &edges {
+        alone.remove(&edge.parent);
+        alone.remove(&edge.child);
+    }
+    let first = traces.iter().map(|trace| trace.start_unix_nano).min().unwrap_or_default();
+    let last = traces.iter().map(|trace| trace.start_unix_nano).max().unwrap_or_default();
+    let palette = pages.known(Catalogue::palette);
+    let main = map::MapPage {
+        edges: &edges,
+        alone: &alone,
+        span_nano: last - first,
+        base: &pages.base,
+        palette: &palette,
+    };
+    pages.page("Service map", Place::Map, None, main).into_response()
+}
+
+async fn api_traces(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Response {
+    pages.as_json(&Query::parse(raw.as_deref()))
 }
 
 impl Pages {
-    fn select(&self, query: &Query) -> Vec<Arc<Trace>> {
-        match &query.trace_id {
-            None => self.store.newest(TRACES_LISTED),
-            Some(Wanted::Trace(id)) => self.store.trace(id).into_iter().collect(),
-            Some(Wanted::NoTraceId(_)) => Vec::new(),
+    fn page(
+        &self,
+        title: &str,
+        place: Place,
+        script: Option<&'static str>,
+        main: impl Display,
+    ) -> Html<String> {
+        let totals = self.store.totals();
+        Html(Frame { base: &self.base, title, place, script, totals, main }.to_string())
+    }
+
+    /// What `read` reads from the catalogue, after everything in the store was added to it.
+    fn known<T>(&self, read: impl FnOnce(&Catalogue) -> T) -> T {
+        // A catalogue whose update was broken off only lacks names.
+        let mut catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        catalogue.update(&self.store);
+        read(&catalogue)
+    }
+
+    /// The newest traces, or the one that was asked for.
+    fn as_json(&self, query: &Query) -> Response {
+        let traces: Vec<Arc<Trace>> = match query.get("trace_id") {
+            None => self.store.newest(LISTED),
+            Some(id) => TraceId::from_hex(id).and_then(|id| self.store.trace(&id)).into_iter().collect(),
+        };
+        match serde_json::to_vec(&json::Traces::from(&*traces)) {
+            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(cause) => (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()).into_response(),
         }
-    }
-}
-
-/// What the address of a page asks for.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Query {
-    as_json: bool,
-    trace_id: Option<Wanted>,
-}
-
-/// The `trace_id` that was asked for.
-#[derive(Debug, PartialEq, Eq)]
-enum Wanted {
-    Trace(TraceId),
-    /// What stands there is not a trace id, so no trace has it.
-    NoTraceId(String),
-}
-
-impl Query {
-    fn parse(query: &str) -> Self {
-        let mut parsed = Self::default();
-        for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            match key {
-                "format" => parsed.as_json = value == "json",
-                // The search field sends an empty value for "all".
-                "trace_id" if !value.is_empty() => parsed.trace_id = Some(Wanted::parse(value)),
-                _ => {}
-            }
-        }
-        parsed
-    }
-}
-
-impl Wanted {
-    fn parse(text: &str) -> Self {
-        TraceId::from_hex(text).map_or_else(|| Self::NoTraceId(text.to_owned()), Self::Trace)
-    }
-}
-
-fn as_json(traces: &[Arc<Trace>]) -> Response {
-    match serde_json::to_vec(&json::Traces::from(traces)) {
-        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(cause) => (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()).into_response(),
     }
 }
 
@@ -143,17 +242,4 @@ async fn guarded(mut response: Response) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_query_is_read() {
-        assert_eq!(Query::parse(""), Query::default());
-        assert_eq!(Query::parse("trace_id="), Query::default());
-        assert!(Query::parse("a&trace_id=&format=json").as_json);
-        let id = "d1fca5106c27ef49b54d1eba13323f5f";
-        let wanted = Query::parse(&format!("trace_id={id}")).trace_id;
-        assert_eq!(wanted, TraceId::from_hex(id).map(Wanted::Trace));
-        assert_eq!(Query::parse("trace_id=%3C").trace_id, Some(Wanted::NoTraceId("%3C".into())));
-    }
-}
+mod tests;

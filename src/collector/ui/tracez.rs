@@ -1,215 +1,319 @@
-//! `/debug/tracez`: the newest traces with their spans.
+//! `/debug/tracez`: the spans by name and latency, as OpenTelemetry's zPages have it, and samples of them.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt::{self, Display, Formatter},
     sync::Arc,
 };
 
 use super::{
-    TRACEZ_PATH, Wanted,
-    html::{Count, Size, Text},
-    waterfall::{Palette, Waterfall},
+    base::{Base, encoded},
+    catalogue::Palette,
+    html::{Count, Elapsed, Moment, Short},
+    query::Query,
 };
 use crate::collector::{
-    Addresses,
-    store::{Totals, Trace},
+    span::{Span, StatusCode},
+    store::Trace,
 };
 
-/// Lines that a page draws in all; what is beyond is counted and left to the JSON.
-const LINES_DRAWN: usize = 5_000;
+/// The lower bounds of the latency buckets, in nanoseconds, and their names.
+const BUCKETS: [(u64, &str); 9] = [
+    (0, ">0us"),
+    (10_000, ">10us"),
+    (100_000, ">100us"),
+    (1_000_000, ">1ms"),
+    (10_000_000, ">10ms"),
+    (100_000_000, ">100ms"),
+    (1_000_000_000, ">1s"),
+    (10_000_000_000, ">10s"),
+    (100_000_000_000, ">100s"),
+];
 
-/// The whole page.
-pub(super) struct Page<'a> {
-    /// Newest first.
-    pub(super) traces: &'a [Arc<Trace>],
-    /// The trace that was asked for, if one was.
-    pub(super) filter: Option<&'a Wanted>,
-    pub(super) totals: Totals,
-    pub(super) addresses: &'a Addresses,
+/// Rows that the summary has; a service that puts ids in its names would have one for each request.
+const ROWS: usize = 1_000;
+
+/// How many samples are listed, the newest.
+const SAMPLES: usize = 200;
+
+/// Letters of a service or a name that a row has room for.
+const LETTERS: usize = 100;
+
+/// Which spans of a name are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cell {
+    All,
+    Errors,
+    /// The number of a latency bucket; spans that failed are in none.
+    Bucket(usize),
 }
 
-impl Display for Page<'_> {
+impl Cell {
+    fn of(span: &Span) -> Self {
+        if span.status_code == StatusCode::Error {
+            return Self::Errors;
+        }
+        let above = BUCKETS.iter().rposition(|(bound, _)| span.duration_nano() >= *bound);
+        Self::Bucket(above.unwrap_or_default())
+    }
+
+    fn parse(text: Option<&str>) -> Self {
+        match text {
+            Some("errors") => Self::Errors,
+            Some(number) => match number.parse() {
+                Ok(number) if number < BUCKETS.len() => Self::Bucket(number),
+                _ => Self::All,
+            },
+            None => Self::All,
+        }
+    }
+
+    fn has(self, span: &Span) -> bool {
+        self == Self::All || self == Self::of(span)
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Errors => "errors",
+            Self::Bucket(number) => BUCKETS.get(number).map_or("", |(_, name)| name),
+        }
+    }
+}
+
+impl Display for Cell {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => Ok(()),
+            Self::Errors => f.write_str("&amp;bucket=errors"),
+            Self::Bucket(number) => write!(f, "&amp;bucket={number}"),
+        }
+    }
+}
+
+/// The content of the page: the summary, with samples above it if a cell was chosen.
+pub(super) struct TracezPage<'a> {
+    /// All that are kept.
+    pub(super) traces: &'a [Arc<Trace>],
+    /// Where the pages are.
+    pub(super) base: &'a Base,
+    /// The colours of services.
+    pub(super) palette: &'a Palette,
+    /// Which cell was chosen.
+    pub(super) query: &'a Query,
+}
+
+/// How many spans of a name are in each cell.
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    errors: usize,
+    buckets: [usize; BUCKETS.len()],
+}
+
+impl Display for TracezPage<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(name) = self.query.get("name") {
+            self.samples(f, name)?;
+        }
+        self.summary(f)
+    }
+}
+
+impl TracezPage<'_> {
+    fn spans(&self) -> impl Iterator<Item = &Arc<Span>> {
+        self.traces.iter().flat_map(|trace| trace.spans.values())
+    }
+
+    fn summary(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut names: BTreeMap<(&str, &str), Counts> = BTreeMap::new();
+        for span in self.spans() {
+            let counts = names.entry((&span.resource.service, &span.name)).or_default();
+            counts.all += 1;
+            match Cell::of(span) {
+                Cell::Errors => counts.errors += 1,
+                Cell::Bucket(number) => {
+                    counts.buckets.iter_mut().skip(number).take(1).for_each(|count| *count += 1)
+                }
+                Cell::All => {}
+            }
+        }
         f.write_str(concat!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
-            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
-            "<meta name=\"color-scheme\" content=\"light dark\">\n",
-            "<title>Traces · spanway</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n",
+            "<section aria-labelledby=\"summary\">\n<h1 id=\"summary\">Spans by name and latency</h1>\n",
+            "<p class=\"facts\">Of the spans that are kept. Those that failed count as errors, in no latency. ",
+            "Each number leads to its spans.</p>\n",
         ))?;
-        self.header(f)?;
-        f.write_str("<main>\n")?;
-        match (self.traces, self.filter) {
-            ([], None) => self.how_to_begin(f)?,
-            ([], Some(_)) => self.not_found(f)?,
-            _ => self.waterfalls(f)?,
+        if names.is_empty() {
+            return writeln!(
+                f,
+                "<p class=\"none\">No span yet: <a href=\"{}\">how to send some</a>.</p>\n</section>",
+                self.base.home()
+            );
         }
-        f.write_str("</main>\n")?;
-        self.footer(f)?;
-        f.write_str("</body>\n</html>\n")
+        f.write_str("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"summary\">\n<table class=\"tracez\">\n<thead><tr>")?;
+        for title in
+            ["Service", "Span", "Count"].into_iter().chain(BUCKETS.map(|(_, name)| name)).chain(["Errors"])
+        {
+            write!(f, "<th scope=\"col\">{}</th>", Short(title, LETTERS))?;
+        }
+        f.write_str("</tr></thead>\n<tbody>\n")?;
+        for ((service, name), counts) in names.iter().take(ROWS) {
+            self.row(f, service, name, counts)?;
+        }
+        f.write_str("</tbody>\n</table>\n</div>\n")?;
+        if let more @ 1.. = names.len().saturating_sub(ROWS) {
+            writeln!(f, "<p class=\"note\">{} not shown</p>", Count(more, "more name"))?;
+        }
+        f.write_str("</section>\n")
     }
-}
 
-impl Page<'_> {
-    fn header(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    fn row(&self, f: &mut Formatter<'_>, service: &str, name: &str, counts: &Counts) -> fmt::Result {
         write!(
             f,
-            concat!(
-                "<header>\n<h1><a href=\"{path}\">spanway <b>traces</b></a></h1>\n",
-                "<form action=\"{path}\" role=\"search\">",
-                "<input name=\"trace_id\" aria-label=\"Trace id\" placeholder=\"Trace id\" value=\"{filter}\" ",
-                "maxlength=\"32\" autocomplete=\"off\" spellcheck=\"false\"><button>Find</button></form>\n",
-                "<nav><a href=\"{path}\">Newest</a> <a href=\"/api/traces\">JSON</a></nav>\n</header>\n",
-            ),
-            path = TRACEZ_PATH,
-            filter = self.filter_text(),
+            "<tr><td class=\"c{}\"><bdi class=\"service\">{}</bdi></td><th scope=\"row\"><bdi>{}</bdi></th>",
+            self.palette.colour(service),
+            Short(service, LETTERS),
+            Short(name, LETTERS),
+        )?;
+        self.cell(f, service, name, Cell::All, counts.all)?;
+        for (number, count) in counts.buckets.iter().enumerate() {
+            self.cell(f, service, name, Cell::Bucket(number), *count)?;
+        }
+        self.cell(f, service, name, Cell::Errors, counts.errors)?;
+        f.write_str("</tr>\n")
+    }
+
+    fn cell(
+        &self,
+        f: &mut Formatter<'_>,
+        service: &str,
+        name: &str,
+        cell: Cell,
+        count: usize,
+    ) -> fmt::Result {
+        let class = if cell == Cell::Errors && count > 0 { " class=\"errors\"" } else { "" };
+        if count == 0 {
+            return f.write_str("<td><span class=\"zero\">0</span></td>");
+        }
+        write!(
+            f,
+            "<td{class}><a href=\"{}/debug/tracez?name={}&amp;service={}{cell}\" title=\"{}\">{count}</a></td>",
+            self.base,
+            encoded(name),
+            encoded(service),
+            Short(cell.title(), LETTERS),
         )
     }
 
-    fn filter_text(&self) -> String {
-        match self.filter {
-            None => String::new(),
-            Some(Wanted::Trace(id)) => id.to_string(),
-            Some(Wanted::NoTraceId(text)) => Text(text).to_string(),
-        }
-    }
-
-    fn waterfalls(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let palette = Palette::of(self.traces);
-        let mut lines_left = LINES_DRAWN;
-        for trace in self.traces {
-            let waterfall = Waterfall { trace, palette: &palette, lines: lines_left };
-            write!(f, "{waterfall}")?;
-            lines_left = lines_left.saturating_sub(trace.spans.len());
-        }
-        Ok(())
-    }
-
-    fn how_to_begin(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Addresses { grpc, http, .. } = self.addresses;
-        write!(
-            f,
-            concat!(
-                "<section class=\"empty\">\n<h2>No trace yet</h2>\n",
-                "<p>A running sandbox makes one with</p>\n",
-                "<pre>curl localhost:10000/trace/2</pre>\n",
-                "<p>Any program with an OpenTelemetry SDK sends its own with</p>\n",
-                "<pre>OTEL_EXPORTER_OTLP_ENDPOINT=http://{http} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n",
-                "OTEL_EXPORTER_OTLP_ENDPOINT=http://{grpc} OTEL_EXPORTER_OTLP_PROTOCOL=grpc</pre>\n",
-                "<p>and a shell with</p>\n",
-                "<pre>curl http://{http}/v1/traces -H 'content-type: application/json' -d '{example}'</pre>\n",
-                "<p>Then <a href=\"{path}\">load this page again</a>.</p>\n</section>\n",
-            ),
-            http = http,
-            grpc = grpc,
-            example = Text(EXAMPLE_SPAN),
-            path = TRACEZ_PATH,
-        )
-    }
-
-    fn not_found(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let reason = match self.filter {
-            Some(Wanted::NoTraceId(_)) => "A trace id has 32 hexadecimal digits, not all zero.",
-            _ => "It has not come yet, or it was let go to make room for newer ones.",
+    /// The newest spans of a cell, which the address names.
+    fn samples(&self, f: &mut Formatter<'_>, name: &str) -> fmt::Result {
+        let cell = Cell::parse(self.query.get("bucket"));
+        let service = self.query.get("service");
+        let is_meant = |span: &&Arc<Span>| {
+            *span.name == *name
+                && service.is_none_or(|service| *span.resource.service == *service)
+                && cell.has(span)
         };
+        let mut samples: Vec<_> = self.spans().filter(is_meant).collect();
+        samples.sort_by_key(|span| std::cmp::Reverse(span.start_unix_nano));
+        let newest = if samples.len() > SAMPLES { ", the newest of them" } else { "" };
         write!(
             f,
-            "<section class=\"empty\">\n<h2>No trace <code>{}</code></h2>\n<p>{reason}</p>\n</section>\n",
-            self.filter_text(),
-        )
-    }
-
-    fn footer(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Totals { traces, spans, bytes, limit_bytes, evicted_traces, refused_spans, .. } = self.totals;
-        let (traces, spans) = (Count(traces, "trace"), Count(spans, "span"));
-        write!(f, "<footer>{traces}, {spans} kept in {} of {}", Size(bytes), Size(limit_bytes))?;
-        if evicted_traces > 0 {
-            write!(f, " · {evicted_traces} older let go")?;
+            concat!(
+                "<section aria-labelledby=\"samples\">\n<h1 id=\"samples\"><bdi class=\"service c{}\">{}</bdi> ",
+                "<bdi>{}</bdi> <small>{}</small></h1>\n<p class=\"facts\">{}{newest} · ",
+                "<a href=\"{}/debug/tracez\">Close</a></p>\n",
+            ),
+            self.palette.colour(service.unwrap_or_default()),
+            Short(service.unwrap_or_default(), LETTERS),
+            Short(name, LETTERS),
+            Short(cell.title(), LETTERS),
+            Count(samples.len(), "span"),
+            self.base,
+            newest = newest,
+        )?;
+        if samples.is_empty() {
+            return f.write_str("<p class=\"none\">No span is here any more.</p>\n</section>\n");
         }
-        if refused_spans > 0 {
-            write!(f, " · {refused_spans} spans of too large traces refused")?;
+        f.write_str(concat!(
+            "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"samples\">\n<table class=\"samples\">\n<thead><tr><th scope=\"col\">Start <small>UTC</small></th>",
+            "<th scope=\"col\">Duration</th><th scope=\"col\">Status</th><th scope=\"col\">Trace</th></tr></thead>\n<tbody>\n",
+        ))?;
+        for span in samples.into_iter().take(SAMPLES) {
+            let bad = if span.status_code == StatusCode::Error { " class=\"bad\"" } else { "" };
+            writeln!(
+                f,
+                concat!(
+                    "<tr{bad}><td>{}</td><td>{}</td><td>{} <bdi>{}</bdi></td>",
+                    "<td><a href=\"{}/trace/{trace}#span-{}\"><code>{trace}</code></a></td></tr>",
+                ),
+                Moment(span.start_unix_nano),
+                Elapsed(span.duration_nano()),
+                span.status_code.name(),
+                Short(&span.status_message, LETTERS),
+                self.base,
+                span.span_id,
+                bad = bad,
+                trace = span.trace_id,
+            )?;
         }
-        f.write_str("</footer>\n")
+        f.write_str("</tbody>\n</table>\n</div>\n</section>\n")
     }
-}
-
-/// What an empty page proposes to send. The smallest that shows as a trace.
-const EXAMPLE_SPAN: &str = concat!(
-    r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0123456789abcdef0123456789abcdef","#,
-    r#""spanId":"0123456789abcdef","name":"hello","startTimeUnixNano":"1700000000000000000","#,
-    r#""endTimeUnixNano":"1700000000005000000"}]}]}]}"#
-);
-
-/// The services whose spans `trace` has, by name.
-pub(super) fn services(trace: &Trace) -> BTreeSet<&str> {
-    trace.spans.values().map(|span| &*span.resource.service).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::collector::{
-        attribute::{Attribute, Value},
-        span::{Event, Resource, Scope, Span, tests::span},
-        store::Store,
-    };
+    use crate::collector::{span::tests::span, store::Store};
 
-    fn page(store: &Store, filter: Option<&Wanted>) -> String {
-        let addresses = Addresses {
-            grpc: ([127, 0, 0, 1], 4317).into(),
-            http: ([127, 0, 0, 1], 4318).into(),
-            pages: ([127, 0, 0, 1], 55679).into(),
-            health: None,
-        };
-        Page { traces: &store.newest(10), filter, totals: store.totals(), addresses: &addresses }.to_string()
+    fn page(traces: &[Arc<Trace>], query: &str) -> String {
+        let (base, palette, query) = (Base::new("/t"), Palette::default(), Query::parse(Some(query)));
+        TracezPage { traces, base: &base, palette: &palette, query: &query }.to_string()
+    }
+
+    fn lasting(id: u64, nanoseconds: u64) -> Span {
+        let span = span(id.into(), id, 0);
+        Span { end_unix_nano: span.start_unix_nano + nanoseconds, ..span }
     }
 
     #[test]
-    fn nothing_that_a_span_says_becomes_markup() {
-        let evil = || Box::<str>::from("<script>\"'&</script>");
-        let attributes = || [Attribute { key: evil(), value: Value::List([Value::Text(evil())].into()) }];
-        let hostile = Span {
-            name: evil(),
-            resource: Arc::new(Resource { service: evil(), attributes: attributes().into() }),
-            scope: Arc::new(Scope { name: evil(), version: evil() }),
-            attributes: [
-                Attribute { key: evil(), value: Value::Text(evil()) },
-                Attribute { key: "response_flags".into(), value: Value::Text(evil()) },
-            ]
-            .into(),
-            events: [Event { time_unix_nano: 0, name: evil(), attributes: attributes().into() }].into(),
-            status_message: evil(),
-            trace_state: evil(),
-            ..span(1, 1, 0)
-        };
+    fn spans_are_counted_in_the_bucket_of_their_duration_and_errors_apart() {
         let store = Store::new(1 << 20);
-        store.insert([hostile]);
-        let page = page(&store, None);
-        assert!(page.contains("&lt;script&gt;&quot;&#39;&amp;&lt;/script&gt;"));
-        assert!(!page.contains("<script") && !page.contains("</script"), "{page}");
+        let failed = Span { status_code: StatusCode::Error, ..lasting(5, 2_000_000) };
+        let spans =
+            [lasting(1, 0), lasting(2, 999_999), lasting(3, 1_000_000), lasting(4, u64::MAX / 2), failed];
+        store.insert(spans);
+        let page = page(&store.newest(10), "");
+        let cell = |bucket: &str, count: usize| {
+            let link = format!("href=\"/t/debug/tracez?name=buy&amp;service=shop{bucket}\"");
+            assert!(
+                page.contains(&link) && page.split(&link).nth(1).unwrap().contains(&format!(">{count}</a>"))
+            );
+        };
+        cell("", 5);
+        for bucket in [0, 2, 3, 8] {
+            cell(&format!("&amp;bucket={bucket}"), 1);
+        }
+        cell("&amp;bucket=errors", 1);
+        assert_eq!(page.matches("class=\"zero\"").count(), 5);
     }
 
     #[test]
-    fn an_empty_page_says_how_to_send_a_first_trace() {
-        let page = page(&Store::new(1 << 20), None);
-        assert!(page.contains("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318"));
+    fn a_cell_opens_its_spans_with_links_to_their_traces() {
+        let store = Store::new(1 << 20);
+        store.insert([lasting(1, 5), lasting(2, 2_000_000), lasting(3, 2_500_000)]);
+        let page = page(&store.newest(10), "name=buy&service=shop&bucket=3");
+        let link = |id: u64| format!("href=\"/t/trace/{id:032x}#span-{id:016x}\"");
+        assert!(page.contains(&link(2)) && page.contains(&link(3)) && !page.contains(&link(1)));
+        assert!(page.find(&link(3)) < page.find(&link(2)), "the newest is first");
     }
 
     #[test]
-    fn what_was_looked_for_and_is_not_there_is_repeated_harmlessly() {
-        let page = page(&Store::new(1 << 20), Some(&Wanted::NoTraceId("\"><script>".into())));
-        assert!(page.contains("No trace <code>&quot;&gt;&lt;script&gt;</code>"));
-        assert!(page.contains("value=\"&quot;&gt;&lt;script&gt;\""));
-    }
-
-    #[test]
-    fn a_page_draws_so_many_lines_and_counts_the_others() {
-        let store = Store::new(64 << 20);
-        store.insert((1..=LINES_DRAWN as u64 + 7).map(|id| span(1, id, 0)));
-        let page = page(&store, None);
-        assert_eq!(page.matches("<summary>").count(), LINES_DRAWN);
-        assert!(page.contains("7 more lines"));
+    fn a_bucket_that_is_none_means_all() {
+        for (text, cell) in
+            [("9", Cell::All), ("-1", Cell::All), ("8", Cell::Bucket(8)), ("errors", Cell::Errors)]
+        {
+            assert_eq!(Cell::parse(Some(text)), cell);
+        }
     }
 }

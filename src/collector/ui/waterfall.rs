@@ -1,204 +1,226 @@
 //! One trace as a waterfall: a line for each span, under its parent, with a bar that shows when it ran.
 
 use std::{
-    collections::BTreeMap,
+    borrow::Cow,
+    collections::HashMap,
     fmt::{self, Display, Formatter},
     sync::Arc,
 };
 
 use super::{
-    TRACEZ_PATH,
-    details::Details,
-    html::{Count, Elapsed, Excerpt, Moment, Text},
-    tracez::services,
+    bar::{Axis, Bar, Grid, Window},
+    base::Base,
+    catalogue::Palette,
+    details::{Details, Offset, Severity},
+    html::{Count, Elapsed, Excerpt, Short},
+    shape::{self, Line},
 };
 use crate::collector::{
+    log::LogRecord,
     span::{Span, SpanId, StatusCode},
     store::Trace,
-    tree::{self, Node},
+    tree::Node,
 };
 
-/// How many colours the style has for services.
-const COLOURS: usize = 8;
+/// Lines that a page draws; what is beyond is counted and left to the JSON.
+pub(super) const LINES_DRAWN: usize = 5_000;
 
 /// The deepest indentation that the style has; what hangs deeper is not moved further.
 const DEEPEST_INDENT: usize = 16;
 
-/// The width of a bar's scale. Any number does: the style stretches it to the column.
-const BAR_SCALE: u64 = 1_000;
+/// Letters of a service or a name that a line has room for; the whole stands in the details.
+const LETTERS: usize = 120;
 
-/// Which colour each service has on this page.
-pub(super) struct Palette<'a>(BTreeMap<&'a str, usize>);
-
-impl<'a> Palette<'a> {
-    /// Colours for all services of `traces`, the same whichever of their traces is newest.
-    pub(super) fn of(traces: &'a [Arc<Trace>]) -> Self {
-        let mut palette: BTreeMap<_, _> =
-            traces.iter().flat_map(|trace| services(trace)).map(|name| (name, 0)).collect();
-        for (index, colour) in palette.values_mut().enumerate() {
-            *colour = index % COLOURS;
-        }
-        Self(palette)
-    }
-
-    fn colour(&self, service: &str) -> usize {
-        self.0.get(service).copied().unwrap_or_default()
-    }
-}
-
-/// One trace, drawn.
+/// The lines of a trace below their axis.
 pub(super) struct Waterfall<'a> {
+    /// What is drawn.
     pub(super) trace: &'a Trace,
-    pub(super) palette: &'a Palette<'a>,
-    /// How many lines may be drawn.
-    pub(super) lines: usize,
+    /// Where the pages are.
+    pub(super) base: &'a Base,
+    /// The colours of its services.
+    pub(super) palette: &'a Palette,
 }
 
 impl Display for Waterfall<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let rows = tree::rows(self.trace.spans.values());
         let window = Window::of(self.trace);
-        let first = rows.iter().find_map(|row| match row.node {
-            Node::Span(span) => Some(span),
-            Node::MissingParent(_) => None,
-        });
-        f.write_str("<section class=\"trace\">\n")?;
-        self.heading(f, first, &window)?;
-        f.write_str("<ol>\n")?;
-        for row in rows.iter().take(self.lines) {
-            let depth = row.depth.min(DEEPEST_INDENT);
-            match row.node {
+        let lines = shape::lines(self.trace);
+        let logs = self.logs();
+        write!(f, "{}", Grid(window))?;
+        writeln!(
+            f,
+            "<div class=\"head\"><span>Service and operation</span><span class=\"kind\">Kind</span>{}<span class=\"duration\">Duration</span></div>",
+            Axis(window),
+        )?;
+        f.write_str("<ol class=\"spans\" id=\"spans\" aria-label=\"Spans of the trace\">\n")?;
+        for line in lines.iter().take(LINES_DRAWN) {
+            match line.row.node {
                 Node::Span(span) => {
-                    let colour = self.palette.colour(&span.resource.service);
-                    write!(f, "{}", Line { span, depth, colour, window: &window })?;
+                    let logs = logs.get(&span.span_id).map_or(&[][..], Vec::as_slice);
+                    self.span(f, line, span, logs, window)?;
                 }
-                Node::MissingParent(id) => missing_parent(f, id)?,
+                Node::MissingParent(id) => missing_parent(f, line, id)?,
             }
         }
         f.write_str("</ol>\n")?;
-        if let more @ 1.. = rows.len().saturating_sub(self.lines) {
-            let id = self.trace.trace_id;
-            writeln!(
-                f,
-                "<p class=\"more\">{}: <a href=\"/api/traces?trace_id={id}\">all as JSON</a></p>",
-                Count(more, "more line"),
-            )?;
+        if let more @ 1.. = lines.len().saturating_sub(LINES_DRAWN) {
+            let (base, id) = (self.base, self.trace.trace_id);
+            let more = Count(more, "more line");
+            writeln!(f, "<p class=\"note\">{more}: <a href=\"{base}/trace/{id}.json\">all as JSON</a></p>")?;
         }
-        f.write_str("</section>\n")
+        self.other_logs(f)
     }
 }
 
 impl Waterfall<'_> {
-    fn heading(&self, f: &mut Formatter<'_>, first: Option<&Span>, window: &Window) -> fmt::Result {
-        let id = self.trace.trace_id;
-        let name = first.map_or("", |span| &*span.name);
-        let spans = Count(self.trace.spans.len(), "span");
-        let services = Count(services(self.trace).len(), "service");
-        let errors = self.trace.spans.values().filter(|span| span.status_code == StatusCode::Error).count();
-        writeln!(f, "<h2><bdi>{}</bdi> <small>{}</small></h2>", Excerpt(name), Elapsed(window.length))?;
-        write!(f, "<p class=\"facts\">{spans}, {services}")?;
-        if errors > 0 {
-            write!(f, " · <strong>{}</strong>", Count(errors, "error"))?;
+    /// The log records of each span.
+    fn logs(&self) -> HashMap<SpanId, Vec<&Arc<LogRecord>>> {
+        let mut logs: HashMap<SpanId, Vec<&Arc<LogRecord>>> = HashMap::new();
+        for log in &self.trace.logs {
+            if let Some(id) = log.span_id {
+                logs.entry(id).or_default().push(log);
+            }
         }
+        logs
+    }
+
+    fn span(
+        &self,
+        f: &mut Formatter<'_>,
+        line: &Line<'_>,
+        span: &Span,
+        logs: &[&Arc<LogRecord>],
+        window: Window,
+    ) -> fmt::Result {
+        let mut moments: Vec<u64> = span.events.iter().map(|event| event.time_unix_nano).collect();
+        moments.extend(logs.iter().map(|log| log.time_unix_nano));
+        let failed = if span.status_code == StatusCode::Error { " bad" } else { "" };
         write!(
             f,
             concat!(
-                " · <time>{}</time> · <a href=\"{}?trace_id={id}\"><code>{id}</code></a>",
-                " · <a href=\"/api/traces?trace_id={id}\">JSON</a></p>\n",
+                "<li id=\"span-{id}\" class=\"d{depth} c{colour}{failed}\" data-depth=\"{level}\" data-below=\"{below}\">",
+                "<details><summary><span class=\"what\"><bdi class=\"service\">{service}</bdi> ",
+                "<bdi class=\"name\">{name}</bdi> <span class=\"marks\">{marks}</span></span> ",
+                "<span class=\"kind\">{kind}</span> {bar} <span class=\"duration\">{duration}</span></summary>\n",
+                "{details}</details></li>\n",
             ),
-            Moment(window.start),
-            TRACEZ_PATH,
-            id = id,
-        )
-    }
-}
-
-/// The time that a trace covers.
-struct Window {
-    /// Nanoseconds since 1970.
-    start: u64,
-    /// Nanoseconds.
-    length: u64,
-}
-
-impl Window {
-    fn of(trace: &Trace) -> Self {
-        let start = trace.spans.values().map(|span| span.start_unix_nano).min().unwrap_or_default();
-        let end = trace.spans.values().map(|span| span.end_unix_nano).max().unwrap_or_default();
-        Self { start, length: end.saturating_sub(start) }
-    }
-
-    /// Where on a bar's scale something `nanoseconds` after the start is.
-    fn scaled(&self, nanoseconds: u64) -> u64 {
-        let place = u128::from(nanoseconds) * u128::from(BAR_SCALE) / u128::from(self.length.max(1));
-        u64::try_from(place).unwrap_or(BAR_SCALE).min(BAR_SCALE)
-    }
-}
-
-/// One span: what it is and when it ran; opened, all that it says.
-struct Line<'a> {
-    span: &'a Span,
-    depth: usize,
-    colour: usize,
-    window: &'a Window,
-}
-
-impl Display for Line<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { span, depth, colour, window } = self;
-        let offset = span.start_unix_nano.saturating_sub(window.start);
-        let (from, to) = (window.scaled(offset), window.scaled(offset.saturating_add(span.duration_nano())));
-        // However short a span is, its bar can be seen.
-        let width = (to - from).max(3);
-        let from = from.min(BAR_SCALE - width);
-        write!(
-            f,
-            concat!(
-                "<li class=\"d{depth} c{colour}\"><details><summary>",
-                "<span class=\"what\"><bdi class=\"service\">{service}</bdi> <bdi class=\"name\">{name}</bdi> ",
-                "<span class=\"marks\">{marks}</span></span> <span class=\"kind\">{kind}</span> ",
-                "<span class=\"bar\"><svg viewBox=\"0 0 {scale} 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\">",
-                "<rect x=\"{from}\" width=\"{width}\" height=\"1\"/></svg></span> ",
-                "<span class=\"offset\">+{offset}</span> <span class=\"duration\">{duration}</span>",
-                "</summary>\n{details}</details></li>\n",
-            ),
-            depth = depth,
-            colour = colour,
-            service = Excerpt(&span.resource.service),
-            name = Excerpt(&span.name),
-            marks = Marks(span),
+            id = span.span_id,
+            depth = line.row.depth.min(DEEPEST_INDENT),
+            colour = self.palette.colour(&span.resource.service),
+            failed = failed,
+            level = line.row.depth,
+            below = line.below,
+            service = Short(&span.resource.service, LETTERS),
+            name = Short(&span.name, LETTERS),
+            marks = Marks { span, line, logs },
             kind = span.kind.name(),
-            scale = BAR_SCALE,
-            from = from,
-            width = width,
-            offset = Elapsed(offset),
+            bar = Bar {
+                window,
+                time: (span.start_unix_nano, span.end_unix_nano),
+                waiting: &line.waiting,
+                critical: &line.critical,
+                moments: &moments,
+            },
             duration = Elapsed(span.duration_nano()),
-            details = Details(span),
+            details = Details {
+                base: self.base,
+                span,
+                own_nano: shape::own_nano(span, &line.waiting),
+                skew: line.skew,
+                logs,
+            },
         )
+    }
+
+    /// What was logged in the trace, but in no span that is here.
+    fn other_logs(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let is_elsewhere =
+            |log: &&Arc<LogRecord>| log.span_id.is_none_or(|id| !self.trace.spans.contains_key(&id));
+        let mut logs: Vec<_> = self.trace.logs.iter().filter(is_elsewhere).collect();
+        if logs.is_empty() {
+            return Ok(());
+        }
+        logs.sort_by_key(|log| log.time_unix_nano);
+        f.write_str("<h2>Logs outside of these spans</h2>\n<ul class=\"logs\">\n")?;
+        for log in logs.into_iter().take(LINES_DRAWN) {
+            writeln!(
+                f,
+                "<li class=\"c{}\"><small>{}</small> <bdi class=\"service\">{}</bdi> {} <bdi>{}</bdi></li>",
+                self.palette.colour(&log.resource.service),
+                Offset { time: log.time_unix_nano, start: self.trace.start_unix_nano },
+                Short(&log.resource.service, LETTERS),
+                Severity(log),
+                Excerpt(&log.body.to_text()),
+            )?;
+        }
+        f.write_str("</ul>\n")
     }
 }
 
-/// What should catch the eye: failure, and the proxy's word for it.
-struct Marks<'a>(&'a Span);
+/// What should catch the eye: failure, repetition, and the proxy's word for it.
+struct Marks<'a> {
+    span: &'a Span,
+    line: &'a Line<'a>,
+    logs: &'a [&'a Arc<LogRecord>],
+}
+
+/// The attributes that count repetitions: of Envoy, and of the semantic conventions.
+const RETRY_ATTRIBUTES: [&str; 2] = ["retry.count", "http.request.resend_count"];
 
 impl Display for Marks<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let span = self.0;
-        match span.status_code {
-            StatusCode::Error => f.write_str("<strong>ERROR</strong>")?,
-            StatusCode::Ok => f.write_str("<b>OK</b>")?,
-            StatusCode::Unset => {}
+        let Self { span, line, logs } = self;
+        let code =
+            ["http.status_code", "http.response.status_code"].into_iter().find_map(|key| text_of(span, key));
+        let code = code.filter(|code| code.starts_with(['4', '5']));
+        match (span.status_code, code) {
+            (StatusCode::Error, Some(code)) => write!(f, "<strong>ERROR {}</strong>", Short(&code, 12))?,
+            (StatusCode::Error, None) => f.write_str("<strong>ERROR</strong>")?,
+            (_, Some(code)) => write!(f, "<strong title=\"HTTP status\">{}</strong>", Short(&code, 12))?,
+            (StatusCode::Ok, None) => f.write_str("<b>OK</b>")?,
+            (StatusCode::Unset, None) => {}
         }
-        if let Some(flags) = span.text_attribute("response_flags").filter(|flags| *flags != "-") {
-            write!(f, "<strong title=\"response_flags\">{}</strong>", Text(flags))?;
+        if let Some(flags) =
+            span.text_attribute("response_flags").filter(|flags| *flags != "-" && !flags.is_empty())
+        {
+            write!(f, "<strong title=\"response_flags\">{}</strong>", Short(flags, 24))?;
+        }
+        if let Some(times) =
+            RETRY_ATTRIBUTES.into_iter().find_map(|key| text_of(span, key)).filter(|times| times != "0")
+        {
+            write!(f, "<i title=\"How often the request was sent again\">retry {}</i>", Short(&times, 12))?;
+        }
+        if let Some(skew) = line.skew {
+            write!(f, "<em class=\"skew\" title=\"Clock skew: {skew}\">clock skew</em>")?;
         }
         if span.end_unix_nano < span.start_unix_nano {
-            f.write_str("<em title=\"The clock says that it ended before it began\">clock</em>")?;
+            f.write_str(
+                "<em class=\"skew\" title=\"The clock says that it ended before it began\">clock</em>",
+            )?;
+        }
+        if !logs.is_empty() {
+            write!(f, "<em>{}</em>", Count(logs.len(), "log"))?;
+        }
+        if line.errors_below > 0 {
+            write!(f, "<u class=\"hidden-errors\">{} below</u>", Count(line.errors_below, "error"))?;
         }
         Ok(())
     }
 }
 
-fn missing_parent(f: &mut Formatter<'_>, id: SpanId) -> fmt::Result {
-    writeln!(f, "<li class=\"d0 missing\">parent <code>{id}</code> is missing: not received, or not yet</li>")
+/// The attribute `key` as a text, whatever it is.
+fn text_of<'a>(span: &'a Span, key: &str) -> Option<Cow<'a, str>> {
+    Some(span.attributes.iter().find(|attribute| &*attribute.key == key)?.value.to_text())
+}
+
+fn missing_parent(f: &mut Formatter<'_>, line: &Line<'_>, id: SpanId) -> fmt::Result {
+    writeln!(
+        f,
+        concat!(
+            "<li id=\"span-{id}\" class=\"d0 missing\" data-depth=\"0\" data-below=\"{below}\">",
+            "parent <code>{id}</code> is missing: not received, or not yet</li>",
+        ),
+        id = id,
+        below = line.below,
+    )
 }

@@ -1,0 +1,199 @@
+//! What the address of a page asks for.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::collector::store::Search;
+
+/// The pairs of a query, decoded, in their order. The first of a name counts.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Read `text`, which is what stands behind the question mark.
+    pub(super) fn parse(text: Option<&str>) -> Self {
+        let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        Self(
+            pairs
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(k, v)| (decoded(k), decoded(v)))
+                .collect(),
+        )
+    }
+
+    /// The value of `name` without the spaces around it; `None` if it is empty, as a form sends for "any".
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
+        Some(value.trim()).filter(|value| !value.is_empty())
+    }
+}
+
+fn decoded(text: &str) -> String {
+    let spaced: Cow<'_, str> = if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
+
+/// What a search form asks for, as it was typed.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Form {
+    /// `service`.
+    pub(super) service: String,
+    /// `operation`.
+    pub(super) operation: String,
+    /// `status`: `ok`, `error`, or anything else for any.
+    pub(super) status: String,
+    /// `min`, such as `10ms`.
+    pub(super) min: String,
+    /// `attributes`, such as `a=1 b="x y"`.
+    pub(super) attributes: String,
+    /// `trace_id`.
+    pub(super) trace_id: String,
+}
+
+impl Form {
+    /// The fields of `query`.
+    pub(super) fn of(query: &Query) -> Self {
+        let field = |name| query.get(name).unwrap_or_default().to_owned();
+        Self {
+            service: field("service"),
+            operation: field("operation"),
+            status: field("status"),
+            min: field("min"),
+            attributes: field("attributes"),
+            trace_id: field("trace_id"),
+        }
+    }
+
+    /// Whether nothing was filled in.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What the store is to look for, or a sentence that says what cannot be read.
+    pub(super) fn search(&self) -> Result<Search, String> {
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let failed = match &*self.status {
+            "error" => Some(true),
+            "ok" => Some(false),
+            _ => None,
+        };
+        let min_duration_nano = given(&self.min).map(|text| nanoseconds(&text).ok_or(text)).transpose();
+        let min_duration_nano = min_duration_nano
+            .map_err(|text| format!("“{text}” is no duration: write 10ms, 1.5s or 200us."))?;
+        Ok(Search {
+            service: given(&self.service),
+            operation: given(&self.operation),
+            failed,
+            min_duration_nano,
+            attributes: attributes(&self.attributes)?,
+            ..Search::default()
+        })
+    }
+}
+
+/// A number with a unit; milliseconds without one.
+fn nanoseconds(text: &str) -> Option<u64> {
+    let number = text.trim_end_matches(|letter: char| !letter.is_ascii_digit() && letter != '.');
+    let unit = text.strip_prefix(number)?.trim();
+    let factor = match unit {
+        "ns" => 1.0,
+        "us" | "µs" | "μs" => 1e3,
+        "ms" | "" => 1e6,
+        "s" => 1e9,
+        "m" | "min" => 60e9,
+        _ => return None,
+    };
+    let amount: f64 = number.parse().ok()?;
+    // Beyond the largest number it is the largest: longer than any trace.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates, and is not negative"
+    )]
+    (amount >= 0.0).then_some((amount * factor) as u64)
+}
+
+/// `key=value` pairs between spaces; a value with spaces stands in double quotes.
+fn attributes(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut pairs = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (key, after) = rest
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty() && !key.contains(char::is_whitespace))
+            .ok_or_else(|| {
+                format!("“{rest}” is no attribute: write key=value, or key=\"a value with spaces\".")
+            })?;
+        let (value, after) = match after.strip_prefix('"') {
+            Some(quoted) => {
+                unquoted(quoted).ok_or_else(|| format!("The quotes behind “{key}=” do not end."))?
+            }
+            None => {
+                let end = after.find(char::is_whitespace).unwrap_or(after.len());
+                let (value, after) = after.split_at(end);
+                (value.to_owned(), after)
+            }
+        };
+        pairs.push((key.to_owned(), value));
+        rest = after.trim_start();
+    }
+    Ok(pairs)
+}
+
+/// What stands before the closing quote, and what stands behind it. A backslash takes the next character as it is.
+fn unquoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, text.get(at + 1..)?)),
+            '\\' => value.push(characters.next()?.1),
+            _ => value.push(character),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_decoded_and_empty_fields_are_none() {
+        let query = Query::parse(Some("a=1+2%26&b=&c&a=3&d=%FF"));
+        assert_eq!((query.get("a"), query.get("b"), query.get("c")), (Some("1 2&"), None, None));
+        assert_eq!(query.get("d"), Some("\u{fffd}"));
+        assert_eq!(Query::parse(None), Query::default());
+    }
+
+    #[test]
+    fn durations_have_units() {
+        let read = ["10ms", "1.5s", "200us", "7 ns", "3", "1m", "µs", "-1s", "1h", "1e3"].map(nanoseconds);
+        let nano = [10_000_000, 1_500_000_000, 200_000, 7, 3_000_000, 60_000_000_000].map(Some);
+        assert_eq!(read[..6], nano);
+        assert_eq!(read[6..9], [None, None, None]);
+        assert_eq!(read[9], Some(1_000_000_000));
+    }
+
+    #[test]
+    fn attributes_stand_between_spaces_or_in_quotes() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let read = attributes(r#" a=1  b="x \"y\" z" c= d=e=f"#);
+        assert_eq!(read.unwrap(), [pair("a", "1"), pair("b", "x \"y\" z"), pair("c", ""), pair("d", "e=f")]);
+        for wrong in ["a", "=1", "a b=1", "a=\"1"] {
+            assert!(attributes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        let form = Form::of(&Query::parse(Some("min=soon")));
+        assert_eq!(form.search().unwrap_err(), "“soon” is no duration: write 10ms, 1.5s or 200us.");
+        let form = Form::of(&Query::parse(Some("service=shop&status=error")));
+        assert_eq!(
+            form.search().unwrap(),
+            Search { service: Some("shop".into()), failed: Some(true), ..Search::default() }
+        );
+    }
+}

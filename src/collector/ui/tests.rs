@@ -1,0 +1,239 @@
+//! The pages as a browser without JavaScript gets them.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::collector::{
+    attribute::{Attribute, Value},
+    log::LogRecord,
+    span::{self, Event, Link, Resource, Scope, Span, SpanKind, tests::span},
+};
+
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4318);
+const EVIL: &str = "<script>\"'&</script>";
+const EVIL_IN_QUERY: &str = "%3Cscript%3E%22%27%26%3C%2Fscript%3E";
+
+/// The status, the address that it leads to, and the page.
+async fn get(router: &Router, path: &str) -> (u16, String, String) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+    let policy = head.headers.get(header::CONTENT_SECURITY_POLICY).unwrap().to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let location = head.headers.get(header::LOCATION).map(|to| to.to_str().unwrap().to_owned());
+    let body = body.collect().await.unwrap().to_bytes();
+    (head.status.as_u16(), location.unwrap_or_default(), String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn pages(store: &Arc<Store>, base: &str) -> Router {
+    let addresses = Addresses { grpc: ADDRESS, http: ADDRESS, pages: ADDRESS, health: None };
+    let router = router(Arc::clone(store), addresses, base);
+    if base.is_empty() { router } else { Router::new().nest(base, router) }
+}
+
+fn store(spans: impl IntoIterator<Item = Span>) -> Arc<Store> {
+    let store = Arc::new(Store::new(64 << 20));
+    store.insert(spans);
+    store
+}
+
+fn text(key: &str, value: &str) -> Attribute {
+    Attribute { key: key.into(), value: Value::Text(value.into()) }
+}
+
+fn of(service: &str, span: Span) -> Span {
+    Span { resource: Arc::new(Resource { service: service.into(), attributes: Box::default() }), ..span }
+}
+
+fn failed(span: Span) -> Span {
+    Span { status_code: span::StatusCode::Error, ..span }
+}
+
+fn log(span_id: Option<span::SpanId>, time_unix_nano: u64, words: &str) -> LogRecord {
+    LogRecord {
+        time_unix_nano,
+        span_id,
+        resource: span(1, 1, 0).resource,
+        severity: words.into(),
+        body: Value::Text(words.into()),
+        attributes: [text(words, words)].into(),
+    }
+}
+
+fn hostile() -> Span {
+    let evil = || Box::<str>::from(EVIL);
+    let attributes = || [Attribute { key: evil(), value: Value::List([Value::Text(evil())].into()) }];
+    let other = span(7, 7, 0);
+    let link = Link {
+        trace_id: other.trace_id,
+        span_id: other.span_id,
+        trace_state: evil(),
+        attributes: attributes().into(),
+    };
+    let keys = ["response_flags", "retry.count", "http.status_code", "peer.service", "http.method", EVIL];
+    Span {
+        name: evil(),
+        kind: SpanKind::Client,
+        resource: Arc::new(Resource { service: evil(), attributes: attributes().into() }),
+        scope: Arc::new(Scope { name: evil(), version: evil() }),
+        attributes: keys
+            .map(|key| text(key, EVIL))
+            .into_iter()
+            .chain([text("http.url", "http://x/<script>'\"")])
+            .collect(),
+        events: [Event { time_unix_nano: 0, name: evil(), attributes: attributes().into() }].into(),
+        links: [link].into(),
+        status_message: evil(),
+        trace_state: evil(),
+        ..span(1, 1, 9)
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_a_span_or_an_address_says_becomes_markup() {
+    let store = store([hostile(), span(1, 2, 1)]);
+    let id = hostile().trace_id;
+    store
+        .insert_logs([(Some(id), log(None, 5, EVIL)), (Some(id), log(Some(span(1, 2, 1).span_id), 5, EVIL))]);
+    let router = pages(&store, "");
+    let evil = EVIL_IN_QUERY;
+    let addresses = [
+        "/".to_owned(),
+        "/results".to_owned(),
+        format!("/?service={evil}&operation={evil}&status={evil}&attributes=a={evil}"),
+        format!("/?min={evil}"),
+        "/?'><script>".replace('<', "%3C").replace('>', "%3E"),
+        format!("/trace/{id}"),
+        format!("/trace/{evil}"),
+        "/debug/tracez".to_owned(),
+        format!("/debug/tracez?name={evil}&service={evil}"),
+        "/map".to_owned(),
+        format!("/{evil}"),
+    ];
+    for address in addresses {
+        let (_, _, mut page) = get(&router, &address).await;
+        for file in ["search.js", "trace.js"] {
+            page = page.replace(&format!("<script src=\"/{file}\" defer></script>"), "");
+        }
+        assert!(!page.contains("<script") && !page.contains("</script"), "{address}: {page}");
+        assert!(!page.contains(" style=") && !page.contains(" onclick="), "{address} has something inline");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_search_says_how_to_send_a_first_trace() {
+    let (status, _, page) = get(&pages(&store([]), ""), "/").await;
+    assert_eq!(status, 200);
+    assert!(
+        page.contains("No trace yet") && page.contains("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318")
+    );
+}
+
+#[tokio::test]
+async fn the_search_lists_what_fits_newest_first() {
+    let third = Span { attributes: [text("zone", "a b")].into(), ..of("shop", span(3, 3, 0)) };
+    let router = pages(&store([of("shop", span(1, 1, 0)), of("basket", failed(span(2, 2, 0))), third]), "");
+    for (query, found) in [
+        ("", vec![3, 2, 1]),
+        ("?service=shop", vec![3, 1]),
+        ("?status=error", vec![2]),
+        ("?status=ok&service=basket", vec![]),
+        ("?operation=buy&min=1us", vec![3, 2, 1]),
+        ("?min=10s", vec![]),
+        ("?attributes=zone%3D%22a+b%22", vec![3]),
+    ] {
+        let (_, _, page) = get(&router, &format!("/{query}")).await;
+        let (_, _, part) = get(&router, &format!("/results{query}")).await;
+        let rows = page.split("data-trace=\"").skip(1);
+        let ids: Vec<u128> = rows.map(|row| u128::from_str_radix(&row[..32], 16).unwrap()).collect();
+        assert_eq!(ids, found, "{query}");
+        assert!(page.contains(&part), "the script gets what the server writes");
+    }
+    let (_, _, page) = get(&router, "/?min=soon").await;
+    assert!(page.contains("role=\"alert\"") && page.contains("“soon” is no duration"));
+}
+
+#[tokio::test]
+async fn a_trace_id_leads_to_its_trace_from_everywhere() {
+    let router = pages(&store([span(1, 1, 0)]), "");
+    let id = span(1, 1, 0).trace_id;
+    for from in ["/", "/debug/tracez"] {
+        let (status, location, _) = get(&router, &format!("{from}?trace_id=+{id}+")).await;
+        assert_eq!((status, location), (303, format!("/trace/{id}")));
+    }
+    let (status, _, page) = get(&router, &format!("/trace/{}", "1".repeat(32))).await;
+    assert!(status == 404 && page.contains("load this page again"), "{page}");
+    let (status, _, page) = get(&router, "/trace/12").await;
+    assert!(status == 404 && page.contains("32 hexadecimal digits"), "{page}");
+}
+
+#[tokio::test]
+async fn a_waterfall_shows_all_that_is_wrong() {
+    let early = Span { start_unix_nano: 500_000, ..of("basket", span(1, 3, 1)) };
+    let retried = Span { attributes: [text("retry.count", "2")].into(), ..span(1, 2, 1) };
+    let root = Span { end_unix_nano: 20_000_000, ..span(1, 1, 0) };
+    let (id, logged) = (root.trace_id, retried.span_id);
+    let store = store([root, early, retried, failed(span(1, 4, 99))]);
+    store.insert_logs([(Some(id), log(Some(logged), 2_100_000, "sent again"))]);
+    let (status, _, page) = get(&pages(&store, ""), &format!("/trace/{id}")).await;
+    assert_eq!(status, 200);
+    for part in [
+        "parent <code>0000000000000063</code> is missing",
+        "starts 500 µs before its parent",
+        ">retry 2</i>",
+        "<strong>ERROR</strong>",
+        "<bdi>sent again</bdi>",
+        "after 100 µs",
+        "class=\"critical\"",
+        "data-below=\"2\"",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_text_is_cut_with_a_link_to_where_it_is_whole() {
+    let long = Span { attributes: [text("body", &"x".repeat(1 << 20))].into(), ..span(1, 1, 0) };
+    let id = long.trace_id;
+    let (_, _, page) = get(&pages(&store([long]), "/traces"), &format!("/traces/trace/{id}")).await;
+    let link = format!("<a href=\"/traces/trace/{id}.json\">all of it");
+    assert!(page.len() < 20_000 && page.contains(&link));
+}
+
+#[tokio::test]
+async fn a_page_draws_so_many_lines_and_counts_the_others() {
+    let router = pages(&store((1..=waterfall::LINES_DRAWN as u64 + 7).map(|id| span(1, id, 0))), "");
+    let (_, _, page) = get(&router, &format!("/trace/{}", span(1, 1, 0).trace_id)).await;
+    assert_eq!(page.matches("<summary>").count(), waterfall::LINES_DRAWN);
+    assert!(page.contains("7 more lines"));
+}
+
+#[tokio::test]
+async fn below_a_prefix_every_link_has_it_and_leads_somewhere() {
+    let store = store([of("shop", span(1, 1, 0)), of("basket", span(1, 2, 1))]);
+    let router = pages(&store, "/traces");
+    let mut ahead = vec!["/traces".to_owned()];
+    let mut seen = BTreeSet::new();
+    while let Some(address) = ahead.pop() {
+        if !seen.insert(address.clone()) {
+            continue;
+        }
+        let (status, location, page) = get(&router, &address).await;
+        assert!(status == 200 || !location.is_empty(), "{address}: {status}");
+        let links =
+            ["href=\"", "src=\"", "action=\"", "data-results=\""].map(|name| page.split(name).skip(1));
+        for link in links.into_iter().flatten().filter_map(|rest| rest.split('"').next()) {
+            let link = link.split('#').next().unwrap().replace("&amp;", "&");
+            assert!(link.is_empty() || link.starts_with("/traces"), "{address} links to {link}");
+            // The JSON of a trace is not a page.
+            if !link.is_empty() && !link.ends_with(".json") {
+                ahead.push(link);
+            }
+        }
+    }
+    assert!(seen.len() > 10 && seen.contains("/traces/map"), "{seen:?}");
+}
