@@ -1,0 +1,40 @@
+"""The cells of the latencies open their spans, and the map shows who calls whom."""
+
+import re
+
+from browser import browser, pages_and_otlp
+from spans import sandbox
+
+home, otlp = pages_and_otlp()
+for _ in range(3):
+    sandbox().send(otlp)
+failing = sandbox(failing=True).send(otlp)
+with browser() as page:
+    page.goto(home)
+    page.get_by_role("link", name="Latencies").click()
+    row = page.locator("table.tracez tbody tr", has_text="router envoy-2 egress")
+    cells = row.locator("td, th").all_inner_texts()
+    assert cells == ["envoy-1", "router envoy-2 egress", "5", "0", "0", "0", "0", "4", "0", "0", "0", "0", "1"], cells
+    row.locator(".errors a").click()
+    samples = page.locator("table.samples tbody tr")
+    assert samples.count() == 1 and "upstream reset" in samples.first.inner_text()
+    samples.first.get_by_role("link").click()
+    page.wait_for_url(f"**/trace/{failing.id}#span-*")
+    assert page.locator("#spans .bad details[open]").count() == 1
+    page.goto(f"{home}/debug/tracez?name=reserve&service=stock&bucket=4")
+    assert page.locator("table.samples tbody tr").count() == 4
+    answer = page.request.get(f"{home}/debug/tracez?format=json").json()
+    assert len(answer["traces"]) == 4 and len(answer["traces"][0]["spans"]) == 12
+
+    page.get_by_role("link", name="Map").click()
+    assert page.locator("svg.map .arrow").count() == 6
+    # Nobody stands to the left of whom calls it.
+    boxes = page.locator("svg.map > a > text, svg.map > g > text")
+    left = lambda name: boxes.filter(has_text=re.compile(f"^{name}$")).bounding_box()["x"]
+    order = ["front-envoy", "envoy-1", "envoy-2", "shop", "stock", "stock-db"]
+    places = [left(name) for name in order]
+    assert places == sorted(places), places
+    called = page.locator("table.calls tbody tr", has_text="envoy-1").filter(has_text="envoy-2")
+    assert called.locator("td").nth(2).inner_text() == "5" and called.locator("td").nth(4).inner_text() == "20 %"
+    page.locator("svg.map a", has_text="shop").click()
+    page.wait_for_url("**service=shop")
