@@ -51,18 +51,26 @@ function tell(text, lively) {
 
 if (found) {
   for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
-  const events = new EventSource(found.dataset.live);
+  let events;
   const tellState = () => {
     if (paused) tell("paused", false);
     else if (events.readyState === EventSource.OPEN) tell("live", true);
     else tell("not connected: is the collector running?", false);
   };
-  events.onopen = tellState;
-  events.onerror = tellState;
-  events.onmessage = () => {
-    tellState();
-    refresh();
+  // A browser has few connections for each server: what nobody sees does not keep one. The first message tells of all
+  // that came meanwhile.
+  const connect = () => {
+    events?.close();
+    if (document.hidden) return;
+    events = new EventSource(found.dataset.live);
+    events.onopen = tellState;
+    events.onerror = tellState;
+    events.onmessage = () => {
+      tellState();
+      refresh();
+    };
   };
+  connect();
   pause.addEventListener("click", () => {
     paused = !paused;
     pause.textContent = paused ? "Go on" : "Pause";
@@ -70,9 +78,7 @@ if (found) {
     tellState();
     if (!paused && stale) refresh();
   });
-  document.addEventListener("visibilitychange", () => {
-    if (stale) refresh();
-  });
+  document.addEventListener("visibilitychange", connect);
 }
 
 document.addEventListener("keydown", (event) => {
