@@ -5,12 +5,14 @@
 
 pub mod attribute;
 pub mod command;
+mod distinct;
 pub(crate) mod intake;
 mod journal;
 mod limits;
 pub mod log;
 mod otlp_grpc;
 mod otlp_http;
+pub mod otlp_out;
 pub mod service_map;
 pub mod span;
 pub mod store;
