@@ -1,8 +1,10 @@
 //! The embedded trace collector: OTLP in, pages out, nothing but memory in between.
 //!
 //! A message comes in through `otlp_grpc` or `otlp_http`, under the same `limits`; `intake` writes it to the `journal`, if
-//! there is one, and turns it into `span`s and `log` records, which the `store` files with their traces; `ui` shows them, ordered by `tree`.
+//! there is one, and turns it into `span`s and `log` records, which the `store` files with their traces; `ui` shows them,
+//! ordered by `tree`, and `api` tells them to programs.
 
+mod api;
 pub mod attribute;
 pub mod command;
 mod distinct;

@@ -11,7 +11,7 @@ use super::super::{
     tree::{self, Node},
 };
 
-/// What `/api/traces` answers. Newest trace first.
+/// What `/debug/tracez?format=json` answers. Newest trace first.
 #[derive(Debug, Serialize)]
 pub(super) struct Traces<'a> {
     traces: Vec<TraceObject<'a>>,

@@ -1,4 +1,4 @@
-//! The pages, and the same as JSON.
+//! The pages, and the interface for programs beside them.
 //!
 //! A page is what implements `Display`, put into a `frame`. Every link begins with the `base`, so that the pages can be
 //! mounted anywhere. Scripts only add to what the server has written: without them all can be read.
@@ -47,7 +47,7 @@ use self::{
     results::{LISTED, Results},
 };
 use super::{
-    Addresses, service_map,
+    Addresses, api, service_map,
     span::TraceId,
     store::{Store, Trace},
 };
@@ -87,7 +87,6 @@ pub(super) fn router(store: Arc<Store>, addresses: Addresses, base: &str) -> Rou
         .route("/trace/{id}", get(trace))
         .route("/debug/tracez", get(tracez))
         .route("/map", get(map))
-        .route("/api/traces", get(api_traces))
         .fallback(async |State(pages): State<Arc<Pages>>| {
             let main = format!(
                 "<section class=\"empty\">\n<h1>Nothing here</h1>\n<p><a href=\"{}\">See the newest traces</a></p>\n</section>\n",
@@ -98,7 +97,8 @@ pub(super) fn router(store: Arc<Store>, addresses: Addresses, base: &str) -> Rou
     for (path, kind, content) in FILES {
         router = router.route(path, get(async move || ([(header::CONTENT_TYPE, kind)], content)));
     }
-    router.with_state(Arc::new(pages)).layer(map_response(guarded))
+    let interface = api::router(Arc::clone(&pages.store));
+    router.with_state(Arc::new(pages)).merge(interface).layer(map_response(guarded))
 }
 
 async fn search(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Response {
@@ -140,7 +140,11 @@ async fn results(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Re
     }
 }
 
+/// A trace as a page, or, with `.json` after its id, as OTLP JSON.
 async fn trace(State(pages): State<Arc<Pages>>, Path(wanted): Path<String>) -> Response {
+    if let Some(id) = wanted.strip_suffix(".json") {
+        return api::otlp_json(&pages.store, id);
+    }
     let found = TraceId::from_hex(&wanted).and_then(|id| pages.store.trace(&id));
     let Some(trace) = found else {
         let main = trace_page::NoTrace { wanted: &wanted, base: &pages.base };
@@ -190,10 +194,6 @@ async fn map(State(pages): State<Arc<Pages>>) -> Response {
         palette: &palette,
     };
     pages.page("Service map", Place::Map, None, main).into_response()
-}
-
-async fn api_traces(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Response {
-    pages.as_json(&Query::parse(raw.as_deref()))
 }
 
 impl Pages {
