@@ -16,7 +16,7 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
-    collector::store::Store,
+    collector::{self, store::Store},
     export::{Protocol, stats::TracerStats},
     snapshot::{Address, tracing::Tracer},
 };
@@ -27,7 +27,11 @@ const COMMANDS: &[(&str, &str)] = &[
     ("/help", "this list"),
     ("/ready", "LIVE while the proxy serves"),
     ("/tracing", "what becomes of spans, per tracer; ?format=json for programs"),
+    ("/traces", "this proxy's own newest traces, if it keeps them (--keep-traces)"),
 ];
+
+/// Where the pages of kept traces begin.
+const TRACES: &str = "/traces";
 
 /// A tracer as the admin interface knows it.
 #[derive(Debug)]
@@ -107,8 +111,8 @@ pub(crate) async fn serve(socket: AdminSocket, tracers: Vec<TracerStatus>, kept:
     };
 }
 
-fn router(tracers: Vec<TracerStatus>, _kept: Option<Arc<Store>>) -> Router {
-    Router::new()
+fn router(tracers: Vec<TracerStatus>, kept: Option<Arc<Store>>) -> Router {
+    let router = Router::new()
         .route("/", get(async || help()))
         .route("/help", get(async || help()))
         .route("/ready", get(async || "LIVE\n"))
@@ -116,7 +120,12 @@ fn router(tracers: Vec<TracerStatus>, _kept: Option<Arc<Store>>) -> Router {
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n"))
         .fallback(async || (StatusCode::NOT_FOUND, format!("nothing here. {}", help())))
         .with_state(Arc::new(tracers))
-        .layer(map_response(guarded))
+        .layer(map_response(guarded));
+    match kept {
+        // Its pages say themselves what may be done with them.
+        Some(store) => router.nest(TRACES, collector::pages(store, TRACES)),
+        None => router,
+    }
 }
 
 fn help() -> String {

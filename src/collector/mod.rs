@@ -6,6 +6,7 @@
 
 mod api;
 pub mod attribute;
+pub(crate) mod client;
 pub mod command;
 mod distinct;
 pub(crate) mod intake;
@@ -18,6 +19,7 @@ pub mod otlp_out;
 pub mod service_map;
 pub mod span;
 pub mod store;
+pub mod terminal;
 pub mod tree;
 mod ui;
 
@@ -135,7 +137,7 @@ impl Collector {
         let intake = Arc::new(Intake::new(Arc::clone(&self.store), self.journal));
         servers.spawn(serve(self.grpc, otlp_grpc::router(Arc::clone(&intake)), stopping.clone()));
         servers.spawn(serve(self.http, otlp_http::router(intake), stopping.clone()));
-        servers.spawn(serve(self.pages, ui::router(self.store, self.addresses, ""), stopping.clone()));
+        servers.spawn(serve(self.pages, ui::router(self.store, Some(self.addresses), ""), stopping.clone()));
         if let Some(listener) = self.health {
             let healthy = Router::new().route("/", get(async || "the collector is up\n"));
             servers.spawn(serve(listener, healthy, stopping));
@@ -146,6 +148,11 @@ impl Collector {
         // Whoever is not done by then is cut off when the set is dropped.
         let _ = tokio::time::timeout(DRAIN_TIME, servers.join_all()).await;
     }
+}
+
+/// The pages of a store that no collector fills, below the path `base`.
+pub(crate) fn pages(store: Arc<Store>, base: &str) -> Router {
+    ui::router(store, None, base)
 }
 
 /// Read the spans of the file at `path` back, and go on writing to it.

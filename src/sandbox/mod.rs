@@ -8,7 +8,6 @@
 mod addresses;
 mod banner;
 mod children;
-mod client;
 mod configuration;
 mod leash;
 mod once;

@@ -8,11 +8,11 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     addresses::{AddressError, Addresses},
-    client::{self, Answer, ClientError},
     output::say,
     topology::{Hop, Request, Topology},
     trace::{Span, Trace, TracePage},
 };
+use crate::collector::client::{self, Answer, ClientError};
 
 /// How long the spans may take to arrive: proxies send them in batches.
 const SPANS_DEADLINE: Duration = Duration::from_secs(10);

@@ -33,6 +33,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Sandbox(options)) => sandbox::run(&options),
         Some(Command::SandboxService(options)) => sandbox::service::run(&options),
         Some(Command::Collector(options)) => collector::command::run(&options),
+        Some(Command::Traces(options)) => collector::terminal::run(&options),
         Some(Command::Health(options)) => health::run(&options),
         Some(Command::TraceTest(options)) => trace_test::run(&options),
     }

@@ -10,6 +10,7 @@ Examples:
   spanway -c envoy.yaml                 serve an Envoy v3 bootstrap
   spanway check envoy.yaml              say what of a file is honoured, and what is not
   spanway sandbox                       run the OpenTelemetry sandbox on loopback
+  spanway traces --follow               print the traces of a running collector as they come
   spanway trace-test -c envoy.yaml      say why spans do, or do not, reach the collector
 
 Signals:
@@ -52,6 +53,8 @@ pub enum Command {
     TraceTest(TraceTestOptions),
     /// Receive OTLP traces and show them
     Collector(CollectorOptions),
+    /// Print the traces of a running collector
+    Traces(TracesOptions),
     /// The service that stands behind the proxies of a sandbox
     #[command(hide = true)]
     SandboxService(SandboxServiceOptions),
@@ -241,6 +244,44 @@ pub struct CollectorOptions {
     /// How long the file may become; then it is renamed to PATH.1, in the place of the one before
     #[arg(long, value_name = "BYTES", default_value = "268435456")]
     pub file_bytes: u64,
+}
+
+/// `spanway traces`.
+#[derive(Debug, Clone, Args)]
+pub struct TracesOptions {
+    /// Print this trace as a tree, instead of a list of the newest
+    #[arg(
+        value_name = "TRACE-ID",
+        conflicts_with_all = ["follow", "service", "operation", "errors", "min_duration", "attribute", "limit"]
+    )]
+    pub trace_id: Option<String>,
+    /// Where the collector has its pages, as HOST:PORT
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:55679")]
+    pub address: String,
+    /// Go on, and print new traces as they come
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only traces with a span of this service
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Only traces with a span of this name
+    #[arg(long, value_name = "NAME")]
+    pub operation: Option<String>,
+    /// Only traces with a span that failed
+    #[arg(long)]
+    pub errors: bool,
+    /// Only traces that took at least so long, such as 1.5ms or 2s
+    #[arg(long, value_name = "DURATION")]
+    pub min_duration: Option<String>,
+    /// Only traces with a span that has this attribute; may be given several times, then one span has them all
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub attribute: Vec<String>,
+    /// How many traces [default: 20]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Print JSON, each trace on a line, as Jaeger's API has it
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `spanway sandbox-service`.

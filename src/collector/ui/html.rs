@@ -78,7 +78,7 @@ impl fmt::Display for Excerpt<'_> {
 }
 
 /// Nanoseconds as people read them: three digits that count, and a unit.
-pub(super) struct Elapsed(pub(super) u64);
+pub(in crate::collector) struct Elapsed(pub(in crate::collector) u64);
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +95,7 @@ impl fmt::Display for Elapsed {
 }
 
 /// Nanoseconds since 1970 as date and time, UTC, to the millisecond.
-pub(super) struct Moment(pub(super) u64);
+pub(in crate::collector) struct Moment(pub(in crate::collector) u64);
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,7 +137,7 @@ impl fmt::Display for Size {
 }
 
 /// A number with its noun, in the plural if need be.
-pub(super) struct Count<'a>(pub(super) usize, pub(super) &'a str);
+pub(in crate::collector) struct Count<'a>(pub(in crate::collector) usize, pub(in crate::collector) &'a str);
 
 impl fmt::Display for Count<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -37,7 +37,7 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-pub(super) use html::Size;
+pub(super) use html::{Count, Elapsed, Moment, Size};
 
 use self::{
     base::Base,
@@ -71,14 +71,14 @@ const CONTENT_SECURITY_POLICY: &str = concat!(
 #[derive(Debug)]
 struct Pages {
     store: Arc<Store>,
-    addresses: Addresses,
+    addresses: Option<Addresses>,
     base: Base,
     catalogue: Mutex<Catalogue>,
 }
 
-/// All pages. `addresses` is what an empty page tells to send traces to; `base` is the path below which the router will
+/// All pages. `addresses` is what an empty page tells to send traces to, if anything can be sent; `base` is the path below which the router will
 /// be mounted, empty for the root.
-pub(super) fn router(store: Arc<Store>, addresses: Addresses, base: &str) -> Router {
+pub(super) fn router(store: Arc<Store>, addresses: Option<Addresses>, base: &str) -> Router {
     let pages = Pages { store, addresses, base: Base::new(base), catalogue: Mutex::default() };
     let mut router = Router::new()
         .route("/", get(search))
@@ -122,7 +122,7 @@ async fn search(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Res
         operations: &operations,
         found,
         is_empty: form.is_empty() && pages.store.totals().spans == 0,
-        addresses: &pages.addresses,
+        addresses: pages.addresses.as_ref(),
     };
     pages.page("Search", Place::Search, Some("search.js"), main).into_response()
 }

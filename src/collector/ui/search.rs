@@ -25,7 +25,7 @@ pub(super) struct SearchPage<'a> {
     /// Whether there is nothing at all yet.
     pub(super) is_empty: bool,
     /// Where spans are sent to.
-    pub(super) addresses: &'a Addresses,
+    pub(super) addresses: Option<&'a Addresses>,
 }
 
 impl Display for SearchPage<'_> {
@@ -95,7 +95,12 @@ impl SearchPage<'_> {
     }
 
     fn how_to_begin(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Addresses { grpc, http, .. } = self.addresses;
+        let Some(Addresses { grpc, http, .. }) = self.addresses else {
+            return f.write_str(concat!(
+                "<div class=\"empty\">\n<h2>No trace yet</h2>\n",
+                "<p>Requests through this proxy that are traced appear here by themselves.</p>\n</div>\n",
+            ));
+        };
         write!(
             f,
             concat!(

@@ -31,7 +31,7 @@ async fn get(router: &Router, path: &str) -> (u16, String, String) {
 
 fn pages(store: &Arc<Store>, base: &str) -> Router {
     let addresses = Addresses { grpc: ADDRESS, http: ADDRESS, pages: ADDRESS, health: None };
-    let router = router(Arc::clone(store), addresses, base);
+    let router = router(Arc::clone(store), Some(addresses), base);
     if base.is_empty() { router } else { Router::new().nest(base, router) }
 }
 

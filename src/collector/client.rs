@@ -1,6 +1,6 @@
-//! The one request that a sandbox makes by itself.
+//! One request of our own: a GET over HTTP/1.1.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -8,7 +8,10 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpStream, ToSocketAddrs},
+    time::timeout,
+};
 
 /// How long an answer may take, body included. The proxies' own route timeout is 15 s, but on loopback
 /// nothing takes that long.
@@ -16,16 +19,16 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Its status.
-    pub(super) status: StatusCode,
+    pub(crate) status: StatusCode,
     /// Its body.
-    pub(super) body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 /// Why nothing came back.
 #[derive(Debug, Error)]
-pub(super) enum ClientError {
+pub(crate) enum ClientError {
     /// Nobody listens there.
     #[error("cannot connect: {0}")]
     Connect(#[from] io::Error),
@@ -41,11 +44,11 @@ pub(super) enum ClientError {
 }
 
 /// GET `path` from `address` on a connection of its own, saying that it goes to `host`.
-pub(super) async fn get(address: SocketAddr, host: &str, path: &str) -> Result<Answer, ClientError> {
+pub(crate) async fn get(address: impl ToSocketAddrs, host: &str, path: &str) -> Result<Answer, ClientError> {
     timeout(DEADLINE, exchange(address, host, path)).await.unwrap_or(Err(ClientError::Deadline))
 }
 
-async fn exchange(address: SocketAddr, host: &str, path: &str) -> Result<Answer, ClientError> {
+async fn exchange(address: impl ToSocketAddrs, host: &str, path: &str) -> Result<Answer, ClientError> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Its error, if any, is the request's too.

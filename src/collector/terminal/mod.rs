@@ -1,0 +1,221 @@
+//! `spanway traces`: the traces of a running collector, in the terminal.
+
+mod list;
+mod query;
+mod style;
+mod tree;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::StatusCode;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use self::{
+    list::{Heading, Seen},
+    query::{DEFAULT_LIMIT, NoPair},
+    style::Style,
+    tree::Tree,
+};
+use super::{
+    client::{self, ClientError},
+    intake,
+    store::Store,
+};
+use crate::server::options::TracesOptions;
+
+/// How long `--follow` waits between two looks.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How many traces `--follow` asks for at once: more than come between two looks.
+const FOLLOWED: usize = 200;
+
+/// What `/api/traces` answers.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    #[serde(default)]
+    data: Option<Vec<Value>>,
+    #[serde(default)]
+    errors: Option<Vec<Complaint>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Complaint {
+    msg: String,
+}
+
+/// Why nothing, or nothing more, is printed.
+#[derive(Debug, thiserror::Error)]
+enum TracesError {
+    #[error(
+        "no collector answers at {address}: {cause}\nstart one with `spanway collector`, or say where it has its pages with --address"
+    )]
+    NoCollector { address: String, cause: ClientError },
+    #[error("what answers at {0} is no collector of spanway; say where one has its pages with --address")]
+    NotOurs(String),
+    #[error("the collector says: {0}")]
+    Refused(String),
+    #[error("{0}")]
+    Attribute(#[from] NoPair),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Print what `options` ask for. Exit code 1, with the reason on standard error, if that is not to be had.
+pub fn run(options: &TracesOptions) -> ExitCode {
+    let printed = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(TracesError::from)
+        .and_then(|runtime| runtime.block_on(print(options, &mut io::stdout())));
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has read enough, as `head` does.
+        Err(TracesError::Io(cause)) if cause.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if standard error is closed.
+            let _ = writeln!(io::stderr(), "spanway traces: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn print(options: &TracesOptions, out: &mut impl Write) -> Result<(), TracesError> {
+    let style = Style::of_environment();
+    match &options.trace_id {
+        Some(id) if options.json => print_json(out, &data(options, &of_trace(id)).await?),
+        Some(id) => print_tree(options, id, style, out).await,
+        None if options.follow => follow(options, style, out).await,
+        None => {
+            let limit = options.limit.unwrap_or(DEFAULT_LIMIT);
+            let data = data(options, &query::list(options, limit)?).await?;
+            if options.json { print_json(out, &data) } else { print_list(options, &data, style, out) }
+        }
+    }
+}
+
+fn of_trace(id: &str) -> String {
+    format!("/api/traces/{}", query::segment(id))
+}
+
+fn print_json(out: &mut impl Write, data: &[Value]) -> Result<(), TracesError> {
+    for trace in data {
+        writeln!(out, "{trace}")?;
+    }
+    Ok(out.flush()?)
+}
+
+fn print_list(
+    options: &TracesOptions,
+    data: &[Value],
+    style: Style,
+    out: &mut impl Write,
+) -> Result<(), TracesError> {
+    let traces = summaries(options, data)?;
+    if traces.is_empty() {
+        // Not on standard output: a program that reads lines shall find none.
+        let _ = writeln!(io::stderr(), "no trace found at {}", options.address);
+        return Ok(());
+    }
+    writeln!(out, "{}", Heading(style))?;
+    for trace in &traces {
+        writeln!(out, "{}", trace.line(style))?;
+    }
+    Ok(out.flush()?)
+}
+
+/// The tree is drawn from OTLP, which has all that the collector has, by the code that draws its pages.
+async fn print_tree(
+    options: &TracesOptions,
+    id: &str,
+    style: Style,
+    out: &mut impl Write,
+) -> Result<(), TracesError> {
+    let (status, body) = fetch(options, &format!("/trace/{}.json", query::segment(id))).await?;
+    if !status.is_success() {
+        return Err(refused(options, &body));
+    }
+    let request: ExportTraceServiceRequest = read(options, &body)?;
+    let store = Store::new(usize::MAX);
+    intake::accept(&store, request);
+    for trace in store.newest(1) {
+        write!(out, "{}", Tree { trace: &trace, style })?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Print the newest traces, oldest first, and then each new one once no more of it comes.
+async fn follow(options: &TracesOptions, style: Style, out: &mut impl Write) -> Result<(), TracesError> {
+    let path = query::list(options, FOLLOWED.max(options.limit.unwrap_or_default()))?;
+    let mut seen = Seen::default();
+    let first = data(options, &path).await?;
+    let traces = summaries(options, &first)?;
+    traces.iter().for_each(|trace| seen.mark(trace));
+    if !options.json {
+        writeln!(out, "{}", Heading(style))?;
+    }
+    let newest = first.iter().zip(&traces).take(options.limit.unwrap_or(DEFAULT_LIMIT));
+    for (json, trace) in newest.collect::<Vec<_>>().into_iter().rev() {
+        line(options, json, trace, style, out)?;
+    }
+    loop {
+        out.flush()?;
+        tokio::time::sleep(PAUSE).await;
+        let data = data(options, &path).await?;
+        let traces = summaries(options, &data)?;
+        let ready = seen.ready(&traces);
+        for ((json, trace), _) in data.iter().zip(&traces).zip(ready).rev().filter(|(_, ready)| *ready) {
+            line(options, json, trace, style, out)?;
+        }
+    }
+}
+
+fn line(
+    options: &TracesOptions,
+    json: &Value,
+    trace: &list::Trace,
+    style: Style,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    if options.json { writeln!(out, "{json}") } else { writeln!(out, "{}", trace.line(style)) }
+}
+
+fn summaries(options: &TracesOptions, data: &[Value]) -> Result<Vec<list::Trace>, TracesError> {
+    let not_ours = |_| TracesError::NotOurs(options.address.clone());
+    data.iter().map(|trace| list::Trace::deserialize(trace).map_err(not_ours)).collect()
+}
+
+/// The traces that the collector answers to a request for `path`.
+async fn data(options: &TracesOptions, path: &str) -> Result<Vec<Value>, TracesError> {
+    let (status, body) = fetch(options, path).await?;
+    if !status.is_success() {
+        return Err(refused(options, &body));
+    }
+    let answer: Answer = read(options, &body)?;
+    answer.data.ok_or_else(|| TracesError::NotOurs(options.address.clone()))
+}
+
+async fn fetch(options: &TracesOptions, path: &str) -> Result<(StatusCode, Bytes), TracesError> {
+    let address = &options.address;
+    match client::get(address, address, path).await {
+        Ok(answer) => Ok((answer.status, answer.body)),
+        Err(cause) => Err(TracesError::NoCollector { address: address.clone(), cause }),
+    }
+}
+
+fn refused(options: &TracesOptions, body: &[u8]) -> TracesError {
+    let told = read::<Answer>(options, body).ok().and_then(|answer| answer.errors?.into_iter().next());
+    match told {
+        Some(complaint) => TracesError::Refused(style::Plain(&complaint.msg).to_string()),
+        None => TracesError::NotOurs(options.address.clone()),
+    }
+}
+
+fn read<T: DeserializeOwned>(options: &TracesOptions, body: &[u8]) -> Result<T, TracesError> {
+    serde_json::from_slice(body).map_err(|_| TracesError::NotOurs(options.address.clone()))
+}
