@@ -2,21 +2,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Ways that are kept free in all; with more of them a drawing only gets taller.
+const WAYS: usize = 60;
+
+/// What may stand in a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stop<'a> {
+    /// A service.
+    Service(&'a str),
+    /// Room for the edge of that index, which passes the layer of that index.
+    Way(usize, usize),
+}
+
 /// Layers from left to right, each from top to bottom.
-pub(super) fn layers<'a>(edges: &[(&'a str, &'a str)]) -> Vec<Vec<&'a str>> {
+pub(super) fn layers<'a>(edges: &[(&'a str, &'a str)]) -> Vec<Vec<Stop<'a>>> {
     let depths = depths(edges);
-    let mut layers: Vec<Vec<&str>> = Vec::new();
-    for (name, depth) in &depths {
-        if layers.len() <= *depth {
-            layers.resize(*depth + 1, Vec::new());
-        }
-        if let Some(layer) = layers.get_mut(*depth) {
-            layer.push(name);
-        }
+    // Circles may leave a depth without anybody.
+    let used: BTreeSet<usize> = depths.values().copied().collect();
+    let column = |name: &str| depths.get(name).map_or(0, |depth| used.range(..depth).count());
+    let mut layers = vec![Vec::new(); used.len()];
+    for name in depths.keys() {
+        layers.iter_mut().skip(column(name)).take(1).for_each(|layer| layer.push(Stop::Service(name)));
     }
-    // Circles may leave a layer empty.
-    layers.retain(|layer| !layer.is_empty());
-    untangle(&mut layers, edges);
+    let mut pieces = Vec::new();
+    let mut ways = 0;
+    for (index, (from, to)) in edges.iter().enumerate() {
+        let mut last = Stop::Service(from);
+        for passed in column(from) + 1..column(to) {
+            ways += 1;
+            if let Some(layer) = layers.get_mut(passed).filter(|_| ways <= WAYS) {
+                let way = Stop::Way(index, passed);
+                layer.push(way);
+                pieces.push((last, way));
+                last = way;
+            }
+        }
+        pieces.push((last, Stop::Service(to)));
+    }
+    untangle(&mut layers, &pieces);
     layers
 }
 
@@ -79,17 +102,17 @@ fn without_circles<'a>(edges: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> 
 }
 
 /// Put each below whom most of its callers stand: two sweeps to the right.
-fn untangle(layers: &mut [Vec<&str>], edges: &[(&str, &str)]) {
+fn untangle<'a>(layers: &mut [Vec<Stop<'a>>], pieces: &[(Stop<'a>, Stop<'a>)]) {
     for _ in 0..2 {
-        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut places: BTreeMap<Stop<'_>, usize> = BTreeMap::new();
         for layer in layers.iter_mut() {
-            layer.sort_by_cached_key(|name| {
+            layer.sort_by_cached_key(|stop| {
                 let callers =
-                    edges.iter().filter(|(_, to)| to == name).filter_map(|(from, _)| places.get(from));
+                    pieces.iter().filter(|(_, to)| to == stop).filter_map(|(from, _)| places.get(from));
                 let callers: Vec<usize> = callers.copied().collect();
-                (callers.iter().sum::<usize>() * 1_000 / callers.len().max(1), *name)
+                (callers.iter().sum::<usize>() * 1_000 / callers.len().max(1), *stop)
             });
-            places.extend(layer.iter().enumerate().map(|(place, name)| (*name, place)));
+            places.extend(layer.iter().enumerate().map(|(place, stop)| (*stop, place)));
         }
     }
 }
@@ -100,18 +123,33 @@ mod tests {
 
     use super::*;
 
+    fn drawn(edges: &[(&str, &str)]) -> String {
+        let stop = |stop: &Stop<'_>| match stop {
+            Stop::Service(name) => (*name).to_owned(),
+            Stop::Way(index, _) => format!("-{index}-"),
+        };
+        let layer = |layer: &Vec<Stop<'_>>| layer.iter().map(stop).collect::<Vec<_>>().join(" ");
+        layers(edges).iter().map(layer).collect::<Vec<_>>().join(" | ")
+    }
+
     #[test]
     fn callers_stand_to_the_left_of_whom_they_call() {
-        let edges = [("front", "a"), ("front", "b"), ("a", "db"), ("b", "db"), ("front", "db")];
-        assert_eq!(layers(&edges), [vec!["front"], vec!["a", "b"], vec!["db"]]);
-        assert_eq!(layers(&[]), Vec::<Vec<&str>>::new());
+        let edges = [("front", "a"), ("front", "b"), ("a", "db"), ("b", "db")];
+        assert_eq!(drawn(&edges), "front | a b | db");
+        assert_eq!(drawn(&[]), "");
+    }
+
+    #[test]
+    fn an_edge_that_passes_a_layer_has_its_way_there() {
+        let edges = [("front", "a"), ("a", "b"), ("b", "db"), ("front", "db")];
+        assert_eq!(drawn(&edges), "front | a -3- | b -3- | db");
     }
 
     #[test]
     fn circles_are_cut() {
-        assert_eq!(layers(&[("a", "b"), ("b", "a")]), [["a"], ["b"]]);
-        assert_eq!(layers(&[("a", "a")]), [["a"]]);
-        assert_eq!(layers(&[("c", "b"), ("b", "c"), ("a", "c")]), [["a"], ["c"], ["b"]]);
+        assert_eq!(drawn(&[("a", "b"), ("b", "a")]), "a | b");
+        assert_eq!(drawn(&[("a", "a")]), "a");
+        assert_eq!(drawn(&[("c", "b"), ("b", "c"), ("a", "c")]), "a | c | b");
     }
 
     proptest! {
@@ -119,7 +157,14 @@ mod tests {
         fn everybody_stands_somewhere_once(pairs in prop::collection::vec((0_usize..12, 0_usize..12), 0..40)) {
             let names: Vec<String> = (0..12).map(|number| number.to_string()).collect();
             let edges: Vec<(&str, &str)> = pairs.iter().map(|&(from, to)| (&*names[from], &*names[to])).collect();
-            let mut standing: Vec<&str> = layers(&edges).concat();
+            let mut standing: Vec<&str> = layers(&edges)
+                .concat()
+                .into_iter()
+                .filter_map(|stop| match stop {
+                    Stop::Service(name) => Some(name),
+                    Stop::Way(..) => None,
+                })
+                .collect();
             standing.sort_unstable();
             let mut expected: Vec<&str> = edges.iter().flat_map(|&(from, to)| [from, to]).collect();
             expected.sort_unstable();

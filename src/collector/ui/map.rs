@@ -1,29 +1,23 @@
 //! `/map`: which service calls which, drawn and as a table.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt::{self, Display, Formatter},
 };
 
 use super::{
     base::Base,
     catalogue::Palette,
+    drawing::Drawing,
     html::{Elapsed, Percent, Short},
-    layers::layers,
 };
 use crate::collector::service_map::Edge;
 
 /// Calls that the page shows: those made most often.
 const EDGES: usize = 300;
 
-/// Letters of a service that a box has room for, and that the table has room for.
-const BOX_LETTERS: usize = 17;
+/// Letters of a service that the table has room for.
 const LETTERS: usize = 80;
-
-/// The size of a box and the space between boxes.
-const BOX: (usize, usize) = (148, 44);
-const GAP: (usize, usize) = (104, 36);
-const MARGIN: usize = 12;
 
 /// The content of the page.
 pub(super) struct MapPage<'a> {
@@ -55,7 +49,12 @@ impl Display for MapPage<'_> {
             "<p class=\"facts\">From the spans that are kept, which began within {}. Dashed: sends no spans itself.</p>",
             Elapsed(self.span_nano),
         )?;
-        self.drawing(f, &shown)?;
+        let (base, palette, span_nano) = (self.base, self.palette, self.span_nano);
+        write!(
+            f,
+            "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"map\">\n{}</div>\n",
+            Drawing { edges: &shown, span_nano, base, palette },
+        )?;
         self.others(f)?;
         self.table(f, &shown)?;
         f.write_str("</section>\n")
@@ -63,132 +62,6 @@ impl Display for MapPage<'_> {
 }
 
 impl MapPage<'_> {
-    fn drawing(&self, f: &mut Formatter<'_>, edges: &[&Edge]) -> fmt::Result {
-        let pairs: Vec<(&str, &str)> = edges.iter().map(|edge| (&*edge.parent, &*edge.child)).collect();
-        let layers = layers(&pairs);
-        let rows = layers.iter().map(Vec::len).max().unwrap_or_default();
-        let width = layers.len() * (BOX.0 + GAP.0) - GAP.0 + 2 * MARGIN;
-        let height = rows * (BOX.1 + GAP.1) - GAP.1 + 2 * MARGIN;
-        let mut places = BTreeMap::new();
-        for (column, layer) in layers.iter().enumerate() {
-            let top = (rows - layer.len()) * (BOX.1 + GAP.1) / 2 + MARGIN;
-            for (row, name) in layer.iter().enumerate() {
-                places.insert(*name, (MARGIN + column * (BOX.0 + GAP.0), top + row * (BOX.1 + GAP.1)));
-            }
-        }
-        writeln!(
-            f,
-            concat!(
-                "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"map\">\n",
-                "<svg class=\"map\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"group\" ",
-                "aria-label=\"Who calls whom; the table below says the same\">\n<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" ",
-                "refX=\"7\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" markerUnits=\"userSpaceOnUse\" orient=\"auto\">",
-                "<path d=\"M0 0L8 4L0 8z\"/></marker></defs>",
-            ),
-            width = width,
-            height = height,
-        )?;
-        for edge in edges {
-            if let (Some(from), Some(to)) = (places.get(&*edge.parent), places.get(&*edge.child)) {
-                self.arrow(f, edge, *from, *to)?;
-            }
-        }
-        let external: BTreeSet<&str> =
-            edges.iter().filter(|edge| edge.external).map(|edge| &*edge.child).collect();
-        let own: BTreeSet<&str> =
-            edges.iter().filter(|edge| !edge.external).map(|edge| &*edge.child).collect();
-        let callers: BTreeSet<&str> = edges.iter().map(|edge| &*edge.parent).collect();
-        for (name, place) in &places {
-            let is_external = external.contains(name) && !own.contains(name) && !callers.contains(name);
-            self.service(f, name, *place, is_external)?;
-        }
-        f.write_str("</svg>\n</div>\n")
-    }
-
-    fn arrow(
-        &self,
-        f: &mut Formatter<'_>,
-        edge: &Edge,
-        from: (usize, usize),
-        to: (usize, usize),
-    ) -> fmt::Result {
-        let bad = if edge.errors > 0 { " bad" } else { "" };
-        let (start, end) = ((from.0 + BOX.0, from.1 + BOX.1 / 2), (to.0, to.1 + BOX.1 / 2));
-        // The line gets thicker with each power of ten.
-        let thickness = 1 + edge.calls.max(1).ilog10();
-        write!(
-            f,
-            "<path class=\"arrow{bad}\" stroke-width=\"{thickness}\" marker-end=\"url(#tip)\" d=\"M{} {}",
-            start.0, start.1
-        )?;
-        let label = if end.0 > start.0 {
-            let bend = (end.0 - start.0) / 2;
-            write!(f, "C{} {} {} {} {} {}\"/>", start.0 + bend, start.1, end.0 - bend, end.1, end.0, end.1)?;
-            // In the gap before the called one, where the line is its own.
-            (end.0 - GAP.0 / 2, (start.1 + end.1 * 3) / 4)
-        } else {
-            // Back, around the boxes from below.
-            let below = from.1.max(to.1) + BOX.1 + GAP.1 / 2;
-            write!(
-                f,
-                "C{} {below} {} {below} {} {}\"/>",
-                start.0 + GAP.0 / 2,
-                end.0.saturating_sub(GAP.0 / 2),
-                end.0,
-                end.1
-            )?;
-            ((start.0 + end.0) / 2, below)
-        };
-        self.label(f, edge, label)
-    }
-
-    /// The rate above the line; below it the 95th percentile, or how many failed, which says more.
-    fn label(&self, f: &mut Formatter<'_>, edge: &Edge, (x, y): (usize, usize)) -> fmt::Result {
-        let rate = Rate { calls: edge.calls, nanoseconds: self.span_nano };
-        writeln!(f, "<text class=\"rate\" x=\"{x}\" y=\"{}\">{rate}</text>", y.saturating_sub(6))?;
-        let bad = if edge.errors > 0 { " bad" } else { "" };
-        write!(f, "<text class=\"rate{bad}\" x=\"{x}\" y=\"{}\">", y + 15)?;
-        match edge.errors {
-            0 => write!(f, "p95 {}", Elapsed(edge.percentile_nano(95)))?,
-            errors => write!(f, "{} failed", Percent(errors, edge.calls))?,
-        }
-        f.write_str("</text>\n")
-    }
-
-    fn service(
-        &self,
-        f: &mut Formatter<'_>,
-        name: &str,
-        place: (usize, usize),
-        external: bool,
-    ) -> fmt::Result {
-        let (x, y) = place;
-        let text = format!(
-            concat!(
-                "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"7\"/><text x=\"{}\" y=\"{}\">{}</text>",
-                "<title>{}</title>",
-            ),
-            x,
-            y,
-            BOX.0,
-            BOX.1,
-            x + BOX.0 / 2,
-            y + BOX.1 / 2 + 5,
-            Short(name, BOX_LETTERS),
-            Short(name, LETTERS),
-        );
-        if external {
-            writeln!(f, "<g class=\"external\">{text}</g>")
-        } else {
-            writeln!(
-                f,
-                "<a class=\"c{}\" href=\"{}\">{text}</a>",
-                self.palette.colour(name),
-                self.base.search_for(name)
-            )
-        }
-    }
-
     fn others(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.alone.is_empty() {
             return Ok(());
@@ -243,9 +116,11 @@ impl MapPage<'_> {
 }
 
 /// Calls in a time, by the second or, if they are few, by the minute.
-struct Rate {
-    calls: u64,
-    nanoseconds: u64,
+pub(super) struct Rate {
+    /// How many.
+    pub(super) calls: u64,
+    /// In which time.
+    pub(super) nanoseconds: u64,
 }
 
 impl Display for Rate {

@@ -8,6 +8,7 @@ mod base;
 mod catalogue;
 mod curl;
 mod details;
+mod drawing;
 mod frame;
 mod html;
 mod json;
