@@ -67,7 +67,8 @@ with browser() as page:
     lost.get_by_role("button", name="Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == "curl 'http://localhost:10000/trace/2'"
     address = lost.get_by_role("link", name="Link to this span").get_attribute("href")
-    page.get_by_role("link", name="OTLP JSON").wait_for()
+    raw = page.request.get(home + page.get_by_role("link", name="OTLP JSON").get_attribute("href")).json()
+    assert sum(len(scope["spans"]) for each in raw["resourceSpans"] for scope in each["scopeSpans"]) == 12
 
     page.goto(home)
     page.goto(f"{home}/trace/{trace.id}{address}")
