@@ -137,6 +137,7 @@ impl Collector {
         let intake = Arc::new(Intake::new(Arc::clone(&self.store), self.journal));
         servers.spawn(serve(self.grpc, otlp_grpc::router(Arc::clone(&intake)), stopping.clone()));
         servers.spawn(serve(self.http, otlp_http::router(intake), stopping.clone()));
+        let store = Arc::clone(&self.store);
         servers.spawn(serve(self.pages, ui::router(self.store, Some(self.addresses), ""), stopping.clone()));
         if let Some(listener) = self.health {
             let healthy = Router::new().route("/", get(async || "the collector is up\n"));
@@ -144,6 +145,7 @@ impl Collector {
         }
 
         shutdown.await;
+        store.close();
         drop(stop);
         // Whoever is not done by then is cut off when the set is dropped.
         let _ = tokio::time::timeout(DRAIN_TIME, servers.join_all()).await;

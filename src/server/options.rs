@@ -180,7 +180,7 @@ pub struct TraceTestOptions {
         conflicts_with = "endpoint"
     )]
     pub config_path: Option<PathBuf>,
-    /// Test this OTLP address instead, such as http://localhost:4318 or https://api.honeycomb.io
+    /// Test this OTLP address instead, such as <http://localhost:4318> or <https://api.honeycomb.io>
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
     /// A header of the call, such as a key; may be given several times

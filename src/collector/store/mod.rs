@@ -25,6 +25,9 @@ use super::{
 /// The part of the store that one trace may fill, so that an endless trace does not push out all others.
 const LARGEST_TRACE_DIVISOR: usize = 4;
 
+/// The version of a store to which nothing will come.
+pub(super) const CLOSED: u64 = u64::MAX;
+
 /// Traces in memory. Shared by receivers, which write, and pages, which read.
 #[derive(Debug)]
 pub struct Store {
@@ -118,7 +121,12 @@ impl Store {
         self.shelf().totals
     }
 
-    /// Tells the version of what is there, whenever that changes.
+    /// Nothing will come any more: whoever waits for something need not.
+    pub(super) fn close(&self) {
+        self.changed.send_replace(CLOSED);
+    }
+
+    /// Tells the version of what is there, whenever that changes; at the end [`CLOSED`].
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }

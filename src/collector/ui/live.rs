@@ -6,6 +6,8 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 
+use crate::collector::store::CLOSED;
+
 /// A page is told no more often than that: people do not see more, and it asks again each time.
 const PERIOD: Duration = Duration::from_millis(250);
 
@@ -17,6 +19,10 @@ pub(super) fn events(changes: watch::Receiver<u64>) -> Sse<impl Stream<Item = Re
             changes.changed().await.ok()?;
         }
         let version = *changes.borrow_and_update();
+        // A page that stays open would hold up the end.
+        if version == CLOSED {
+            return None;
+        }
         Some((Ok(Event::default().data(version.to_string())), (changes, false)))
     });
     Sse::new(versions).keep_alive(KeepAlive::default())
