@@ -126,7 +126,7 @@ impl Store {
         self.changed.send_replace(CLOSED);
     }
 
-    /// Tells the version of what is there, whenever that changes; at the end [`CLOSED`].
+    /// Tells the version of what is there, whenever that changes; at the end the highest number there is.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
