@@ -1,0 +1,74 @@
+//! The admin interface through real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails where it stands"
+)]
+
+mod harness;
+
+use harness::{Bootstrap, CannedUpstream, OK, Wire, refusing_address, run};
+
+#[tokio::test]
+async fn it_says_what_there_is_and_answers_nothing_else() {
+    let proxy = Bootstrap::empty().routes("[]").admin().start().await;
+    let admin = proxy.admin();
+    assert_eq!(admin.get("/ready").await.text(), "LIVE\n");
+    for path in ["/", "/help"] {
+        let help = admin.get(path).await;
+        assert!(help.text().contains("/tracing: "), "{}", help.text());
+    }
+    assert_eq!(admin.get("/nothing").await.status(), 404);
+    assert_eq!(admin.get("/traces").await.status(), 404, "no traces are kept unless that is asked for");
+    assert!(admin.get("/tracing?_=1").await.text().contains("no listener traces"));
+    let posted = "POST /tracing HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(Wire::connect(admin.0).await.ask(posted).await.status(), 405);
+}
+
+#[tokio::test]
+async fn its_address_is_written_down_and_one_that_is_taken_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin");
+    let proxy = Bootstrap::empty()
+        .routes("[]")
+        .admin()
+        .argument("--admin-address-path")
+        .argument(path.to_str().unwrap())
+        .start()
+        .await;
+    let address = proxy.admin().0;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), address.to_string());
+
+    let yaml = format!(
+        "admin: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}",
+        address.ip(),
+        address.port()
+    );
+    let second = run(["--config-yaml", &yaml]).await;
+    assert_eq!(second.code, Some(1));
+    assert!(second.stderr.contains(&address.to_string()), "{}", second.stderr);
+    assert!(second.stderr.contains("admin.address"), "{}", second.stderr);
+}
+
+#[tokio::test]
+async fn a_proxy_shows_its_own_traces_where_it_is_told_to_keep_them() {
+    let upstream = CannedUpstream::answering(OK).await;
+    let nobody = refusing_address();
+    let proxy = Bootstrap::to(upstream.address())
+        .traced_to(nobody, "shop")
+        .admin()
+        .argument("--keep-traces")
+        .argument("1000000")
+        .start()
+        .await;
+    assert_eq!(proxy.connect().await.get("/orders/7").await.status(), 200);
+    let admin = proxy.admin();
+    admin.until("shop", |report| report.spans.created == 1).await;
+    let services = admin.get("/traces/api/services").await;
+    assert!(services.text().contains("\"shop\""), "{}", services.text());
+    let page = admin.get("/traces").await;
+    assert_eq!(page.status(), 200);
+    assert!(page.text().contains("shop") && page.text().contains("\"/traces/trace/"), "{}", page.text());
+}
