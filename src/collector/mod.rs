@@ -152,6 +152,20 @@ impl Collector {
     }
 }
 
+/// What becomes of a body that is posted as OTLP JSON, up to its trace as JSON and as a page. For tests/fuzz.
+#[doc(hidden)]
+pub fn read_otlp_json(body: &[u8]) {
+    let store = Store::new(1 << 20);
+    if !otlp_http::read_json(&store, body) {
+        return;
+    }
+    for trace in store.newest(10) {
+        let _ = serde_json::to_string(&otlp_out::TraceData::from(&*trace));
+        ui::write_trace(&trace);
+    }
+    service_map::edges(&store.newest(10));
+}
+
 /// The pages of a store that no collector fills, below the path `base`.
 pub(crate) fn pages(store: Arc<Store>, base: &str) -> Router {
     ui::router(store, None, base)

@@ -24,7 +24,11 @@ use serde_json::json;
 use tonic::Code;
 use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, timeout::error::Elapsed};
 
-use super::{intake::Intake, limits};
+use super::{
+    intake::{self, Intake},
+    limits,
+    store::Store,
+};
 
 /// The paths that the protocol gives to signals.
 const TRACES_PATH: &str = "/v1/traces";
@@ -113,6 +117,12 @@ async fn receive<S: Signal>(headers: &HeaderMap, body: Body) -> Result<(Encoding
     let body = to_bytes(body, limits::MESSAGE_BYTES).await.map_err(|cause| Refusal::reading(&cause))?;
     let body = if gzipped { gunzip(&body)? } else { body };
     Ok((encoding, encoding.decode(&body)?))
+}
+
+/// Read `body` as OTLP JSON into `store`; false if it is none.
+pub(super) fn read_json(store: &Store, body: &[u8]) -> bool {
+    let read = Encoding::Json.decode::<ExportTraceServiceRequest>(body);
+    read.map(|request| intake::accept(store, request)).is_ok()
 }
 
 /// The answer to a message that one of the limits turned away.

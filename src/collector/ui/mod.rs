@@ -102,6 +102,12 @@ pub(super) fn router(store: Arc<Store>, addresses: Option<Addresses>, base: &str
     router.with_state(Arc::new(pages)).merge(interface).layer(map_response(guarded))
 }
 
+/// A trace's page, for what only wants to know that it can be written.
+pub(super) fn write_trace(trace: &Trace) -> String {
+    let (base, palette) = (Base::new(""), Catalogue::default().palette());
+    trace_page::TracePage { trace, base: &base, palette: &palette }.to_string()
+}
+
 async fn search(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Response {
     let form = Form::of(&Query::parse(raw.as_deref()));
     if !form.trace_id.is_empty() {
