@@ -9,6 +9,7 @@ mod call_headers;
 pub(crate) mod doctor;
 mod failure;
 mod health;
+mod hint;
 mod http_call;
 mod otlp;
 mod queue;

@@ -7,6 +7,7 @@ mod address;
 mod cel;
 mod client_address;
 mod cluster;
+mod collector_address;
 mod collector_service;
 mod delivery;
 mod environment;
