@@ -364,3 +364,32 @@ async fn it_stops_when_told_although_a_client_keeps_its_connection() {
     assert!(TcpStream::connect(addresses.grpc).await.is_err());
     drop(client);
 }
+
+#[tokio::test]
+async fn pages_of_this_machine_are_read_by_its_name_only() {
+    let collector = collector().await;
+    for (host, status) in [
+        ("localhost:55679", StatusCode::OK),
+        ("127.0.0.1:55679", StatusCode::OK),
+        ("[::1]:55679", StatusCode::OK),
+        ("evil.example", StatusCode::FORBIDDEN),
+        ("127.0.0.1.evil.example:80", StatusCode::FORBIDDEN),
+    ] {
+        let request = Request::get("/api/services").header(header::HOST, host).body(Bytes::new()).unwrap();
+        let (head, _) = send(collector.pages, request).await;
+        assert_eq!(head.status, status, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_trace_is_found_by_an_id_of_64_bits() {
+    let collector = collector().await;
+    let spans = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{
+        "traceId": "00000000000000000123456789abcdef", "spanId": "0123456789abcdef", "name": "short"}]}]}]});
+    let body = spans.to_string().into_bytes();
+    post(collector.http, "application/json", "", body).await;
+    for id in ["123456789abcdef", "0123456789abcdef", "00000000000000000123456789abcdef"] {
+        let (head, page) = get(collector.pages, &format!("/trace/{id}")).await;
+        assert_eq!(head.status, StatusCode::OK, "{id}: {page}");
+    }
+}

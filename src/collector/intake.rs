@@ -233,6 +233,7 @@ fn resource(otlp: OtlpResource) -> Resource {
         .iter()
         .find(|attribute| &*attribute.key == "service.name")
         .and_then(|attribute| attribute.value.as_text())
+        .filter(|name| !name.is_empty())
         .unwrap_or(UNKNOWN_SERVICE)
         .into();
     Resource { service, attributes }

@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, BufWriter, Write},
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -21,6 +21,9 @@ use super::{intake, store::Store};
 /// Messages that may wait for the disk; of more it is counted how many are left out.
 const WAITING: usize = 256;
 
+/// Bytes of a line that are read as one. JSON takes more room than the messages that receivers take.
+const LONGEST_LINE: u64 = 64 << 20;
+
 /// Writes messages to the file, in a thread of its own: a disk that is slow or full holds up no receiver.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -34,6 +37,9 @@ impl Journal {
     /// place of the one before.
     pub(super) fn open(path: &Path, limit_bytes: u64) -> io::Result<Self> {
         let mut file = LogFile::open(path, limit_bytes)?;
+        if !file.file.get_ref().metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+        }
         let (lines, waiting) = mpsc::sync_channel(WAITING);
         let left_out = Arc::<AtomicU64>::default();
         let counted = Arc::clone(&left_out);
@@ -71,9 +77,15 @@ pub(super) fn read_back(path: &Path, store: &Store) -> io::Result<(usize, usize)
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             file => file?,
         };
-        for line in BufReader::new(file).split(b'\n') {
-            let line = line?;
-            if line.is_empty() {
+        if !file.metadata()?.is_file() {
+            continue;
+        }
+        let mut file = BufReader::new(file);
+        let mut line = Vec::new();
+        // What is longer than any message is none, and not read to its end.
+        while file.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? > 0 {
+            let line = std::mem::take(&mut line);
+            if line == b"\n" {
                 continue;
             }
             // The last line of a process that was killed may be half of one.

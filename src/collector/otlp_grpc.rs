@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::{Router, error_handling::HandleErrorLayer, response::Response};
+use axum::{Router, error_handling::HandleErrorLayer, middleware::map_response, response::Response};
+use http::HeaderValue;
 use opentelemetry_proto::tonic::collector::{
     logs::v1::{
         ExportLogsServiceRequest, ExportLogsServiceResponse,
@@ -36,13 +37,23 @@ pub(super) fn router(intake: Arc<Intake>) -> Router {
     let services = Routes::new(limited!(TraceServiceServer))
         .add_service(limited!(LogsServiceServer))
         .add_service(limited!(MetricsServiceServer));
-    services.into_axum_router().layer(
+    services.into_axum_router().layer(map_response(never_again)).layer(
         ServiceBuilder::new()
             .layer(HandleErrorLayer::new(|cause: BoxError| async move { refusal(&cause) }))
             .load_shed()
             .layer(GlobalConcurrencyLimitLayer::new(limits::MESSAGES_AT_ONCE))
             .timeout(limits::MESSAGE_TIMEOUT),
     )
+}
+
+/// A message that is too large will be so the next time; the code that the library has for it asks for a next time.
+async fn never_again(mut response: Response) -> Response {
+    if let Some(status) = response.headers_mut().get_mut("grpc-status")
+        && *status == "11"
+    {
+        *status = HeaderValue::from_static("8");
+    }
+    response
 }
 
 #[derive(Debug)]

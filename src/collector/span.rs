@@ -31,6 +31,16 @@ impl TraceId {
     }
 }
 
+impl TraceId {
+    /// The same of fewer digits, before which zeros are left out, as 64-bit ids are written.
+    pub fn from_short_hex(digits: &str) -> Option<Self> {
+        if digits.is_empty() || digits.len() > 32 {
+            return None;
+        }
+        Self::from_hex(&format!("{digits:0>32}"))
+    }
+}
+
 impl SpanId {
     /// The id in `bytes`; `None` unless they are 8 and not all zero.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {

@@ -238,7 +238,7 @@ pub struct CollectorOptions {
     /// How many bytes of spans are kept; beyond it the oldest trace goes first, and those that failed or were slow last
     #[arg(long, value_name = "BYTES", default_value = "67108864")]
     pub store_bytes: usize,
-    /// Keep what is received in this file, too (OTLP as JSON, a message a line), and read it back at the start
+    /// Keep the spans that are received in this file, too (OTLP as JSON, a message a line), and read them back at the start
     #[arg(long, value_name = "PATH")]
     pub file: Option<PathBuf>,
     /// How long the file may become; then it is renamed to PATH.1, in the place of the one before

@@ -26,17 +26,19 @@ mod waterfall;
 use std::{
     collections::BTreeSet,
     fmt::Display,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::{
     Router,
+    body::Body,
     extract::{Path, RawQuery, State},
-    middleware::map_response,
+    middleware::{map_request, map_response},
     response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 
 pub(super) use html::{Count, Elapsed, Moment, Size};
 
@@ -99,7 +101,9 @@ pub(super) fn router(store: Arc<Store>, addresses: Option<Addresses>, base: &str
         router = router.route(path, get(async move || ([(header::CONTENT_TYPE, kind)], content)));
     }
     let interface = api::router(Arc::clone(&pages.store));
-    router.with_state(Arc::new(pages)).merge(interface).layer(map_response(guarded))
+    let is_local = addresses.is_some_and(|addresses| addresses.pages.ip().is_loopback());
+    let router = router.with_state(Arc::new(pages)).merge(interface).layer(map_response(guarded));
+    if is_local { router.layer(map_request(from_here)) } else { router }
 }
 
 /// A trace's page, for what only wants to know that it can be written.
@@ -152,7 +156,8 @@ async fn trace(State(pages): State<Arc<Pages>>, Path(wanted): Path<String>) -> R
     if let Some(id) = wanted.strip_suffix(".json") {
         return api::otlp_json(&pages.store, id);
     }
-    let found = TraceId::from_hex(&wanted).and_then(|id| pages.store.trace(&id));
+    let found = TraceId::from_short_hex(&wanted).and_then(|id| pages.store.trace(&id));
+    let found = found.filter(|trace| trace.root.is_some());
     let Some(trace) = found else {
         let main = trace_page::NoTrace { wanted: &wanted, base: &pages.base };
         return (StatusCode::NOT_FOUND, pages.page("No such trace", Place::Elsewhere, None, main))
@@ -190,8 +195,9 @@ async fn map(State(pages): State<Arc<Pages>>) -> Response {
         alone.remove(&edge.parent);
         alone.remove(&edge.child);
     }
-    let first = traces.iter().map(|trace| trace.start_unix_nano).min().unwrap_or_default();
-    let last = traces.iter().map(|trace| trace.start_unix_nano).max().unwrap_or_default();
+    // A time of zero is one that nobody said.
+    let starts = || traces.iter().map(|trace| trace.start_unix_nano).filter(|start| *start > 0);
+    let (first, last) = (starts().min().unwrap_or_default(), starts().max().unwrap_or_default());
     let palette = pages.known(Catalogue::palette);
     let main = map::MapPage {
         edges: &edges,
@@ -234,6 +240,24 @@ impl Pages {
             Err(cause) => (StatusCode::INTERNAL_SERVER_ERROR, cause.to_string()).into_response(),
         }
     }
+}
+
+/// Pages of this machine are for browsers that ask for this machine: a page from elsewhere, whose name its owner makes an
+/// address of loopback, must not read them.
+async fn from_here(request: Request<Body>) -> Result<Request<Body>, (StatusCode, &'static str)> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+    let is_here = name.parse::<IpAddr>().is_ok()
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+        || name == "localhost"
+        || name.ends_with(".localhost");
+    if is_here {
+        return Ok(request);
+    }
+    Err((
+        StatusCode::FORBIDDEN,
+        "ask for localhost, or listen on another address than loopback (--pages-address)\n",
+    ))
 }
 
 /// Add the headers that keep a page's content from doing anything.
