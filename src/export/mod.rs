@@ -191,8 +191,13 @@ impl Exporter {
     /// Drop what has been sent again for long enough.
     fn give_up(&mut self, now: Instant) {
         let dropped = self.queue.give_up(self.delivery.retry_for, now);
-        if dropped > 0 {
-            self.drop_spans(DropReason::Timeout, dropped);
+        if dropped == 0 {
+            return;
+        }
+        let before = self.drop_spans(DropReason::Timeout, dropped);
+        // While the collector is left alone, nothing else would tell.
+        if let Some((cause, hint)) = &self.last_failure {
+            self.health.failed(cause, *hint, &before, now);
         }
     }
 
