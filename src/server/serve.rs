@@ -19,7 +19,10 @@ use crate::{
     admin::{self, AdminError, TracerStatus},
     cluster::{ClusterState, discovery},
     collector::store::Store,
-    config::{self, Problems, lower::AddressMapError},
+    config::{
+        self, Problems, Sources,
+        lower::{AddressMapError, Overrides},
+    },
     export::{
         Exporter,
         sender::{Sender, Surroundings},
@@ -80,18 +83,22 @@ pub(crate) fn prepare(options: &Options) -> Result<Snapshot, PrepareError> {
 }
 
 fn read(options: &Options) -> Result<Snapshot, PrepareError> {
-    let overrides = overrides(options)?;
+    Ok(load(&sources(options), &overrides(options)?)?)
+}
+
+/// What `sources` say under those `overrides`.
+pub(super) fn load(sources: &Sources, overrides: &Overrides) -> Result<Snapshot, Problems> {
     // All that is wrong is told in one run: what the file says, and what it means.
-    let (loaded, mut problems) = config::examine(&sources(options))?;
+    let (loaded, mut problems) = config::examine(sources)?;
     let mut found = Problems::new();
-    let snapshot = config::lower::lower(&loaded, &overrides, &mut found);
+    let snapshot = config::lower::lower(&loaded, overrides, &mut found);
     loaded.add_found(found, &mut problems);
     for warning in loaded.warnings.iter() {
         tracing::warn!("{warning}");
     }
     drop(loaded);
     config::release();
-    if problems.is_empty() { Ok(snapshot) } else { Err(problems.into()) }
+    if problems.is_empty() { Ok(snapshot) } else { Err(problems) }
 }
 
 /// Serve `snapshot` until told to stop.

@@ -14,7 +14,7 @@ use super::{complain, options::TraceTestOptions, serve, worker};
 use crate::{
     cluster::ClusterState,
     config::{
-        self, Sources,
+        Sources,
         lower::{AddressMap, Overrides},
     },
     export::{
@@ -128,11 +128,7 @@ fn snapshot(options: &TraceTestOptions) -> Result<Snapshot, String> {
         variables,
         ..Overrides::default()
     };
-    let (loaded, mut problems) = config::examine(&sources).map_err(|problems| problems.to_string())?;
-    let mut found = config::Problems::new();
-    let snapshot = config::lower::lower(&loaded, &overrides, &mut found);
-    loaded.add_found(found, &mut problems);
-    if problems.is_empty() { Ok(snapshot) } else { Err(problems.to_string()) }
+    serve::load(&sources, &overrides).map_err(|problems| problems.to_string())
 }
 
 /// A header as OTEL_EXPORTER_OTLP_HEADERS has it.
