@@ -41,7 +41,7 @@ use spanway::{
     collector::{Addresses, Collector, CollectorError},
     server::options::CollectorOptions,
 };
-use tokio::{net::TcpStream, sync::oneshot};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::oneshot};
 use tonic::codec::CompressionEncoding;
 
 const ID: &str = "d1fca5106c27ef49b54d1eba13323f5f";
@@ -248,6 +248,41 @@ async fn a_json_request_is_told_in_json_what_was_rejected() {
     assert_eq!(status, StatusCode::OK);
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     assert_eq!(answer["partialSuccess"]["rejectedSpans"], "1");
+}
+
+#[tokio::test]
+async fn a_bad_span_in_a_json_message_costs_no_other_and_is_named() {
+    let collector = collector().await;
+    let good = json!({"traceId": ID, "spanId": "d6791b9a5c287909", "name": "good", "attributes": [
+        {"key": "ratio", "value": {"doubleValue": "NaN"}}], "events": null});
+    let bad = json!({"traceId": ID, "spanId": "d6791b9a5c287910", "startTimeUnixNano": "soon"});
+    let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": [bad, good]}]}]});
+    let (status, answer) = post(collector.http, "application/json", "", body.to_string()).await;
+    assert_eq!(status, StatusCode::OK);
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["partialSuccess"]["rejectedSpans"], "1");
+    let told = answer["partialSuccess"]["errorMessage"].as_str().unwrap();
+    assert!(told.contains("startTimeUnixNano: a number from 0 to 2^64 - 1"), "{told}");
+    let (_, trace) = get(collector.pages, &format!("/trace/{ID}.json")).await;
+    let trace: Value = serde_json::from_str(&trace).unwrap();
+    let span = &trace["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    assert_eq!(span["name"], "good");
+    assert_eq!(span["attributes"][0]["value"], json!({"doubleValue": "NaN"}));
+}
+
+#[tokio::test]
+async fn clients_that_never_finish_their_messages_stop_nobody() {
+    let collector = collector().await;
+    let mut unfinished = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(collector.http).await.unwrap();
+        let head = "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                    content-length: 1000000\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        unfinished.push(stream);
+    }
+    let (status, _) = post(collector.http, "application/json", "", otlp_json("buy")).await;
+    assert_eq!(status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry_proto::tonic::{
     collector::{
         logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse},
-        metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse},
+        metrics::v1::ExportMetricsServiceRequest,
         trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse},
     },
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::{
 
 use super::{
     attribute::{Attribute, Value},
+    invalid::Invalid,
     journal::Journal,
     log::LogRecord,
     span::{Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId},
@@ -39,29 +40,40 @@ impl Intake {
         Self { store, journal }
     }
 
-    /// Take traces.
-    pub(super) fn traces(&self, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
+    /// Take traces, of whose message `invalid` could not even be read.
+    pub(super) fn traces(
+        &self,
+        request: ExportTraceServiceRequest,
+        invalid: Invalid,
+    ) -> ExportTraceServiceResponse {
         if let Some(journal) = &self.journal {
             journal.append(&request);
         }
-        accept(&self.store, request)
+        accept(&self.store, request, invalid)
     }
 
-    /// Take logs.
-    pub(super) fn logs(&self, request: ExportLogsServiceRequest) -> ExportLogsServiceResponse {
-        accept_logs(&self.store, request)
+    /// Take logs, of whose message `invalid` could not even be read.
+    pub(super) fn logs(
+        &self,
+        request: ExportLogsServiceRequest,
+        invalid: Invalid,
+    ) -> ExportLogsServiceResponse {
+        accept_logs(&self.store, request, invalid)
     }
 
-    /// Take metrics.
-    pub(super) fn metrics(&self, request: ExportMetricsServiceRequest) -> ExportMetricsServiceResponse {
-        accept_metrics(&self.store, request)
+    /// Count the data points of metrics; this is no place to keep them.
+    pub(super) fn points(&self, points: u64) {
+        self.store.count_points(points);
     }
 }
 
-/// File what is valid of `request` in `store`, and answer how much was not.
-pub(crate) fn accept(store: &Store, request: ExportTraceServiceRequest) -> ExportTraceServiceResponse {
+/// File what is valid of `request` in `store`, and answer how much was not, `invalid` included.
+pub(crate) fn accept(
+    store: &Store,
+    request: ExportTraceServiceRequest,
+    mut invalid: Invalid,
+) -> ExportTraceServiceResponse {
     let mut spans = Vec::new();
-    let mut invalid = Invalid::default();
     for group in request.resource_spans {
         let resource = Arc::new(resource(group.resource.unwrap_or_default()));
         for group in group.scope_spans {
@@ -69,37 +81,38 @@ pub(crate) fn accept(store: &Store, request: ExportTraceServiceRequest) -> Expor
             for otlp in group.spans {
                 match span(otlp, &resource, &scope) {
                     Ok(span) => spans.push(span),
-                    Err(reason) => invalid.add(reason),
+                    Err(reason) => invalid.add(1, &reason),
                 }
             }
         }
     }
     let too_large = store.insert(spans);
-    ExportTraceServiceResponse { partial_success: partial_success(invalid, too_large) }
+    ExportTraceServiceResponse { partial_success: partial_success(&invalid, too_large) }
 }
 
 /// File those log records of `request` that belong to a trace, and count all.
-fn accept_logs(store: &Store, request: ExportLogsServiceRequest) -> ExportLogsServiceResponse {
+fn accept_logs(
+    store: &Store,
+    request: ExportLogsServiceRequest,
+    invalid: Invalid,
+) -> ExportLogsServiceResponse {
     let mut logs = Vec::new();
     for group in request.resource_logs {
         let resource = Arc::new(resource(group.resource.unwrap_or_default()));
         let records = group.scope_logs.into_iter().flat_map(|scope| scope.log_records);
         logs.extend(records.map(|otlp| (TraceId::from_bytes(&otlp.trace_id), log(otlp, &resource))));
     }
-    let refused = store.insert_logs(logs);
-    let partial_success = (refused > 0).then(|| ExportLogsPartialSuccess {
-        rejected_log_records: i64::try_from(refused).unwrap_or(i64::MAX),
-        error_message: format!("rejected log records: {refused} of a trace that is too large for the store"),
+    let too_large = store.insert_logs(logs);
+    let partial_success = rejected("log records", &invalid, too_large).map(|(count, error_message)| {
+        ExportLogsPartialSuccess { rejected_log_records: count, error_message }
     });
     ExportLogsServiceResponse { partial_success }
 }
 
-/// Count the data points of `request`; this is no place to keep them.
-fn accept_metrics(store: &Store, request: ExportMetricsServiceRequest) -> ExportMetricsServiceResponse {
+/// How many data points `request` has.
+pub(super) fn points_of(request: &ExportMetricsServiceRequest) -> u64 {
     let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
-    let points: usize = scopes.flat_map(|scope| &scope.metrics).map(points).sum();
-    store.count_points(points as u64);
-    ExportMetricsServiceResponse { partial_success: None }
+    scopes.flat_map(|scope| &scope.metrics).map(|metric| points(metric) as u64).sum()
 }
 
 fn points(metric: &Metric) -> usize {
@@ -139,43 +152,30 @@ fn log(otlp: OtlpLog, resource: &Arc<Resource>) -> LogRecord {
 /// Which id keeps a span from being kept.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 enum InvalidId {
-    #[error("a trace id must be 16 bytes, not all zero")]
+    #[error("its trace id, which must be 16 bytes, not all zero")]
     Trace,
-    #[error("a span id must be 8 bytes, not all zero")]
+    #[error("its span id, which must be 8 bytes, not all zero")]
     Span,
-    #[error("a parent span id must be 8 bytes, or empty")]
+    #[error("its parent span id, which must be 8 bytes, or empty")]
     Parent,
 }
 
-/// How many spans of a request are invalid, and why the first one is.
-#[derive(Debug, Default)]
-struct Invalid {
-    count: usize,
-    first: Option<InvalidId>,
+fn partial_success(invalid: &Invalid, too_large: usize) -> Option<ExportTracePartialSuccess> {
+    let (rejected_spans, error_message) = rejected("spans", invalid, too_large)?;
+    Some(ExportTracePartialSuccess { rejected_spans, error_message })
 }
 
-impl Invalid {
-    fn add(&mut self, reason: InvalidId) {
-        self.count += 1;
-        self.first.get_or_insert(reason);
-    }
-}
-
-fn partial_success(invalid: Invalid, too_large: usize) -> Option<ExportTracePartialSuccess> {
-    let rejected = invalid.count + too_large;
-    if rejected == 0 {
-        return None;
-    }
+/// How many of the `items` of a message are not kept, and why; `None` if all are.
+fn rejected(items: &str, invalid: &Invalid, too_large: usize) -> Option<(i64, String)> {
     let mut reasons = Vec::new();
-    if let Some(reason) = invalid.first {
-        reasons.push(format!("{} invalid, the first because {reason}", invalid.count));
+    if !invalid.is_empty() {
+        reasons.push(invalid.to_string());
     }
     if too_large > 0 {
         reasons.push(format!("{too_large} of a trace that is too large for the store"));
     }
-    let rejected_spans = i64::try_from(rejected).unwrap_or(i64::MAX);
-    let error_message = format!("rejected spans: {}", reasons.join("; "));
-    Some(ExportTracePartialSuccess { rejected_spans, error_message })
+    let count = i64::try_from(invalid.count() + too_large).unwrap_or(i64::MAX);
+    (count > 0).then(|| (count, format!("rejected {items}: {}", reasons.join("; "))))
 }
 
 fn span(otlp: OtlpSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Result<Span, InvalidId> {
@@ -312,12 +312,13 @@ mod tests {
                 OtlpSpan { parent_span_id: vec![1; 3], ..valid() },
                 valid(),
             ]),
+            Invalid::default(),
         );
         let partial = answer.partial_success.unwrap();
         assert_eq!(partial.rejected_spans, 5);
         assert_eq!(
             partial.error_message,
-            "rejected spans: 5 invalid, the first because a trace id must be 16 bytes, not all zero"
+            "rejected spans: 5 invalid, the first because of its trace id, which must be 16 bytes, not all zero"
         );
         assert_eq!(store.totals().spans, 1);
     }
@@ -326,7 +327,7 @@ mod tests {
     fn a_good_request_has_no_partial_success() {
         let spans = vec![OtlpSpan { parent_span_id: vec![0; 8], kind: 99, ..valid() }];
         let store = Store::new(1 << 20);
-        assert_eq!(accept(&store, request(spans)).partial_success, None);
+        assert_eq!(accept(&store, request(spans), Invalid::default()).partial_success, None);
         let kept = store.newest(1)[0].root.clone().unwrap();
         assert_eq!((kept.parent_span_id, kept.kind), (None, SpanKind::Unspecified));
         assert_eq!(&*kept.resource.service, "unknown_service");
@@ -336,7 +337,7 @@ mod tests {
     fn spans_beyond_what_a_trace_may_hold_are_counted_too() {
         let store = Store::new(4_000);
         let spans = (1..=20).map(|id| OtlpSpan { span_id: vec![id; 8], ..valid() }).collect();
-        let partial = accept(&store, request(spans)).partial_success.unwrap();
+        let partial = accept(&store, request(spans), Invalid::default()).partial_success.unwrap();
         assert!(partial.rejected_spans > 0);
         assert!(partial.error_message.ends_with("of a trace that is too large for the store"));
     }

@@ -16,7 +16,11 @@ use std::{
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
-use super::{intake, store::Store};
+use super::{
+    intake,
+    otlp_json::{self, Json},
+    store::Store,
+};
 
 /// Messages that may wait for the disk; of more it is counted how many are left out.
 const WAITING: usize = 256;
@@ -52,7 +56,7 @@ impl Journal {
     pub(super) fn append(&self, request: &ExportTraceServiceRequest) {
         let Some(lines) = &self.lines else { return };
         // A message that came in as OTLP goes out as such.
-        let Ok(line) = serde_json::to_string(request) else { return };
+        let Ok(line) = serde_json::to_string(&Json(request)) else { return };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = lines.try_send(line) {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
@@ -89,9 +93,9 @@ pub(super) fn read_back(path: &Path, store: &Store) -> io::Result<(usize, usize)
                 continue;
             }
             // The last line of a process that was killed may be half of one.
-            match serde_json::from_slice::<ExportTraceServiceRequest>(&line) {
-                Ok(request) => {
-                    intake::accept(store, request);
+            match otlp_json::traces(&line) {
+                Ok((request, invalid)) => {
+                    intake::accept(store, request, invalid);
                     counts.0 += 1;
                 }
                 Err(_) => counts.1 += 1,
@@ -207,7 +211,7 @@ mod tests {
     fn a_file_that_is_full_is_renamed_and_the_one_before_it_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spans.jsonl");
-        let line = serde_json::to_string(&request(1)).unwrap().len() as u64 + 1;
+        let line = serde_json::to_string(&Json(&request(1))).unwrap().len() as u64 + 1;
         let journal = Journal::open(&path, 2 * line).unwrap();
         (1..=7).for_each(|trace| journal.append(&request(trace)));
         drop(journal);

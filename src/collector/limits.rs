@@ -6,8 +6,11 @@ use std::time::Duration;
 pub(super) const MESSAGE_BYTES: usize = 16 << 20;
 
 /// Messages that may be on their way in at once, on all connections of a receiver; more are turned away and
-/// come again. With [`MESSAGE_BYTES`] it bounds what unread messages can fill.
-pub(super) const MESSAGES_AT_ONCE: usize = 32;
+/// come again. Clients that send slowly take one of these places each, so that there are many.
+pub(super) const MESSAGES_AT_ONCE: usize = 1024;
+
+/// Bytes of messages on their way in that a receiver holds at once; who sends more is turned away and comes again.
+pub(super) const UNREAD_BYTES: usize = 8 * MESSAGE_BYTES;
 
 /// How long a message may take to arrive and be filed.
 pub(super) const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -10,12 +10,15 @@ pub(crate) mod client;
 pub mod command;
 mod distinct;
 pub(crate) mod intake;
+pub(crate) mod invalid;
 mod journal;
 mod limits;
 pub mod log;
 mod otlp_grpc;
 mod otlp_http;
+mod otlp_json;
 pub mod otlp_out;
+mod room;
 pub mod service_map;
 pub mod span;
 pub mod store;
@@ -156,9 +159,10 @@ impl Collector {
 #[doc(hidden)]
 pub fn read_otlp_json(body: &[u8]) {
     let store = Store::new(1 << 20);
-    if !otlp_http::read_json(&store, body) {
-        return;
-    }
+    let _ = otlp_json::logs(body);
+    let _ = otlp_json::points(body);
+    let Ok((request, invalid)) = otlp_json::traces(body) else { return };
+    intake::accept(&store, request, invalid);
     for trace in store.newest(10) {
         let _ = serde_json::to_string(&otlp_out::TraceData::from(&*trace));
         ui::write_trace(&trace);

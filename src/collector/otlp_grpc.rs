@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Router, error_handling::HandleErrorLayer, middleware::map_response, response::Response};
+use axum::{
+    Router,
+    error_handling::HandleErrorLayer,
+    middleware::{map_request_with_state, map_response},
+    response::Response,
+};
 use http::HeaderValue;
 use opentelemetry_proto::tonic::collector::{
     logs::v1::{
@@ -22,7 +27,12 @@ use tonic::{Code, Request, Status, codec::CompressionEncoding, service::Routes};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, timeout::error::Elapsed};
 
-use super::{intake::Intake, limits};
+use super::{
+    intake::{self, Intake},
+    invalid::Invalid,
+    limits,
+    room::{self, Full, Room},
+};
 
 /// The services, with their limits.
 pub(super) fn router(intake: Arc<Intake>) -> Router {
@@ -37,7 +47,8 @@ pub(super) fn router(intake: Arc<Intake>) -> Router {
     let services = Routes::new(limited!(TraceServiceServer))
         .add_service(limited!(LogsServiceServer))
         .add_service(limited!(MetricsServiceServer));
-    services.into_axum_router().layer(map_response(never_again)).layer(
+    let room = map_request_with_state((Room::default(), too_many as fn(Full) -> Status), room::count);
+    services.into_axum_router().layer(map_response(never_again)).layer(room).layer(
         ServiceBuilder::new()
             .layer(HandleErrorLayer::new(|cause: BoxError| async move { refusal(&cause) }))
             .load_shed()
@@ -67,7 +78,7 @@ impl TraceService for Receiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
-        Ok(tonic::Response::new(self.intake.traces(request.into_inner())))
+        Ok(tonic::Response::new(self.intake.traces(request.into_inner(), Invalid::default())))
     }
 }
 
@@ -77,7 +88,7 @@ impl LogsService for Receiver {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<tonic::Response<ExportLogsServiceResponse>, Status> {
-        Ok(tonic::Response::new(self.intake.logs(request.into_inner())))
+        Ok(tonic::Response::new(self.intake.logs(request.into_inner(), Invalid::default())))
     }
 }
 
@@ -87,7 +98,8 @@ impl MetricsService for Receiver {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<tonic::Response<ExportMetricsServiceResponse>, Status> {
-        Ok(tonic::Response::new(self.intake.metrics(request.into_inner())))
+        self.intake.points(intake::points_of(request.get_ref()));
+        Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
@@ -96,9 +108,13 @@ fn refusal(cause: &BoxError) -> Response {
     let status = if cause.is::<Elapsed>() {
         Status::deadline_exceeded("the message did not arrive in time")
     } else {
-        // The protocol lets exporters try again only if they are told when.
-        let retry = ErrorDetails::with_retry_info(Some(limits::RETRY_AFTER));
-        Status::with_error_details(Code::ResourceExhausted, "too many messages at once", retry)
+        too_many(Full)
     };
     status.into_http()
+}
+
+/// The protocol lets exporters try again only if they are told when.
+fn too_many(full: Full) -> Status {
+    let retry = ErrorDetails::with_retry_info(Some(limits::RETRY_AFTER));
+    Status::with_error_details(Code::ResourceExhausted, full.to_string(), retry)
 }

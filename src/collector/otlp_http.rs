@@ -1,12 +1,13 @@
 //! OTLP/HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics` with protobuf or JSON, gzip or not.
 
-use std::{io::Read as _, sync::Arc};
+use std::{convert::identity, io::Read as _, sync::Arc};
 
 use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
     error_handling::HandleErrorLayer,
     extract::State,
+    middleware::map_request_with_state,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -19,15 +20,16 @@ use opentelemetry_proto::tonic::collector::{
     trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
 };
 use prost::Message;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use tonic::Code;
 use tower::{BoxError, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, timeout::error::Elapsed};
 
 use super::{
     intake::{self, Intake},
+    invalid::Invalid,
     limits,
-    store::Store,
+    otlp_json::{self, NotOtlp},
+    room::{self, Full, Room},
 };
 
 /// The paths that the protocol gives to signals.
@@ -38,12 +40,13 @@ const METRICS_PATH: &str = "/v1/metrics";
 /// The receiver, with its limits.
 pub(super) fn router(intake: Arc<Intake>) -> Router {
     Router::new()
-        .route(TRACES_PATH, post(export::<ExportTraceServiceRequest>))
-        .route(LOGS_PATH, post(export::<ExportLogsServiceRequest>))
-        .route(METRICS_PATH, post(export::<ExportMetricsServiceRequest>))
+        .route(TRACES_PATH, post(export::<Traces>))
+        .route(LOGS_PATH, post(export::<Logs>))
+        .route(METRICS_PATH, post(export::<Metrics>))
         .fallback(async |headers: HeaderMap| Refusal::NotFound.in_encoding_of(&headers))
         .method_not_allowed_fallback(async |headers: HeaderMap| Refusal::Method.in_encoding_of(&headers))
         .with_state(intake)
+        .layer(map_request_with_state((Room::default(), identity as fn(Full) -> Full), room::count))
         .layer(
             ServiceBuilder::new()
                 .layer(HandleErrorLayer::new(turned_away))
@@ -53,22 +56,36 @@ pub(super) fn router(intake: Arc<Intake>) -> Router {
         )
 }
 
-/// A message of one signal.
-trait Signal: Message + Default + DeserializeOwned {
+/// One kind of telemetry.
+trait Signal {
+    /// What is sent.
+    type Message: Message + Default;
+    /// What is answered.
     type Answer: Message;
 
-    /// Take it.
-    fn enter(self, intake: &Intake) -> Self::Answer;
+    /// Take a message.
+    fn take(message: Self::Message, intake: &Intake) -> Self::Answer;
+
+    /// Take one that is written as JSON.
+    fn take_json(body: &[u8], intake: &Intake) -> Result<Self::Answer, NotOtlp>;
 
     /// What its answer says of rejected items: the name of their number, the number, and why.
     fn rejected(answer: &Self::Answer) -> Option<(&'static str, i64, &str)>;
 }
 
-impl Signal for ExportTraceServiceRequest {
+struct Traces;
+
+impl Signal for Traces {
+    type Message = ExportTraceServiceRequest;
     type Answer = ExportTraceServiceResponse;
 
-    fn enter(self, intake: &Intake) -> Self::Answer {
-        intake.traces(self)
+    fn take(message: Self::Message, intake: &Intake) -> Self::Answer {
+        intake.traces(message, Invalid::default())
+    }
+
+    fn take_json(body: &[u8], intake: &Intake) -> Result<Self::Answer, NotOtlp> {
+        let (message, invalid) = otlp_json::traces(body)?;
+        Ok(intake.traces(message, invalid))
     }
 
     fn rejected(answer: &Self::Answer) -> Option<(&'static str, i64, &str)> {
@@ -77,11 +94,19 @@ impl Signal for ExportTraceServiceRequest {
     }
 }
 
-impl Signal for ExportLogsServiceRequest {
+struct Logs;
+
+impl Signal for Logs {
+    type Message = ExportLogsServiceRequest;
     type Answer = ExportLogsServiceResponse;
 
-    fn enter(self, intake: &Intake) -> Self::Answer {
-        intake.logs(self)
+    fn take(message: Self::Message, intake: &Intake) -> Self::Answer {
+        intake.logs(message, Invalid::default())
+    }
+
+    fn take_json(body: &[u8], intake: &Intake) -> Result<Self::Answer, NotOtlp> {
+        let (message, invalid) = otlp_json::logs(body)?;
+        Ok(intake.logs(message, invalid))
     }
 
     fn rejected(answer: &Self::Answer) -> Option<(&'static str, i64, &str)> {
@@ -90,39 +115,41 @@ impl Signal for ExportLogsServiceRequest {
     }
 }
 
-impl Signal for ExportMetricsServiceRequest {
+struct Metrics;
+
+impl Signal for Metrics {
+    type Message = ExportMetricsServiceRequest;
     type Answer = ExportMetricsServiceResponse;
 
-    fn enter(self, intake: &Intake) -> Self::Answer {
-        intake.metrics(self)
+    fn take(message: Self::Message, intake: &Intake) -> Self::Answer {
+        intake.points(intake::points_of(&message));
+        Self::Answer::default()
     }
 
-    fn rejected(answer: &Self::Answer) -> Option<(&'static str, i64, &str)> {
-        let partial = answer.partial_success.as_ref()?;
-        Some(("rejectedDataPoints", partial.rejected_data_points, &partial.error_message))
+    fn take_json(body: &[u8], intake: &Intake) -> Result<Self::Answer, NotOtlp> {
+        intake.points(otlp_json::points(body)?);
+        Ok(Self::Answer::default())
+    }
+
+    fn rejected(_: &Self::Answer) -> Option<(&'static str, i64, &str)> {
+        None
     }
 }
 
 async fn export<S: Signal>(State(intake): State<Arc<Intake>>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
-    match receive::<S>(&head.headers, body).await {
-        Ok((encoding, message)) => encoding.success::<S>(&message.enter(&intake)),
+    match receive(&head.headers, body).await.and_then(|(encoding, body)| encoding.take::<S>(&body, &intake)) {
+        Ok(response) => response,
         Err(refusal) => refusal.in_encoding_of(&head.headers),
     }
 }
 
-async fn receive<S: Signal>(headers: &HeaderMap, body: Body) -> Result<(Encoding, S), Refusal> {
+/// A message, whole and as it was before it was compressed.
+async fn receive(headers: &HeaderMap, body: Body) -> Result<(Encoding, Bytes), Refusal> {
     let encoding = Encoding::of(headers).ok_or(Refusal::ContentType)?;
     let gzipped = is_gzipped(headers)?;
     let body = to_bytes(body, limits::MESSAGE_BYTES).await.map_err(|cause| Refusal::reading(&cause))?;
-    let body = if gzipped { gunzip(&body)? } else { body };
-    Ok((encoding, encoding.decode(&body)?))
-}
-
-/// Read `body` as OTLP JSON into `store`; false if it is none.
-pub(super) fn read_json(store: &Store, body: &[u8]) -> bool {
-    let read = Encoding::Json.decode::<ExportTraceServiceRequest>(body);
-    read.map(|request| intake::accept(store, request)).is_ok()
+    Ok((encoding, if gzipped { gunzip(&body)? } else { body }))
 }
 
 /// The answer to a message that one of the limits turned away.
@@ -168,20 +195,14 @@ impl Encoding {
         }
     }
 
-    fn decode<S: Signal>(self, body: &[u8]) -> Result<S, Refusal> {
-        match self {
-            Self::Protobuf => S::decode(body).map_err(|cause| Refusal::Body(cause.to_string())),
-            Self::Json => Self::decode_json(body),
-        }
-    }
-
-    fn decode_json<S: Signal>(body: &[u8]) -> Result<S, Refusal> {
-        // The reader of the official types would take an array for a message, field by field.
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(Refusal::Body("not OTLP JSON: an object is expected".to_owned()));
-        }
-        // serde_json gives up at 128 levels of nesting, so a deep document cannot exhaust the stack.
-        serde_json::from_slice(body).map_err(|cause| Refusal::Body(format!("not OTLP JSON: {cause}")))
+    fn take<S: Signal>(self, body: &[u8], intake: &Intake) -> Result<Response, Refusal> {
+        let answer = match self {
+            Self::Protobuf => {
+                S::Message::decode(body).map(|message| S::take(message, intake)).map_err(unreadable)
+            }
+            Self::Json => S::take_json(body, intake).map_err(unreadable),
+        }?;
+        Ok(self.success::<S>(&answer))
     }
 
     fn success<S: Signal>(self, answer: &S::Answer) -> Response {
@@ -218,6 +239,10 @@ impl Encoding {
     }
 }
 
+fn unreadable(cause: impl std::error::Error) -> Refusal {
+    Refusal::Body(cause.to_string())
+}
+
 /// Why a request is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Refusal {
@@ -240,9 +265,14 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn reading(cause: &axum::Error) -> Self {
-        let too_large = std::error::Error::source(cause).is_some_and(|cause| cause.is::<LengthLimitError>());
-        if too_large { Self::TooLarge } else { Self::Body(cause.to_string()) }
+    fn reading(error: &axum::Error) -> Self {
+        let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        let known = causes.find_map(|cause| match cause {
+            _ if cause.is::<LengthLimitError>() => Some(Self::TooLarge),
+            _ if cause.is::<Full>() => Some(Self::Busy),
+            _ => None,
+        });
+        known.unwrap_or_else(|| Self::Body(error.to_string()))
     }
 
     /// The answer, written as the request was; in JSON if that cannot be told.
@@ -282,7 +312,7 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::store::Store, *};
 
     fn gzip(body: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -299,16 +329,6 @@ mod tests {
     }
 
     #[test]
-    fn deep_json_is_refused() {
-        let deep = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":"#.to_owned()
-            + &r#"{"arrayValue":{"values":["#.repeat(10_000);
-        assert!(matches!(
-            Encoding::Json.decode::<ExportTraceServiceRequest>(deep.as_bytes()),
-            Err(Refusal::Body(_))
-        ));
-    }
-
-    #[test]
     fn the_content_type_may_have_parameters_and_capitals() {
         let with = |value| HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
         assert_eq!(Encoding::of(&with("Application/JSON; charset=utf-8")), Some(Encoding::Json));
@@ -320,9 +340,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_panics(body in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Encoding::Protobuf.decode::<ExportTraceServiceRequest>(&body);
-            let _ = Encoding::Json.decode::<ExportLogsServiceRequest>(&body);
-            let _ = Encoding::Json.decode::<ExportTraceServiceRequest>(&body);
+            let intake = Intake::new(Arc::new(Store::new(1 << 20)), None);
+            for encoding in [Encoding::Protobuf, Encoding::Json] {
+                let _ = encoding.take::<Traces>(&body, &intake);
+                let _ = encoding.take::<Logs>(&body, &intake);
+                let _ = encoding.take::<Metrics>(&body, &intake);
+            }
             let _ = gunzip(&body);
         }
     }

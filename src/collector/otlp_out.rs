@@ -9,30 +9,36 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource as OtlpResource,
     trace::v1::{ResourceSpans, ScopeSpans, Span as OtlpSpan, Status, span, status},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::{
     attribute::{Attribute, Value},
     distinct::Distinct,
     log::LogRecord,
+    otlp_json::List,
     span::{Event, Link, Resource, Scope, Span, SpanKind, StatusCode},
     store::Trace,
 };
 
 /// A trace with its log records. As OTLP JSON it is what a receiver of traces takes, since readers of OTLP pass over
 /// fields that they do not know.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TraceData {
     /// Its spans, as `POST /v1/traces` takes them.
-    #[serde(flatten)]
     pub spans: ExportTraceServiceRequest,
     /// Its log records, as `POST /v1/logs` takes them; left out if there are none.
-    #[serde(flatten, skip_serializing_if = "is_empty")]
     pub logs: ExportLogsServiceRequest,
 }
 
-fn is_empty(logs: &ExportLogsServiceRequest) -> bool {
-    logs.resource_logs.is_empty()
+impl Serialize for TraceData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut message = serializer.serialize_map(None)?;
+        message.serialize_entry("resourceSpans", &List(&self.spans.resource_spans))?;
+        if !self.logs.resource_logs.is_empty() {
+            message.serialize_entry("resourceLogs", &List(&self.logs.resource_logs))?;
+        }
+        message.end()
+    }
 }
 
 impl From<&Trace> for TraceData {
@@ -191,7 +197,7 @@ fn any_value(value: &Value) -> AnyValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collector::{intake, span::tests::span, store::Store};
+    use crate::collector::{intake, otlp_json, span::tests::span, store::Store};
 
     fn every_value() -> Box<[Attribute]> {
         let values = [
@@ -237,7 +243,8 @@ mod tests {
         let trace = store.newest(1).remove(0);
         let written = serde_json::to_string(&TraceData::from(&*trace)).unwrap();
         let second = Store::new(1 << 20);
-        let answer = intake::accept(&second, serde_json::from_str(&written).unwrap());
+        let (message, invalid) = otlp_json::traces(written.as_bytes()).unwrap();
+        let answer = intake::accept(&second, message, invalid);
         assert_eq!(answer.partial_success, None);
         let read = &second.newest(1)[0].spans;
         assert_eq!(read[&full().span_id], trace.spans[&full().span_id]);

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
 use crate::{
-    collector::{intake, store::Store},
+    collector::{intake, invalid::Invalid, store::Store},
     snapshot::{
         Node,
         tracing::{Provider, Tracer},
@@ -38,7 +38,7 @@ pub(super) fn into(store: &Arc<Store>, tracer: &Tracer, node: &Node) -> Box<dyn 
             if spans.len() > 0
                 && let Ok(request) = ExportTraceServiceRequest::decode(envelope.request(spans))
             {
-                intake::accept(&store, request);
+                intake::accept(&store, request, Invalid::default());
             }
         }
     })

@@ -13,7 +13,6 @@ use std::{
 
 use bytes::Bytes;
 use http::StatusCode;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -25,7 +24,7 @@ use self::{
 };
 use super::{
     client::{self, ClientError},
-    intake,
+    intake, otlp_json,
     store::Store,
 };
 use crate::server::options::TracesOptions;
@@ -140,9 +139,10 @@ async fn print_tree(
     if !status.is_success() {
         return Err(refused(options, &body));
     }
-    let request: ExportTraceServiceRequest = read(options, &body)?;
+    let not_ours = |_| TracesError::NotOurs(options.address.clone());
+    let (request, invalid) = otlp_json::traces(&body).map_err(not_ours)?;
     let store = Store::new(usize::MAX);
-    intake::accept(&store, request);
+    intake::accept(&store, request, invalid);
     for trace in store.newest(1) {
         write!(out, "{}", Tree { trace: &trace, style })?;
     }
