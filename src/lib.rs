@@ -17,6 +17,7 @@ pub mod sandbox;
 pub mod server;
 mod snapshot;
 mod socket;
+mod stats;
 mod stream_info;
 mod trace;
 mod upstream;

@@ -1,6 +1,10 @@
 //! The admin interface: what an operator asks a running proxy. Served by the main thread, so that nobody who looks
 //! delays a request.
 
+mod page;
+mod process;
+mod stats;
+mod subject;
 mod tracing;
 
 use std::{fmt::Write, io, os::unix::fs::FileTypeExt, path::Path, sync::Arc};
@@ -10,11 +14,12 @@ use axum::{
     extract::{RawQuery, State},
     middleware::map_response,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use http::{HeaderValue, StatusCode, header};
 use tokio::net::{TcpListener, UnixListener};
 
+pub(crate) use self::subject::{Process, Subject};
 use crate::{
     collector::{self, store::Store},
     export::{Protocol, stats::TracerStats},
@@ -26,6 +31,12 @@ const COMMANDS: &[(&str, &str)] = &[
     ("/", "this list"),
     ("/help", "this list"),
     ("/ready", "LIVE while the proxy serves"),
+    ("/reset_counters", "begin to count at zero (POST)"),
+    (
+        "/stats",
+        "what is counted; ?format=text|json|prometheus|html, filter, usedonly, type, histogram_buckets",
+    ),
+    ("/stats/prometheus", "the same for Prometheus"),
     ("/tracing", "what becomes of spans, per tracer; ?format=json for programs"),
     ("/traces", "this proxy's own newest traces, if it keeps them (--keep-traces)"),
 ];
@@ -102,8 +113,8 @@ pub(crate) async fn bind(address: &Address, path: Option<&Path>) -> Result<Admin
 }
 
 /// Answer for ever.
-pub(crate) async fn serve(socket: AdminSocket, tracers: Vec<TracerStatus>, kept: Option<Arc<Store>>) {
-    let router = router(tracers, kept);
+pub(crate) async fn serve(socket: AdminSocket, subject: Subject, kept: Option<Arc<Store>>) {
+    let router = router(subject, kept);
     // It ends with the process only: a connection that cannot be accepted is tried again.
     let _ = match socket {
         AdminSocket::Tcp(listener) => axum::serve(listener, router).await,
@@ -111,15 +122,18 @@ pub(crate) async fn serve(socket: AdminSocket, tracers: Vec<TracerStatus>, kept:
     };
 }
 
-fn router(tracers: Vec<TracerStatus>, kept: Option<Arc<Store>>) -> Router {
+fn router(subject: Subject, kept: Option<Arc<Store>>) -> Router {
     let router = Router::new()
         .route("/", get(async || help()))
         .route("/help", get(async || help()))
         .route("/ready", get(async || "LIVE\n"))
+        .route("/reset_counters", post(reset_counters))
+        .route("/stats", get(stats::page))
+        .route("/stats/prometheus", get(stats::prometheus_page))
         .route("/tracing", get(tracing_page))
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n"))
         .fallback(async || (StatusCode::NOT_FOUND, format!("nothing here. {}", help())))
-        .with_state(Arc::new(tracers))
+        .with_state(subject)
         .layer(map_response(guarded));
     match kept {
         // Its pages say themselves what may be done with them.
@@ -137,14 +151,19 @@ fn help() -> String {
     text
 }
 
-async fn tracing_page(State(tracers): State<Arc<Vec<TracerStatus>>>, RawQuery(query): RawQuery) -> Response {
+async fn tracing_page(State(subject): State<Subject>, RawQuery(query): RawQuery) -> Response {
     match query.as_deref() {
         Some(query) if query.split('&').any(|pair| pair == "format=json") => {
-            let body = format!("{:#}\n", tracing::json(&tracers));
+            let body = format!("{:#}\n", tracing::json(&subject.tracers));
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
-        _ => tracing::text(&tracers).into_response(),
+        _ => tracing::text(&subject.tracers).into_response(),
     }
+}
+
+async fn reset_counters(State(subject): State<Subject>) -> &'static str {
+    stats::reset_counters(&subject);
+    "OK\n"
 }
 
 /// Nothing here is to be kept or taken for another type.

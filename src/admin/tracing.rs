@@ -125,7 +125,7 @@ fn oldest_age_ms(figures: &Figures) -> u64 {
 }
 
 /// Envoy's names for what is counted here. Spans are sent when they are acknowledged, not when they are written.
-fn envoy_counters(status: &TracerStatus, figures: &Figures) -> Vec<(&'static str, u64)> {
+pub(super) fn envoy_counters(status: &TracerStatus, figures: &Figures) -> Vec<(&'static str, u64)> {
     let delivered = &figures.delivered;
     match status.protocol {
         Protocol::OtlpGrpc | Protocol::OtlpHttp => vec![

@@ -42,6 +42,12 @@ impl CircuitBreakers {
         }
     }
 
+    /// How many there are now, and how many there may be.
+    pub(crate) fn usage(&self, resource: Resource) -> (u32, u32) {
+        let limit = self.limit(resource);
+        (limit.now.load(Ordering::Relaxed), limit.most)
+    }
+
     fn limit(&self, resource: Resource) -> &Limit {
         match resource {
             Resource::Connections => &self.connections,
@@ -87,6 +93,7 @@ impl Permit {
     /// One more, unless that would be too many.
     pub(crate) fn acquire(cluster: &Local<ClusterState>, resource: Resource) -> Option<Self> {
         let taken = cluster.limits.limit(resource).take();
+        count(cluster, resource, taken);
         taken.then(|| Self { cluster: Rc::clone(cluster), resource })
     }
 }
@@ -94,6 +101,35 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.cluster.limits.limit(self.resource).give_back();
+        let stats = self.cluster.config.stats.mine();
+        match self.resource {
+            Resource::Pending => stats.upstream_rq_pending_active.dec(),
+            Resource::Requests => stats.upstream_rq_active.dec(),
+            Resource::Connections | Resource::Retries => {}
+        }
+    }
+}
+
+/// Count that something was let through, or not.
+fn count(cluster: &ClusterState, resource: Resource, taken: bool) {
+    let stats = cluster.config.stats.mine();
+    match (resource, taken) {
+        (Resource::Pending, true) => {
+            stats.upstream_rq_pending_total.inc();
+            stats.upstream_rq_pending_active.inc();
+        }
+        (Resource::Requests, true) => {
+            stats.upstream_rq_total.inc();
+            stats.upstream_rq_active.inc();
+        }
+        (Resource::Pending | Resource::Requests, false) => stats.upstream_rq_pending_overflow.inc(),
+        (Resource::Connections, false) => stats.upstream_cx_overflow.inc(),
+        (Resource::Retries, true) => {
+            stats.upstream_rq_retry.inc();
+            stats.upstream_rq_retry_backoff_exponential.inc();
+        }
+        (Resource::Retries, false) => stats.upstream_rq_retry_overflow.inc(),
+        (Resource::Connections, true) => {}
     }
 }
 

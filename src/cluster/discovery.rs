@@ -39,13 +39,19 @@ pub(crate) async fn run(cluster: Arc<ClusterState>, resolver: Arc<TokioResolver>
         let mut failed = None;
         let mut answered = false;
         for (endpoint, known) in endpoints.iter().zip(&mut known) {
+            let stats = config.stats.mine();
+            stats.update_attempt.inc();
             match resolve(&resolver, &endpoint.address, options.family).await {
                 Ok(answer) => {
+                    stats.update_success.inc();
                     ttl = ttl.min(answer.ttl);
                     answered = true;
                     *known = Some(answer.addresses);
                 }
-                Err(error) => failed = Some((&endpoint.address, error)),
+                Err(error) => {
+                    stats.update_failure.inc();
+                    failed = Some((&endpoint.address, error));
+                }
             }
         }
         publish(&cluster, endpoints, &known, first_only);
@@ -104,6 +110,15 @@ fn publish(
         })
     });
     let set = HostSet::new(hosts.collect());
+    let stats = cluster.config.stats.mine();
+    if set.total == 0 {
+        stats.update_empty.inc();
+    }
+    if cluster.hosts.load().same_hosts(&set) {
+        stats.update_no_rebuild.inc();
+    } else {
+        stats.membership_change.inc();
+    }
     if !cluster.hosts.load().same_hosts(&set) {
         tracing::debug!("cluster \"{}\": {} hosts", cluster.config.name, set.hosts.len());
         cluster.hosts.store(Arc::new(set));

@@ -35,6 +35,12 @@ impl Host {
 pub(crate) struct HostSet {
     /// In the order of the configuration, names resolved.
     pub(crate) hosts: Vec<Arc<Host>>,
+    /// How many there are, with those that get no requests.
+    pub(crate) total: usize,
+    /// How many of them are well.
+    pub(crate) healthy: usize,
+    /// So few are well that health does not count.
+    pub(crate) panic: bool,
 }
 
 impl HostSet {
@@ -44,8 +50,9 @@ impl HostSet {
         let count = |wanted| all.iter().filter(|(_, health)| *health == wanted).count();
         let healthy = count(Health::Healthy);
         let panic = healthy == 0 || healthy < count(Health::Unhealthy);
+        let total = all.len();
         let used = all.into_iter().filter(|(_, health)| panic || *health == Health::Healthy);
-        Self { hosts: used.map(|(host, _)| host).collect() }
+        Self { hosts: used.map(|(host, _)| host).collect(), total, healthy, panic }
     }
 
     /// The hosts that are known before anything is resolved.

@@ -142,7 +142,7 @@ mod tests {
         let hosts = (1..).zip(weights).map(|(port, weight)| {
             Arc::new(Host::new(Address::Socket(([127, 0, 0, 1], port).into()), "".into(), *weight, None))
         });
-        HostSet { hosts: hosts.collect() }
+        HostSet { hosts: hosts.collect(), ..HostSet::default() }
     }
 
     fn counts(balancer: &LoadBalancer, hosts: usize, picks: usize) -> Vec<usize> {
@@ -183,7 +183,7 @@ mod tests {
             ["/a", "/b"].map(|path| Arc::new(Host::new(Address::Pipe(path.into()), "".into(), 1, None)));
         let balancer = LoadBalancer::new(
             LoadBalancingPolicy::RoundRobin,
-            &HostSet { hosts: hosts.into_iter().collect() },
+            &HostSet { hosts: hosts.into_iter().collect(), ..HostSet::default() },
         );
         assert_eq!(counts(&balancer, 2, 10), [5, 5]);
     }

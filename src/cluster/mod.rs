@@ -42,8 +42,12 @@ impl ClusterState {
 
     /// With nothing under way.
     pub(crate) fn new(config: &Arc<Cluster>) -> Self {
+        let hosts = HostSet::initial(config);
+        if hosts.total > 0 {
+            config.stats.mine().membership_change.inc();
+        }
         Self {
-            hosts: ArcSwap::from_pointee(HostSet::initial(config)),
+            hosts: ArcSwap::from_pointee(hosts),
             limits: CircuitBreakers::new(&config.thresholds),
             config: Arc::clone(config),
         }
@@ -130,6 +134,9 @@ impl WorkerCluster {
         let current = self.state.hosts.load();
         if !Arc::ptr_eq(&current, &view.set) {
             view.replace(Guard::into_inner(current), &self.state);
+        }
+        if nth == 0 && (view.set.panic || view.set.hosts.is_empty()) {
+            self.config.stats.mine().lb_healthy_panic.inc();
         }
         let index = view.balancer.pick(hash, nth)?;
         view.pools.get(index).cloned()

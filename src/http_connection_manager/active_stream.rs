@@ -10,7 +10,8 @@ use http::{
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
-    Connection, local_reply::LocalReply, redirect, response_body::ResponseBody, stream_end::StreamEnd,
+    Connection, accounting::count_expired, local_reply::LocalReply, redirect, response_body::ResponseBody,
+    stream_end::StreamEnd,
 };
 use crate::{
     filter,
@@ -179,6 +180,7 @@ impl ActiveStream {
             return Outcome::Local(self.closing_if_unread(reply.into()), levels);
         }
 
+        connection.stats().rq_total.inc();
         let no_route = || Outcome::Local(self.closing_if_unread(LocalReply::no_route()), None);
         let Some((virtual_host, route)) = found else { return no_route() };
         // What the hop before says counts, whatever this connection is.
@@ -332,6 +334,7 @@ impl ActiveStream {
             }
             Err(expired) => {
                 attempt::canceled(info, None);
+                count_expired(info, expired);
                 let by_router = expired == Expired::Route;
                 self.asked.attempt_count &= by_router;
                 let reply = LocalReply::expired(expired, info);

@@ -95,6 +95,7 @@ impl ActiveStream {
             edge.mutate_request(&mut parts.headers, self.present).map_err(LocalReply::unknown_client)?;
         self.info.remote.set(client.address);
         self.internal = client.internal;
+        self.info.internal.set(client.internal);
         self.asked.external = client.edge;
         let forced = self.present.any(Present::X_ENVOY) && parts.headers.contains_key(X_ENVOY_FORCE_TRACE);
         if manager.request_id.always_set_in_response || forced {

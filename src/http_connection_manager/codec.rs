@@ -63,6 +63,7 @@ pub(crate) async fn detect(codec: CodecType, stream: &mut DownstreamStream) -> i
     let mut length = 0;
     while let Some(room) = seen.get_mut(length..) {
         let read = stream.socket.read(room).await?;
+        stream.manager.stats.mine().downstream_cx_rx_bytes_total.add(read as u64);
         length += read;
         let so_far = seen.get(..length).unwrap_or_default();
         if read == 0 || !PREFACE.starts_with(so_far) || length == PREFACE.len() {
@@ -140,6 +141,7 @@ pub(crate) struct DownstreamStream {
     /// Bytes that were read, and are to be read again by the codec.
     prefix: Vec<u8>,
     seen: Arc<BytesSeen>,
+    manager: Arc<HttpConnectionManager>,
 }
 
 /// What the bytes of a connection tell it. Atomic only because hyper wants upgradable connections to be able to change
@@ -153,9 +155,18 @@ pub(crate) struct BytesSeen {
 }
 
 impl DownstreamStream {
-    /// For a connection that is ready for HTTP. What its bytes tell is written to `seen`.
-    pub(crate) fn new(socket: Socket, seen: Arc<BytesSeen>) -> Self {
-        Self { socket, prefix: Vec::new(), seen }
+    /// For a connection that is ready for HTTP, which is told by its bytes.
+    pub(crate) fn new(socket: Socket, connection: &Connection) -> Self {
+        let (seen, manager) = (Arc::clone(&connection.bytes), Arc::clone(&connection.listener.manager));
+        Self { socket, prefix: Vec::new(), seen, manager }
+    }
+
+    /// Count what was written.
+    fn written(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = outcome {
+            self.manager.stats.mine().downstream_cx_tx_bytes_total.add(bytes as u64);
+        }
+        outcome
     }
 
     /// Have `bytes` read again, before all others.
@@ -191,7 +202,9 @@ impl AsyncRead for DownstreamStream {
         }
         let before = buf.filled().len();
         std::task::ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
-        if buf.filled().len() > before && !this.seen.read_any.load(Ordering::Relaxed) {
+        let read = buf.filled().len() - before;
+        this.manager.stats.mine().downstream_cx_rx_bytes_total.add(read as u64);
+        if read > 0 && !this.seen.read_any.load(Ordering::Relaxed) {
             this.seen.read_any.store(true, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
@@ -200,7 +213,9 @@ impl AsyncRead for DownstreamStream {
 
 impl AsyncWrite for DownstreamStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_write(cx, buf)
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.socket).poll_write(cx, buf);
+        this.written(outcome)
     }
 
     fn poll_write_vectored(
@@ -208,7 +223,9 @@ impl AsyncWrite for DownstreamStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.socket).poll_write_vectored(cx, bufs);
+        this.written(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {

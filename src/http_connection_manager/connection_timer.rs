@@ -108,7 +108,12 @@ impl ConnectionTimer {
             && pin!(unconstrained(sleep.as_mut())).poll(cx).is_ready()
         {
             match self.earliest(connection) {
-                Some((due, what)) if due <= Instant::now() => return Poll::Ready(what),
+                Some((due, what)) if due <= Instant::now() => {
+                    if connection.told.get().is_none() {
+                        connection.count_due(what);
+                    }
+                    return Poll::Ready(what);
+                }
                 Some((due, _)) => {
                     if let Some(sleep) = &mut self.sleep {
                         sleep.as_mut().reset(due);

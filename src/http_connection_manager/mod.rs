@@ -1,5 +1,6 @@
 //! HTTP on one client's connection: its codec, its timers, its streams.
 
+mod accounting;
 mod active_stream;
 mod admission;
 mod client_address;
@@ -129,6 +130,12 @@ pub(crate) struct Connection {
     stream_timer: RefCell<StreamTimer>,
     /// When its codec was told to end.
     told: Cell<Option<Instant>>,
+    /// Which HTTP it speaks, once that is known.
+    protocol: Cell<Option<Protocol>>,
+    /// It ends from this side.
+    closed_here: Cell<bool>,
+    /// A stream ended with it.
+    cut: Cell<bool>,
 }
 
 impl Connection {
@@ -145,6 +152,7 @@ impl Connection {
         self.open.set(self.open.get() + 1);
         self.served.set(self.served.get() + 1);
         self.bytes.read_any.store(false, Ordering::Relaxed);
+        self.count_request();
     }
 
     /// A stream has ended.
@@ -166,6 +174,7 @@ impl Connection {
         let Some(info) = current.as_ref().filter(|info| info.status.get() != 0) else { return Poll::Pending };
         let expired = std::task::ready!(self.stream_timer.borrow_mut().poll_expired(cx, info));
         info.flag(expired.flag());
+        accounting::count_expired(info, expired);
         Poll::Ready(())
     }
 
@@ -201,16 +210,21 @@ pub(crate) async fn serve(
         current: RefCell::new(None),
         stream_timer: RefCell::default(),
         told: Cell::new(None),
+        protocol: Cell::new(None),
+        closed_here: Cell::new(false),
+        cut: Cell::new(false),
     });
+    connection.count_opened();
     let manager = Arc::clone(&connection.listener.manager);
     let _registration = Registration::new(&connection.services).await;
     let open = async {
-        let mut stream = DownstreamStream::new(socket.await?, Arc::clone(&connection.bytes));
+        let mut stream = DownstreamStream::new(socket.await?, &connection);
         let protocol = codec::detect(manager.codec, &mut stream).await?;
         io::Result::Ok((stream, protocol))
     };
     // Until its first request comes in, a connection is as idle as between requests.
     let Some(Ok((mut stream, protocol))) = until_due(&connection, open).await else { return };
+    connection.count_protocol(protocol);
     match protocol {
         Protocol::Http1 => loop {
             let end = {
@@ -340,6 +354,11 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
             if !(ending || served_enough) {
                 return Poll::Pending;
             }
+            if served_enough {
+                connection.stats().downstream_cx_max_requests_reached.inc();
+            } else if connection.services.open.draining.get() {
+                connection.stats().downstream_cx_drain_close.inc();
+            }
             connection.told.set(Some(Instant::now()));
             server.begin_shutdown();
         }
@@ -368,7 +387,10 @@ async fn close_http1(mut stream: DownstreamStream, connection: &Connection, end:
     let reply = match end {
         End::Done | End::Resting => None,
         End::HeadersTimeout(body) => Some(("408 Request Timeout", body)),
-        End::Http2Preface => Some(("400 Bad Request", "Bad Request")),
+        End::Http2Preface => {
+            connection.stats().downstream_cx_protocol_error.inc();
+            Some(("400 Bad Request", "Bad Request"))
+        }
     };
     if let Some((status, body)) = reply {
         let manager = &connection.listener.manager;

@@ -37,6 +37,7 @@ impl ActiveStream {
         manager: &HttpConnectionManager,
         outcome: Outcome<'_>,
     ) -> Response<ResponseBody> {
+        let local = matches!(outcome, Outcome::Local(..));
         let mut response = match outcome {
             Outcome::Local(reply, levels) => {
                 let mut response = {
@@ -92,6 +93,7 @@ impl ActiveStream {
         // To a client that is gone there is no status.
         let gone = self.info.flags.get().contains(ResponseFlag::DownstreamConnectionTermination);
         self.info.status.set(if gone { 0 } else { response.status().as_u16() });
+        self.connection.count_response(&self.info, local);
         note_response(&self.info, response.headers());
         if response.status().canonical_reason().is_none() {
             let reason = match response.status().as_u16() {

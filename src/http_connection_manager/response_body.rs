@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::stream_end::StreamEnd;
+use super::{
+    accounting::{count_expired, count_upstream_time},
+    stream_end::StreamEnd,
+};
 use crate::{
     stream_info::{ResponseFlag, StreamInfo, deadline::StreamTimer},
     trace,
@@ -99,6 +102,7 @@ impl Body for ResponseBody {
                 let Some(timer) = timer else { return Poll::Pending };
                 let expired = std::task::ready!(timer.poll_expired(cx, info));
                 info.flag(expired.flag());
+                count_expired(info, expired);
                 return Poll::Ready(Some(Err(BodyError::Expired)));
             }
         };
@@ -131,6 +135,7 @@ impl Body for ResponseBody {
                 let failure = Failure::of_body(&error);
                 trace::attempt::failed(info, failure.reason(), failure.flag());
                 info.flag(failure.flag().unwrap_or(ResponseFlag::UpstreamProtocolError));
+                this.end.connection().stats().rq_reset_after_downstream_response_started.inc();
                 if info.bytes_sent.get() > 0 {
                     return Poll::Ready(Some(Err(BodyError::Upstream(error))));
                 }
@@ -160,6 +165,7 @@ impl Body for ResponseBody {
 /// The host's response was read whole.
 fn complete(info: &StreamInfo) {
     info.response_complete.set(true);
+    count_upstream_time(info);
     trace::attempt::completed(info);
 }
 

@@ -12,7 +12,7 @@ use crate::{
     snapshot::{listener::HttpConnectionManager, route::Action},
     trace::{
         decorator::decorate_request,
-        sampler,
+        sampler::{self, TraceReason},
         stream::{RouteNames, TracedRequest},
     },
 };
@@ -29,6 +29,13 @@ impl ActiveStream {
         let reason = sampler::decide(&mut parts.headers, self.present, policy, &manager.request_id, || {
             fastrand::u64(..)
         });
+        let stats = &connection.stats().tracing;
+        match reason {
+            TraceReason::Sampling => stats.random_sampling.inc(),
+            TraceReason::ClientForced => stats.client_enabled.inc(),
+            TraceReason::ServiceForced => stats.service_forced.inc(),
+            TraceReason::NotTraceable => stats.not_traceable.inc(),
+        }
         if let Some(id) = &mut self.asked.request_id
             && let Some(packed) = parts.headers.get(X_REQUEST_ID)
         {

@@ -30,6 +30,11 @@ impl StreamEnd {
         &self.0.info
     }
 
+    /// Its connection.
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
+        &self.0.connection
+    }
+
     /// Its response has no body.
     pub(crate) fn set_bodiless(&self) {
         self.0.bodiless.set(true);
@@ -46,6 +51,7 @@ impl Drop for EndGuard {
         if !self.info.response_complete.get() && self.info.flags.get().is_empty() {
             self.info.flag(ResponseFlag::DownstreamConnectionTermination);
         }
+        self.connection.count_stream_end(&self.info);
         trace::stream::finish(&self.info, &self.connection.services.spans);
         self.connection.stream_ended();
     }

@@ -37,6 +37,9 @@ pub(crate) fn join(
         let _registration = Registration::new(&services).await;
         let (Ok(client), Ok(host)) = (client.await, host.await) else { return };
         let info = end.info();
+        let stats = end.connection().stats();
+        stats.downstream_cx_upgrades_total.inc();
+        stats.downstream_cx_upgrades_active.inc();
         let mut client = Counted { inner: TokioIo::new(client), info: Rc::clone(info), client: true };
         let mut host = Counted { inner: TokioIo::new(host), info: Rc::clone(info), client: false };
         let copy =
@@ -46,6 +49,7 @@ pub(crate) fn join(
             _ = copy => info.response_complete.set(true),
             () = idled(info) => info.flag(ResponseFlag::StreamIdleTimeout),
         }
+        stats.downstream_cx_upgrades_active.dec();
     });
 }
 

@@ -90,11 +90,18 @@ pub(super) async fn retried(
             Decision::Again => Permit::acquire(&target.cluster.state, Resource::Retries),
             Decision::Stands | Decision::LimitExceeded => None,
         };
+        let stats = target.cluster.config.stats.mine();
         if permit.is_none() {
             match decision {
+                Decision::Stands if info.attempts.get() > 1 && outcome.is_ok() => {
+                    stats.upstream_rq_retry_success.inc();
+                }
                 Decision::Stands => {}
                 Decision::Again => info.flag(ResponseFlag::UpstreamOverflow),
-                Decision::LimitExceeded => info.flag(ResponseFlag::UpstreamRetryLimitExceeded),
+                Decision::LimitExceeded => {
+                    stats.upstream_rq_retry_limit_exceeded.inc();
+                    info.flag(ResponseFlag::UpstreamRetryLimitExceeded);
+                }
             }
             if outcome.is_ok() {
                 replay.settle();
@@ -102,6 +109,9 @@ pub(super) async fn retried(
                 replay.stop();
             }
             return outcome;
+        }
+        if let Ok(response) = &outcome {
+            stats.retry.count(response.status().as_u16());
         }
         // A response that nobody will see ends with its connection.
         if outcome.is_ok_and(|response| !response.body().is_end_stream()) {

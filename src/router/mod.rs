@@ -231,6 +231,9 @@ fn note_host(
 ) -> Result<Rc<HostPool>, RouterFailure> {
     let Some(pool) = pool else {
         keep(parts, context);
+        if let Some(cluster) = &*context.info.cluster.borrow() {
+            cluster.stats.mine().upstream_cx_none_healthy.inc();
+        }
         return Err(RouterFailure::NoHost);
     };
     *context.info.upstream_host.borrow_mut() = Some(Rc::clone(&pool.address_text));
@@ -287,11 +290,16 @@ async fn attempt(
         None => Some(exchange.await),
         Some(limit) => in_time(limit, Box::pin(exchange), info).await,
     };
+    let stats = pool.cluster.config.stats.mine();
     let Some(outcome) = outcome else {
         attempt::canceled(info, Some(ResponseFlag::UpstreamRequestTimeout));
+        stats.upstream_rq_per_try_timeout.inc();
         return Err(RouterFailure::PerTryTimeout);
     };
     let response = outcome.map_err(|failure| {
+        if matches!(failure, Failure::Reset | Failure::Refused) {
+            stats.upstream_rq_rx_reset.inc();
+        }
         attempt::failed(info, failure.reason(), failure.flag());
         RouterFailure::Upstream(failure)
     })?;

@@ -1,11 +1,18 @@
 //! From a configuration to a serving process, and to its end.
 
-use std::{io, num::NonZero, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    num::NonZero,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+    time::Duration,
+};
 
 use hickory_resolver::TokioResolver;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Semaphore, watch},
+    time::Instant,
 };
 
 use super::{
@@ -30,6 +37,7 @@ use crate::{
     },
     listener::{self, BindError},
     snapshot::{Snapshot, cluster::Discovery},
+    stats,
     trace::{
         buffer::{self, SpanQueue},
         otlp::SpanEncoder,
@@ -78,6 +86,7 @@ pub(crate) enum ServeError {
 /// Read, check and lower the configuration, on a thread of its own: what reading took in memory is given back to the
 /// system when the thread ends, and would otherwise stay with the main thread's heap.
 pub(crate) fn prepare(options: &Options) -> Result<Snapshot, PrepareError> {
+    stats::set_workers(workers(options));
     let prepared = thread::scope(|scope| scope.spawn(|| read(options)).join());
     prepared.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
@@ -108,7 +117,7 @@ pub(crate) fn serve(
     log_file: Option<LogFile>,
 ) -> Result<(), ServeError> {
     let snapshot = Arc::new(snapshot);
-    let workers = options.concurrency.map_or_else(cores, |workers| workers.max(1) as usize);
+    let workers = workers(options);
     // All or none: no listener accepts before all are bound.
     let sockets = bind(&snapshot, workers)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -116,6 +125,10 @@ pub(crate) fn serve(
         mind_signals(log_file)?;
         run(snapshot, sockets, options).await
     })
+}
+
+fn workers(options: &Options) -> usize {
+    options.concurrency.map_or_else(cores, |workers| workers.max(1) as usize)
 }
 
 fn cores() -> usize {
@@ -142,6 +155,7 @@ async fn run(
 ) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let started = Instant::now();
     let clusters = ClusterState::all(&snapshot);
     let admin = match &snapshot.admin {
         Some(address) => Some(admin::bind(address, options.admin_address_path.as_deref()).await?),
@@ -157,7 +171,15 @@ async fn run(
     let (hurry, patience) = watch::channel(false);
     let Exporting { queues, exporters, statuses } = export(&snapshot, &clusters, kept.as_ref(), &patience)?;
     if let Some(admin) = admin {
-        tokio::spawn(admin::serve(admin, statuses, kept));
+        let subject = Arc::new(admin::Process {
+            snapshot: Arc::clone(&snapshot),
+            clusters: clusters.clone(),
+            tracers: statuses,
+            workers: sockets.len(),
+            started,
+            unhealthy: AtomicBool::new(false),
+        });
+        tokio::spawn(admin::serve(admin, subject, kept));
     } else if kept.is_some() {
         tracing::warn!(
             "--keep-traces has no effect: this configuration has no admin.address to show them at"

@@ -18,6 +18,7 @@ use crate::{
     http_connection_manager::{Services, date::DateCache},
     listener::{BoundSocket, accept},
     snapshot::{Snapshot, listener::Listener},
+    stats,
     trace::buffer::{SpanBuffer, SpanQueue},
 };
 
@@ -73,7 +74,8 @@ pub(crate) fn start(setup: WorkerSetup) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(setup: WorkerSetup) {
-    let WorkerSetup { index: _, snapshot, sockets, clusters, spans, mut stage } = setup;
+    let WorkerSetup { index, snapshot, sockets, clusters, spans, mut stage } = setup;
+    stats::enter_worker(index);
     let spans = SpanBuffer::new(spans);
     let flusher = tokio::task::spawn_local(Rc::clone(&spans).flush_by_age());
     let services = Rc::new(Services {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{Address, metadata::Metadata, tls::UpstreamTls};
+use crate::stats::{ClusterStats, Scope};
 
 /// A named set of hosts and how they are reached.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Cluster {
     /// Bytes buffered per connection before back-pressure. Default 1 MiB.
     /// `Cluster.per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit_bytes: u32,
+    /// What is counted of it.
+    pub(crate) stats: Scope<ClusterStats>,
 }
 
 /// Where a cluster's hosts come from. `Cluster.type`.
@@ -132,11 +135,19 @@ pub(crate) struct Thresholds {
     pub(crate) max_requests: u32,
     /// Attempts after the first that are under way, pauses before them included. Default 3.
     pub(crate) max_retries: u32,
+    /// Statistics tell what is left. Default false. `track_remaining`.
+    pub(crate) track_remaining: bool,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, max_retries: 3 }
+        Self {
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 1024,
+            max_retries: 3,
+            track_remaining: false,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     tls::DownstreamTls,
     tracing::Tracing,
 };
+use crate::stats::{HttpListenerStats, HttpStats, ListenerStats, Scope};
 
 /// One listener. `config.listener.v3.Listener`.
 #[derive(Debug)]
@@ -34,6 +35,12 @@ pub(crate) struct Listener {
     pub(crate) tls: Option<DownstreamTls>,
     /// What its connections run through. `Listener.filter_chains`.
     pub(crate) manager: Arc<HttpConnectionManager>,
+    /// `Listener.stat_prefix`, or its address, as statistics have it.
+    pub(crate) stat_prefix: Box<str>,
+    /// What is counted of it.
+    pub(crate) stats: Scope<ListenerStats>,
+    /// What is counted of its requests.
+    pub(crate) http_stats: Scope<HttpListenerStats>,
 }
 
 /// On whose behalf a listener accepts. `config.core.v3.TrafficDirection`.
@@ -51,6 +58,10 @@ pub(crate) enum TrafficDirection {
 /// `extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
 #[derive(Debug)]
 pub(crate) struct HttpConnectionManager {
+    /// Its name in statistics. `stat_prefix`.
+    pub(crate) stat_prefix: Box<str>,
+    /// What is counted of its connections and requests.
+    pub(crate) stats: Scope<HttpStats>,
     /// `codec_type`
     pub(crate) codec: CodecType,
     /// `route_config`

@@ -106,6 +106,8 @@ pub(crate) struct StreamInfo {
     pub(crate) connected: Cell<bool>,
     /// It is a health check, and not to be traced. `envoy.filters.http.health_check`.
     pub(crate) health_check: Cell<bool>,
+    /// Its client is internal.
+    pub(crate) internal: Cell<bool>,
     /// The chosen route's name.
     pub(crate) route_name: RefCell<Arc<str>>,
     /// The chosen cluster.
@@ -140,6 +142,7 @@ impl StreamInfo {
             attempts: Cell::new(0),
             connected: Cell::new(false),
             health_check: Cell::new(false),
+            internal: Cell::new(false),
             route_name: RefCell::default(),
             cluster: RefCell::new(None),
             upstream_host: RefCell::new(None),

@@ -4,6 +4,7 @@ use std::{
     cell::Cell,
     future::poll_fn,
     rc::{Rc, Weak},
+    sync::Arc,
 };
 
 use hyper::{
@@ -14,7 +15,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{task::AbortHandle, time::Instant};
 
-use super::{LocalExecutor, conn_pool::Slot};
+use super::{LocalExecutor, counted::Counted, slot::Slot};
 use crate::{
     body::RequestBody,
     snapshot::cluster::{Cluster, Http2Options},
@@ -47,10 +48,10 @@ pub(crate) struct Http1Client {
 
 impl Http1Client {
     /// Speak HTTP/1 over `stream`. `slot` is given back when the connection is closed.
-    pub(crate) async fn handshake(stream: Socket, cluster: &Cluster, slot: Slot) -> hyper::Result<Self> {
+    pub(crate) async fn handshake(stream: Socket, cluster: &Arc<Cluster>, slot: Slot) -> hyper::Result<Self> {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(buffer_bytes(cluster))
-            .handshake::<_, RequestBody>(TokioIo::new(stream))
+            .handshake::<_, RequestBody>(TokioIo::new(Counted::new(stream, cluster)))
             .await?;
         let slot = Rc::new(slot);
         let held = Rc::clone(&slot);
@@ -83,6 +84,9 @@ impl Http1Client {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
         self.served += 1;
+        if let Some(slot) = self.slot.upgrade() {
+            slot.serve();
+        }
         self.sender.try_send_request(request)
     }
 
@@ -93,7 +97,21 @@ impl Http1Client {
 
     /// Close it at once, whatever is under way.
     pub(crate) fn abort(self) {
+        if let Some(slot) = self.slot.upgrade() {
+            slot.cut();
+        }
         self.driver.abort();
+    }
+}
+
+impl Drop for Http1Client {
+    fn drop(&mut self) {
+        // Unless its end is gone already, this is.
+        if !self.sender.is_closed()
+            && let Some(slot) = self.slot.upgrade()
+        {
+            slot.close_here();
+        }
     }
 }
 
@@ -124,7 +142,7 @@ impl Http2Client {
     pub(crate) async fn handshake(
         stream: Socket,
         options: &Http2Options,
-        cluster: &Cluster,
+        cluster: &Arc<Cluster>,
         slot: Slot,
     ) -> hyper::Result<Self> {
         let (sender, connection) = http2::Builder::new(LocalExecutor)
@@ -132,7 +150,7 @@ impl Http2Client {
             .initial_stream_window_size(options.initial_stream_window_bytes)
             .initial_connection_window_size(options.initial_connection_window_bytes)
             .max_send_buf_size(buffer_bytes(cluster))
-            .handshake::<_, RequestBody>(TokioIo::new(stream))
+            .handshake::<_, RequestBody>(TokioIo::new(Counted::new(stream, cluster)))
             .await?;
         let own_limit = options.max_concurrent_streams as usize;
         let state = Rc::new(Http2State {

@@ -15,6 +15,7 @@ use super::{
     Failure,
     codec_client::{Http1Client, Http2Client},
     connect::{ConnectError, connect},
+    slot::Slot,
 };
 use crate::{
     cluster::{
@@ -125,17 +126,27 @@ impl HostPool {
             return None;
         }
         self.open.set(self.open.get() + 1);
-        Some(Slot { permit, pool: Rc::downgrade(self) })
+        Some(Slot::new(permit, self))
+    }
+
+    /// A connection is gone, which makes room for who waits.
+    pub(super) fn vacate(self: &Rc<Self>) {
+        self.open.set(self.open.get().saturating_sub(1));
+        self.replace_for_waiter();
     }
 
     async fn connect_http1(&self, slot: Slot) -> Result<Http1Client, Failure> {
         // While this still has its slot: freeing it would have a connection opened for who waits.
         let failed = |failure: Failure| {
+            slot.failed(failure);
+            self.cluster.config.stats.mine().upstream_rq_pending_failure_eject.inc();
             self.fail_waiters(failure);
             failure
         };
+        slot.speaks(Version::HTTP_11);
         let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_11).await;
         let stream = stream.map_err(|error| failed(error.into()))?;
+        slot.opened();
         Http1Client::handshake(stream, &self.cluster.config, slot)
             .await
             .map_err(|error| Failure::of_exchange(&error))
@@ -146,7 +157,7 @@ impl HostPool {
         let most = self.cluster.config.max_requests_per_connection;
         if most.is_some_and(|most| client.served >= most) {
             // hyper closes it when its handle goes.
-            return;
+            return self.cluster.config.stats.mine().upstream_cx_max_requests.inc();
         }
         if client.is_ready() {
             return self.offer(client);
@@ -178,12 +189,22 @@ impl HostPool {
     /// Close what has idled for `timeout`; how long until the next is due, or `None` if there is none.
     fn close_idle(&self, timeout: Duration) -> Option<Duration> {
         let mut idle = self.idle.borrow_mut();
-        while idle.front().is_some_and(|front| front.client.is_closed() || front.since.elapsed() >= timeout) {
+        let stats = self.cluster.config.stats.mine();
+        while let Some(front) = idle.front() {
+            match (front.client.is_closed(), front.since.elapsed() >= timeout) {
+                (true, _) => {}
+                (false, true) => stats.upstream_cx_idle_timeout.inc(),
+                (false, false) => break,
+            }
             idle.pop_front();
         }
         let mut http2 = self.http2.borrow_mut();
         http2.retain(|client| {
-            !client.is_over() && client.idle_since().is_none_or(|since| since.elapsed() < timeout)
+            let idled = client.idle_since().is_some_and(|since| since.elapsed() >= timeout);
+            if idled && !client.is_over() {
+                stats.upstream_cx_idle_timeout.inc();
+            }
+            !client.is_over() && !idled
         });
         let http1_due = idle.front().map(|front| timeout.saturating_sub(front.since.elapsed()));
         let http2_due = http2.iter().map(|client| {
@@ -221,6 +242,7 @@ impl HostPool {
     /// The host cannot be reached: nobody need wait for it.
     fn fail_waiters(&self, failure: Failure) {
         for waiter in self.waiters.take() {
+            self.cluster.config.stats.mine().upstream_rq_pending_failure_eject.inc();
             // One that went away meanwhile need not know.
             let _ = waiter.send(Err(failure));
         }
@@ -258,7 +280,15 @@ impl HostPool {
 
     async fn connect_http2(self: &Rc<Self>, options: &Http2Options) -> Result<Http2Client, Failure> {
         let slot = self.slot().ok_or(Failure::Overflow)?;
-        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_2).await?;
+        slot.speaks(Version::HTTP_2);
+        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_2).await;
+        let stream = stream.map_err(|error| {
+            let failure = error.into();
+            slot.failed(failure);
+            self.cluster.config.stats.mine().upstream_rq_pending_failure_eject.inc();
+            failure
+        })?;
+        slot.opened();
         let client = Http2Client::handshake(stream, options, &self.cluster.config, slot)
             .await
             .map_err(|error| Failure::of_exchange(&error))?;
@@ -277,24 +307,6 @@ impl HostPool {
             && !self.sweeping.replace(true)
         {
             tokio::task::spawn_local(sweep(Rc::downgrade(self), timeout));
-        }
-    }
-}
-
-/// A connection's place among those of its host and cluster, for as long as it opens or is open. Its end, for
-/// whatever reason, makes room for who waits.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    permit: Option<Permit>,
-    pool: Weak<HostPool>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.permit.take();
-        if let Some(pool) = self.pool.upgrade() {
-            pool.open.set(pool.open.get().saturating_sub(1));
-            pool.replace_for_waiter();
         }
     }
 }

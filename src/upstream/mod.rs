@@ -3,6 +3,8 @@
 pub(crate) mod codec_client;
 pub(crate) mod conn_pool;
 pub(crate) mod connect;
+mod counted;
+mod slot;
 mod transport_socket;
 
 use std::{
@@ -22,7 +24,8 @@ use hyper::{Request, Response, Version, body::Incoming};
 
 use self::{
     codec_client::{Http1Client, Http2Stream},
-    conn_pool::{HostPool, Slot},
+    conn_pool::HostPool,
+    slot::Slot,
 };
 use crate::{
     body::RequestBody,

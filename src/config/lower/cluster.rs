@@ -31,6 +31,7 @@ use crate::{
             LoadBalancingPolicy, TcpKeepalive, Thresholds, UpstreamProtocol,
         },
     },
+    stats::Scope,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +49,7 @@ impl Lowering<'_> {
         }
         let protocol = self.protocol_options(path, cluster);
         let lowered = Cluster {
+            stats: Scope::default(),
             observability_name: match cluster.alt_stat_name.as_str() {
                 "" => Arc::clone(&name),
                 other => other.into(),
@@ -265,6 +267,7 @@ fn thresholds(cluster: &ProtoCluster) -> Thresholds {
         max_pending_requests: number(thresholds.max_pending_requests.as_ref(), default.max_pending_requests),
         max_requests: number(thresholds.max_requests.as_ref(), default.max_requests),
         max_retries: number(thresholds.max_retries.as_ref(), default.max_retries),
+        track_remaining: thresholds.track_remaining,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
         CodecType, EscapedSlashes, Http1Options, HttpConnectionManager, Limits, Normalization,
         RequestIdOptions, ServerHeaderTransformation, StripPort,
     },
+    stats::Scope,
 };
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -63,6 +64,8 @@ impl Lowering<'_> {
             );
         }
         Some(HttpConnectionManager {
+            stat_prefix: manager.stat_prefix.as_str().into(),
+            stats: Scope::default(),
             codec: match manager.codec_type() {
                 ProtoCodec::Http1 => CodecType::Http1,
                 ProtoCodec::Http2 => CodecType::Http2,

@@ -14,14 +14,24 @@ use super::{Lowering, number, unpack};
 use crate::{
     config::FieldPath,
     snapshot::{
+        Address,
         listener::{HttpConnectionManager, Listener, TrafficDirection},
         tls::DownstreamTls,
     },
+    stats::Scope,
 };
 
 const BUFFER_BYTES: u32 = 1 << 20;
 /// Enough for the system's own limit to count.
 const BACKLOG: u32 = 65_535;
+
+/// The name of a listener in statistics, without the colons that would divide it.
+fn stat_prefix(listener: &ProtoListener, address: &Address) -> Box<str> {
+    match listener.stat_prefix.as_str() {
+        "" => address.to_string().replace(':', "_").into(),
+        prefix => prefix.replace(':', "_").into(),
+    }
+}
 
 impl Lowering<'_> {
     /// One listener for each address of the message.
@@ -40,6 +50,9 @@ impl Lowering<'_> {
                 "" => address.to_string().into(),
                 name => name.into(),
             },
+            stat_prefix: stat_prefix(listener, &address),
+            stats: Scope::default(),
+            http_stats: Scope::default(),
             address,
             direction: match listener.traffic_direction() {
                 ProtoDirection::Unspecified => TrafficDirection::Unspecified,

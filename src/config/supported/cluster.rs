@@ -57,9 +57,8 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
         &[
             honoured(&["priority", "max_connections", "max_pending_requests", "max_requests"]),
-            honoured(&["max_retries"]),
+            honoured(&["max_retries", "track_remaining"]),
             refused(&["retry_budget"], "use max_retries"),
-            no_effect(&["track_remaining"], "there are no statistics yet"),
         ],
     ),
     message(

@@ -81,7 +81,7 @@ pub(super) const TABLE: &[MessageRow] = &[
                 &["tcp_keepalive"],
                 "use common_http_protocol_options.idle_timeout of the HTTP connection manager",
             ),
-            no_effect(&["stat_prefix"], "there are no statistics yet"),
+            honoured(&["stat_prefix"]),
             no_effect(&["metadata"], "nothing reads it"),
             no_effect(&["drain_type"], "a listener is drained when the process stops, and only then"),
             no_effect(&["reuse_port"], "each worker has its own socket in any case"),

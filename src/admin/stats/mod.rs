@@ -1,0 +1,223 @@
+//! `/stats` and `/stats/prometheus`: what was counted, in Envoy's forms.
+
+mod collect;
+mod html;
+mod json;
+mod prometheus;
+mod text;
+
+use axum::{
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header};
+use regex::Regex;
+
+use self::collect::Stat;
+use super::Subject;
+use crate::stats::Bins;
+
+pub(super) use self::collect::reset_counters;
+
+/// The quantiles that are shown of a histogram, as Envoy names them.
+const QUANTILES: [(&str, f64); 10] = [
+    ("0", 0.0),
+    ("25", 0.25),
+    ("50", 0.5),
+    ("75", 0.75),
+    ("90", 0.9),
+    ("95", 0.95),
+    ("99", 0.99),
+    ("99.5", 0.995),
+    ("99.9", 0.999),
+    ("100", 1.0),
+];
+
+/// The buckets that Envoy has unless it is told others.
+const BUCKETS: [f64; 19] = [
+    0.5,
+    1.0,
+    5.0,
+    10.0,
+    25.0,
+    50.0,
+    100.0,
+    250.0,
+    500.0,
+    1000.0,
+    2500.0,
+    5000.0,
+    10_000.0,
+    30_000.0,
+    60_000.0,
+    300_000.0,
+    600_000.0,
+    1_800_000.0,
+    3_600_000.0,
+];
+
+/// What a request asks for.
+#[derive(Debug)]
+struct Wanted {
+    format: Form,
+    used_only: bool,
+    filter: Option<(Regex, bool)>,
+    kind: Option<Kind>,
+    buckets: HistogramForm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+    Prometheus,
+    Html,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Counters,
+    Gauges,
+    Histograms,
+    TextReadouts,
+}
+
+/// How histograms are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HistogramForm {
+    Summary,
+    Cumulative,
+    Disjoint,
+    Detailed,
+}
+
+impl Wanted {
+    fn of(query: Option<&str>, format: Form) -> Result<Self, String> {
+        let mut wanted = Self {
+            format,
+            used_only: false,
+            filter: None,
+            kind: None,
+            buckets: if format == Form::Prometheus {
+                HistogramForm::Cumulative
+            } else {
+                HistogramForm::Summary
+            },
+        };
+        let mut invert = false;
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                // As in Envoy it is enough to name these.
+                "usedonly" => wanted.used_only = true,
+                "invert_filter" => invert = true,
+                "filter" if value.is_empty() => {}
+                "filter" => {
+                    let regex = Regex::new(&value)
+                        .map_err(|error| format!("filter: not a regular expression: {error}"))?;
+                    wanted.filter = Some((regex, false));
+                }
+                "format" => {
+                    wanted.format = match &*value {
+                        "json" => Form::Json,
+                        "prometheus" => Form::Prometheus,
+                        "html" | "active-html" => Form::Html,
+                        "text" => Form::Text,
+                        _ => {
+                            return Err(
+                                "usage: /stats?format=(html|active-html|json|prometheus|text)".to_owned()
+                            );
+                        }
+                    };
+                    if wanted.format == Form::Prometheus && wanted.buckets == HistogramForm::Summary {
+                        wanted.buckets = HistogramForm::Cumulative;
+                    }
+                }
+                "type" => {
+                    wanted.kind = match &*value.to_ascii_lowercase() {
+                        "all" => None,
+                        "counters" => Some(Kind::Counters),
+                        "gauges" => Some(Kind::Gauges),
+                        "histograms" => Some(Kind::Histograms),
+                        "textreadouts" => Some(Kind::TextReadouts),
+                        _ => {
+                            return Err(
+                                "usage: /stats?type=(All|Counters|Histograms|Gauges|TextReadouts)".to_owned()
+                            );
+                        }
+                    };
+                }
+                "histogram_buckets" => {
+                    wanted.buckets = match &*value {
+                        "cumulative" => HistogramForm::Cumulative,
+                        "disjoint" => HistogramForm::Disjoint,
+                        "detailed" => HistogramForm::Detailed,
+                        "" | "none" | "summary" => HistogramForm::Summary,
+                        _ => {
+                            return Err(
+                                "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)"
+                                    .to_owned(),
+                            );
+                        }
+                    };
+                }
+                _ => {}
+            }
+        }
+        if let Some((_, inverted)) = &mut wanted.filter {
+            *inverted = invert;
+        }
+        Ok(wanted)
+    }
+
+    fn takes(&self, stat: &Stat) -> bool {
+        let kind = match &stat.value {
+            Value::Counter(_) => Kind::Counters,
+            Value::Gauge(_) => Kind::Gauges,
+            Value::Histogram(_) => Kind::Histograms,
+        };
+        self.kind.is_none_or(|wanted| wanted == kind)
+            && (!self.used_only || stat.used)
+            && self.filter.as_ref().is_none_or(|(regex, invert)| regex.is_match(&stat.name) != *invert)
+    }
+}
+
+/// What a statistic has come to.
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    Counter(u64),
+    Gauge(u64),
+    Histogram(Bins),
+}
+
+/// `/stats`
+pub(super) async fn page(State(subject): State<Subject>, RawQuery(query): RawQuery) -> Response {
+    answer(&subject, Wanted::of(query.as_deref(), Form::Text), query.as_deref())
+}
+
+/// `/stats/prometheus`
+pub(super) async fn prometheus_page(State(subject): State<Subject>, RawQuery(query): RawQuery) -> Response {
+    let wanted = Wanted::of(query.as_deref(), Form::Prometheus)
+        .map(|wanted| Wanted { format: Form::Prometheus, ..wanted });
+    answer(&subject, wanted, query.as_deref())
+}
+
+fn answer(subject: &Subject, wanted: Result<Wanted, String>, query: Option<&str>) -> Response {
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
+        Err(message) => return (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response(),
+    };
+    let mut stats = collect::all(subject);
+    stats.retain(|stat| wanted.takes(stat));
+    match wanted.format {
+        Form::Text => text::write(&stats, wanted.buckets).into_response(),
+        Form::Json => {
+            let body = json::write(&stats, wanted.buckets).to_string();
+            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Form::Prometheus => {
+            let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+            (content_type, prometheus::write(&stats, wanted.buckets)).into_response()
+        }
+        Form::Html => html::write(&text::write(&stats, wanted.buckets), query.unwrap_or_default()),
+    }
+}

@@ -1,0 +1,118 @@
+//! A connection's place among those of its host and cluster, and what is counted of it.
+
+use std::{
+    cell::Cell,
+    rc::{Rc, Weak},
+};
+
+use http::Version;
+use tokio::time::Instant;
+
+use super::{Failure, conn_pool::HostPool};
+use crate::{
+    cluster::{ClusterState, circuit_breaker::Permit},
+    snapshot::Local,
+    stats::ClusterStats,
+};
+
+/// Held for as long as a connection opens or is open. Its end, for whatever reason, makes room for who waits.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    permit: Option<Permit>,
+    pool: Weak<HostPool>,
+    cluster: Local<ClusterState>,
+    began: Instant,
+    served: Cell<u32>,
+    closed_here: Cell<bool>,
+    cut: Cell<bool>,
+}
+
+impl Slot {
+    /// The place of a connection of `pool` that begins to open.
+    pub(super) fn new(permit: Option<Permit>, pool: &Rc<HostPool>) -> Self {
+        let stats = pool.cluster.config.stats.mine();
+        stats.upstream_cx_total.inc();
+        stats.upstream_cx_active.inc();
+        Self {
+            permit,
+            pool: Rc::downgrade(pool),
+            cluster: Rc::clone(&pool.cluster),
+            began: Instant::now(),
+            served: Cell::new(0),
+            closed_here: Cell::new(false),
+            cut: Cell::new(false),
+        }
+    }
+
+    fn stats(&self) -> &ClusterStats {
+        self.cluster.config.stats.mine()
+    }
+
+    /// The connection will speak `version`.
+    pub(super) fn speaks(&self, version: Version) {
+        match version {
+            Version::HTTP_2 => self.stats().upstream_cx_http2_total.inc(),
+            _ => self.stats().upstream_cx_http1_total.inc(),
+        }
+    }
+
+    /// The connection is open.
+    pub(super) fn opened(&self) {
+        self.stats().upstream_cx_connect_ms.record(self.age_ms());
+    }
+
+    /// The connection cannot be opened.
+    pub(super) fn failed(&self, failure: Failure) {
+        self.stats().upstream_cx_connect_fail.inc();
+        if failure == Failure::ConnectTimeout {
+            self.stats().upstream_cx_connect_timeout.inc();
+            self.closed_here.set(true);
+        }
+    }
+
+    /// It was given a request.
+    pub(super) fn serve(&self) {
+        self.served.set(self.served.get().saturating_add(1));
+    }
+
+    /// It is closed from this side.
+    pub(super) fn close_here(&self) {
+        self.closed_here.set(true);
+    }
+
+    /// It ends with a request under way.
+    pub(super) fn cut(&self) {
+        self.cut.set(true);
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let stats = self.stats();
+        stats.upstream_cx_active.dec();
+        stats.upstream_cx_destroy.inc();
+        stats.upstream_cx_length_ms.record(self.age_ms());
+        if self.served.get() > 0 {
+            stats.upstream_rq_per_cx.record(self.served.get().into());
+        }
+        let here = self.closed_here.get();
+        if here { &stats.upstream_cx_destroy_local } else { &stats.upstream_cx_destroy_remote }.inc();
+        if self.cut.get() {
+            stats.upstream_cx_destroy_with_active_rq.inc();
+            if here {
+                &stats.upstream_cx_destroy_local_with_active_rq
+            } else {
+                &stats.upstream_cx_destroy_remote_with_active_rq
+            }
+            .inc();
+        }
+        self.permit.take();
+        if let Some(pool) = self.pool.upgrade() {
+            pool.vacate();
+        }
+    }
+}
