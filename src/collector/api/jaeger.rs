@@ -22,7 +22,7 @@ pub(super) struct Trace<'a> {
     spans: Vec<Span<'a>>,
     #[serde(serialize_with = "by_process_id")]
     processes: Vec<Process<'a>>,
-    /// Always null: what is doubtful stands with its span.
+    /// What of the trace is not here; null if all is. What is doubtful stands with its span.
     warnings: Option<Vec<String>>,
 }
 
@@ -82,7 +82,8 @@ impl<'a> From<&'a store::Trace> for Trace<'a> {
         };
         let spans = trace.by_start().into_iter().map(of_span).collect();
         let processes = resources.values().iter().map(|resource| Process::of(resource)).collect();
-        Self { trace_id: trace.trace_id, spans, processes, warnings: None }
+        let warnings = Some(trace.passed_over.sentences()).filter(|sentences| !sentences.is_empty());
+        Self { trace_id: trace.trace_id, spans, processes, warnings }
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use foldhash::fast::FixedState;
 
+use super::passed_over::PassedOver;
 use crate::collector::{
     attribute::{Attribute, Value},
     log::LogRecord,
@@ -46,6 +47,8 @@ pub struct Trace {
     pub errors: usize,
     /// The span without a parent that began first; else that which began first.
     pub root: Option<Arc<Span>>,
+    /// What came for it and was not filed.
+    pub passed_over: PassedOver,
     /// Estimate of the memory that it takes.
     pub(super) bytes: usize,
     /// A hash of each thing that it can be found by.
@@ -66,6 +69,7 @@ impl Trace {
             end_unix_nano: 0,
             errors: 0,
             root: None,
+            passed_over: PassedOver::default(),
             bytes: TRACE_OVERHEAD_BYTES,
             terms: Vec::new(),
             last: None,

@@ -23,6 +23,9 @@ pub(super) struct Trace {
     /// Earliest first.
     spans: Vec<Span>,
     processes: HashMap<String, Process>,
+    /// Why something of the trace is not here.
+    #[serde(default)]
+    warnings: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -89,7 +92,19 @@ impl Trace {
         let service = style.of_service(0, Plain(service));
         let spans = self.spans.len();
         let id = Plain(&self.id);
-        format!("{moment}  {elapsed:>8}  {spans:>5}  {errors}  {id}  {service}  {}", Plain(operation))
+        let incomplete: Vec<String> =
+            self.incomplete().map(|what| style.failed(format!("  ({what})"))).collect();
+        let incomplete = incomplete.concat();
+        format!(
+            "{moment}  {elapsed:>8}  {spans:>5}  {errors}  {id}  {service}  {}{incomplete}",
+            Plain(operation)
+        )
+    }
+
+    /// What of the trace is not here. The reasons stand with the trace itself.
+    fn incomplete(&self) -> impl Iterator<Item = Plain<'_>> {
+        let warnings = self.warnings.iter().flatten();
+        warnings.map(|warning| Plain(warning.split_once(':').map_or(&**warning, |(what, _)| what)))
     }
 }
 
@@ -171,6 +186,13 @@ mod tests {
             trace("ab", 2).line(Style::plain()),
             "2026-11-20 06:10:28.096   1.50 ms      2       1  ab  sh\u{fffd}op  step 1"
         );
+    }
+
+    #[test]
+    fn a_trace_that_is_not_whole_says_so() {
+        let mut large = trace("ab", 1);
+        large.warnings = Some(vec!["5 spans were refused: too large".into()]);
+        assert!(large.line(Style::plain()).ends_with("step 0  (5 spans were refused)"));
     }
 
     #[test]

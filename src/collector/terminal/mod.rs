@@ -143,10 +143,18 @@ async fn print_tree(
     let (request, invalid) = otlp_json::traces(&body).map_err(not_ours)?;
     let store = Store::new(usize::MAX);
     intake::accept(&store, request, invalid);
+    let warnings = warnings(options, id).await?;
     for trace in store.newest(1) {
-        write!(out, "{}", Tree { trace: &trace, style })?;
+        write!(out, "{}", Tree { trace: &trace, warnings: &warnings, style })?;
     }
     Ok(out.flush()?)
+}
+
+/// What the collector says of the trace as a whole, for which OTLP has no field.
+async fn warnings(options: &TracesOptions, id: &str) -> Result<Vec<String>, TracesError> {
+    let data = data(options, &of_trace(id)).await?;
+    let of_trace = |trace: &Value| Vec::<String>::deserialize(trace.get("warnings")?).ok();
+    Ok(data.iter().filter_map(of_trace).flatten().collect())
 }
 
 /// Print the newest traces, oldest first, and then each new one once no more of it comes.

@@ -22,6 +22,8 @@ const DEEPEST: usize = 12;
 /// `trace`, drawn.
 pub(super) struct Tree<'a> {
     pub(super) trace: &'a Trace,
+    /// What the collector says of the trace as a whole.
+    pub(super) warnings: &'a [String],
     pub(super) style: Style,
 }
 
@@ -37,7 +39,11 @@ impl Display for Tree<'_> {
         let (spans, errors) = (Count(trace.spans.len(), "span"), Count(trace.errors, "error"));
         writeln!(f, "trace {}  {} UTC", trace.trace_id, Moment(trace.start_unix_nano))?;
         let errors = if trace.errors > 0 { self.style.failed(errors) } else { errors.to_string() };
-        writeln!(f, "{}, {spans}, {errors}\n", Elapsed(trace.duration_nano()))?;
+        writeln!(f, "{}, {spans}, {errors}", Elapsed(trace.duration_nano()))?;
+        for warning in self.warnings {
+            writeln!(f, "{}", self.style.failed(Plain(warning)))?;
+        }
+        writeln!(f)?;
 
         let lines = lines(&tree::rows(trace.spans.values()));
         let names = lines.iter().filter(|line| matches!(line.node, Node::Span(_)));
@@ -164,7 +170,7 @@ mod tests {
             of(5, 9, "stray", 29, 30),
         ]);
         let trace = store.newest(1).remove(0);
-        let drawn = Tree { trace: &trace, style: Style::plain() }.to_string();
+        let drawn = Tree { trace: &trace, warnings: &[], style: Style::plain() }.to_string();
         let expected = [
             "trace 00000000000000000000000000000001  1970-01-01 00:00:00.000 UTC",
             "30.0 ms, 5 spans, 1 error",
@@ -185,7 +191,7 @@ mod tests {
         let store = Store::new(64 << 20);
         store.insert((1..3_000).map(|id| span(1, id, id - 1)));
         let trace = Arc::clone(&store.newest(1)[0]);
-        let drawn = Tree { trace: &trace, style: Style::plain() }.to_string();
+        let drawn = Tree { trace: &trace, warnings: &[], style: Style::plain() }.to_string();
         assert_eq!(drawn.lines().count(), 3_002);
         assert!(drawn.lines().all(|line| line.chars().count() < 120));
     }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     base::Base,
     catalogue::Palette,
-    html::{Elapsed, Moment, Short},
+    html::{Elapsed, Moment, Short, Text},
 };
 use crate::collector::store::Trace;
 
@@ -81,6 +81,11 @@ impl Results<'_> {
         if trace.errors > 0 {
             let noun = if trace.errors == 1 { "error" } else { "errors" };
             write!(f, " <strong class=\"mark\">{} {noun}</strong>", trace.errors)?;
+        }
+        let missing = trace.passed_over.summary();
+        if !missing.is_empty() {
+            let why = trace.passed_over.sentences().join("; ");
+            write!(f, " <em class=\"partial\" title=\"{}\">{missing}</em>", Text(&why))?;
         }
         let duration = trace.duration_nano();
         let share = u128::from(duration) * 1_000 / u128::from(longest.max(1));

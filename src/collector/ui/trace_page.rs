@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use super::{
     base::Base,
     catalogue::Palette,
-    html::{Count, Elapsed, Moment, Short},
+    html::{Count, Elapsed, Moment, Short, Text},
     waterfall::Waterfall,
 };
 use crate::collector::{span::TraceId, store::Trace};
@@ -60,7 +60,11 @@ impl TracePage<'_> {
         writeln!(
             f,
             " · <code class=\"id\">{id}</code> · <a href=\"{base}/trace/{id}.json\">OTLP JSON</a></p>"
-        )
+        )?;
+        for sentence in trace.passed_over.sentences() {
+            writeln!(f, "<p class=\"partial\">{}.</p>", Text(&sentence))?;
+        }
+        Ok(())
     }
 
     fn services(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -9,8 +9,9 @@
 )]
 
 mod openapi;
+mod terminal;
 
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use clap::Parser as _;
@@ -24,12 +25,7 @@ use spanway::{
     collector::{Addresses, Collector},
     server::options::{Command, CommandLine},
 };
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    net::{TcpListener, TcpStream},
-    process,
-    time::timeout,
-};
+use tokio::net::TcpStream;
 
 /// How long anything here may take on a machine that has other things to do.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -38,8 +34,14 @@ const OTHER: &str = "000000000000000000000000000000ab";
 
 /// A collector that serves until the test ends.
 async fn collector() -> Addresses {
+    collector_with(&[]).await
+}
+
+/// One with these flags.
+async fn collector_with(flags: &[&str]) -> Addresses {
     let free = ["grpc", "http", "pages"].map(|who| format!("--{who}-address=127.0.0.1:0"));
-    let line = ["spanway", "collector"].into_iter().map(str::to_owned).chain(free);
+    let flags = flags.iter().map(|flag| (*flag).to_owned());
+    let line = ["spanway", "collector"].into_iter().map(str::to_owned).chain(free).chain(flags);
     let Some(Command::Collector(options)) = CommandLine::try_parse_from(line).unwrap().command else {
         panic!()
     };
@@ -50,13 +52,24 @@ async fn collector() -> Addresses {
 }
 
 async fn send(to: SocketAddr, request: Request<String>) -> (StatusCode, Bytes) {
+    let (head, body) = exchange(to, request).await;
+    assert!(head.status != 200 || head.headers[header::CONTENT_TYPE] == "application/json");
+    (head.status, body)
+}
+
+async fn exchange(to: SocketAddr, request: Request<String>) -> (http::response::Parts, Bytes) {
     let stream = TcpStream::connect(to).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let answer = sender.send_request(request.map(|body| Full::new(Bytes::from(body)))).await.unwrap();
-    let status = answer.status();
-    assert!(status != 200 || answer.headers()[header::CONTENT_TYPE] == "application/json");
-    (status, answer.into_body().collect().await.unwrap().to_bytes())
+    let (head, body) = answer.into_parts();
+    (head, body.collect().await.unwrap().to_bytes())
+}
+
+/// A page for people.
+async fn page(collector: &Addresses, path: &str) -> String {
+    let (_, body) = exchange(collector.pages, Request::get(path).body(String::new()).unwrap()).await;
+    String::from_utf8(body.to_vec()).unwrap()
 }
 
 async fn get(collector: &Addresses, path: &str) -> (StatusCode, Value) {
@@ -275,109 +288,4 @@ async fn a_trace_as_otlp_json_goes_into_a_second_collector_unchanged() {
     ] {
         assert_eq!(get(&second, &path).await, get(&first, &path).await);
     }
-}
-
-/// `spanway traces` with these arguments.
-fn traces(collector: &Addresses, arguments: &[&str]) -> process::Command {
-    let mut command = process::Command::new(env!("CARGO_BIN_EXE_spanway"));
-    command.args(["traces", "--address", &collector.pages.to_string()]).args(arguments).kill_on_drop(true);
-    command
-}
-
-/// Its exit code and what it prints, without colours since nothing here is a terminal.
-async fn printed(mut command: process::Command) -> (Option<i32>, String, String) {
-    let output = timeout(DEADLINE, command.output()).await.unwrap().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-#[tokio::test]
-async fn the_terminal_lists_traces_newest_first() {
-    let collector = collector().await;
-    post(&collector, &trace(ID, 1_795_155_028_096_607)).await;
-    post(&collector, &trace(OTHER, 1_795_155_029_096_607)).await;
-    let (code, out, _) = printed(traces(&collector, &[])).await;
-    let expected = format!(
-        "TIME (UTC)               DURATION  SPANS  ERRORS  TRACE                             SERVICE AND OPERATION\n\
-         2026-11-20 06:10:29.096   1.50 ms      4       1  {OTHER}  front  GET /\n\
-         2026-11-20 06:10:28.096   1.50 ms      4       1  {ID}  front  GET /\n"
-    );
-    assert_eq!((code, out), (Some(0), expected));
-
-    let all = [
-        "--service=front",
-        "--operation=GET /",
-        "--attribute=http.status_code=503",
-        "--min-duration=1ms",
-        "--limit=1",
-    ];
-    let (_, out, _) = printed(traces(&collector, &all)).await;
-    assert_eq!(out.lines().count(), 2);
-    let (_, out, _) = printed(traces(&collector, &["--errors", "--json"])).await;
-    let id = |line| serde_json::from_str::<Value>(line).unwrap()["traceID"].clone();
-    assert_eq!(out.lines().map(id).collect::<Vec<_>>(), [OTHER, ID]);
-    let (code, out, told) = printed(traces(&collector, &["--errors", "--service=front"])).await;
-    assert_eq!((code, &*out), (Some(0), ""));
-    assert!(told.starts_with("no trace found at 127.0.0.1:"), "{told}");
-}
-
-#[tokio::test]
-async fn the_terminal_draws_one_trace() {
-    let collector = collector().await;
-    post(&collector, &trace(ID, 1_795_155_028_096_607)).await;
-    let (code, out, _) = printed(traces(&collector, &[ID])).await;
-    let expected = format!(
-        "\
-trace {ID}  2026-11-20 06:10:28.096 UTC
-1.50 ms, 4 spans, 1 error
-
-GET /          SERVER       front           1.50 ms  │██████████████████████████████│
-└─ call        CLIENT       front           1.30 ms  │  ██████████████████████████  │
-   └─ POST /x  SERVER       back / office   1.10 ms  │    ██████████████████████    │  ERROR no\u{fffd}pe
-(span 00000000000000ff has not come)
-└─ stray       INTERNAL     back / office    100 µs  │        ██                    │
-"
-    );
-    assert_eq!((code, out), (Some(0), expected));
-    let (_, out, _) = printed(traces(&collector, &[ID, "--json"])).await;
-    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["traceID"], ID);
-    let (code, _, told) = printed(traces(&collector, &["ab"])).await;
-    assert_eq!((code, &*told), (Some(1), "spanway traces: the collector says: trace not found\n"));
-}
-
-#[tokio::test]
-async fn the_terminal_follows_what_comes() {
-    let collector = collector().await;
-    post(&collector, &trace(ID, 1_795_155_028_096_607)).await;
-    let mut child = traces(&collector, &["--follow"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut next = async || timeout(DEADLINE, lines.next_line()).await.unwrap().unwrap().unwrap();
-    assert!(next().await.starts_with("TIME"));
-    assert!(next().await.contains(ID));
-    post(&collector, &trace(OTHER, 1_795_155_028_096_607)).await;
-    assert!(next().await.contains(OTHER));
-    child.kill().await.unwrap();
-}
-
-#[tokio::test]
-async fn the_terminal_says_when_there_is_no_collector() {
-    let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = Addresses { pages: holder.local_addr().unwrap(), ..collector().await };
-    drop(holder);
-    for arguments in [&[][..], &[ID], &["--follow"]] {
-        let (code, out, told) = printed(traces(&nobody, arguments)).await;
-        assert_eq!((code, &*out), (Some(1), ""));
-        let start = format!("spanway traces: no collector answers at {}: cannot connect: ", nobody.pages);
-        assert!(told.starts_with(&start) && told.contains("start one with `spanway collector`"), "{told}");
-    }
-    let real = collector().await;
-    let other = Addresses { pages: real.http, ..real };
-    let (code, _, told) = printed(traces(&other, &[])).await;
-    assert_eq!(code, Some(1));
-    assert!(told.contains("is no collector of spanway"), "{told}");
-    let (_, _, told) = printed(traces(&real, &["--min-duration=soon"])).await;
-    assert!(
-        told.starts_with("spanway traces: the collector says: unable to parse param 'minDuration'"),
-        "{told}"
-    );
 }
