@@ -1,12 +1,14 @@
 //! Which service calls which, read from the spans.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
+use foldhash::fast::FixedState;
+
 use super::{
-    span::{Span, SpanId, SpanKind, StatusCode},
+    span::{Resource, Span, SpanId, SpanKind, StatusCode},
     store::Trace,
 };
 
@@ -31,46 +33,139 @@ pub struct Edge {
     pub durations_nano: Vec<u64>,
 }
 
-/// The calls in `traces`, by caller and called. A call is a span whose parent is of another service, or a CLIENT span
-/// without a child that names whom it calls.
+/// Who sends spans, and who calls whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceMap {
+    /// The services that have sent spans.
+    pub services: BTreeSet<String>,
+    /// By caller and called.
+    pub edges: Vec<Edge>,
+}
+
+impl ServiceMap {
+    /// What `traces` tell. A call is a span whose parent is of another service, or a CLIENT span without a child that
+    /// names whom it calls.
+    pub fn of(traces: &[Arc<Trace>]) -> Self {
+        let mut survey = Survey::default();
+        for trace in traces {
+            survey.add(trace);
+        }
+        survey.map()
+    }
+}
+
+/// The edges of the map of `traces`.
 pub fn edges(traces: &[Arc<Trace>]) -> Vec<Edge> {
-    let senders: BTreeSet<&str> = traces.iter().flat_map(|trace| trace.services().into_keys()).collect();
-    let mut edges: BTreeMap<(&str, &str, bool), Vec<&Span>> = BTreeMap::new();
-    for trace in traces {
-        let has_child: BTreeSet<SpanId> =
-            trace.spans.values().filter_map(|span| span.parent_span_id).collect();
+    ServiceMap::of(traces).edges
+}
+
+/// A caller and a called service by number, and whether the latter is only named by the caller.
+type Pair = (usize, usize, bool);
+
+/// The calls of a pair.
+#[derive(Debug, Default)]
+struct Calls {
+    errors: u64,
+    durations_nano: Vec<u64>,
+}
+
+/// A map that is being made. A full store has more than a hundred thousand spans, which are looked at each time that
+/// somebody opens the page: services are numbers while they are counted.
+#[derive(Debug, Default)]
+struct Survey<'a> {
+    names: Vec<&'a str>,
+    /// Whether that service sends spans.
+    sends: Vec<bool>,
+    by_name: HashMap<&'a str, usize, FixedState>,
+    /// By the address of a resource, which all spans of an export share.
+    by_resource: HashMap<*const Resource, usize, FixedState>,
+    calls: HashMap<Pair, Calls, FixedState>,
+    /// The spans of the present trace that have children.
+    parents: Vec<SpanId>,
+}
+
+impl<'a> Survey<'a> {
+    fn add(&mut self, trace: &'a Trace) {
+        self.parents.clear();
+        self.parents.extend(trace.spans.values().filter_map(|span| span.parent_span_id));
+        self.parents.sort_unstable();
         for span in trace.spans.values() {
-            let service = &*span.resource.service;
+            let service = self.service(&span.resource);
             let parent = span.parent_span_id.and_then(|id| trace.spans.get(&id));
-            if let Some(caller) =
-                parent.map(|parent| &*parent.resource.service).filter(|caller| *caller != service)
+            if let Some(caller) = parent.map(|parent| self.service(&parent.resource))
+                && caller != service
             {
-                edges.entry((caller, service, false)).or_default().push(span);
+                self.call((caller, service, false), span);
             }
-            let is_last = span.kind == SpanKind::Client && !has_child.contains(&span.span_id);
-            let peer = PEER_ATTRIBUTES.iter().find_map(|key| span.text_attribute(key)).filter(|_| is_last);
-            if let Some(peer) = peer.filter(|peer| *peer != service) {
-                // A call that did not get through, to a service that sends spans of others.
-                edges.entry((service, peer, !senders.contains(peer))).or_default().push(span);
+            if span.kind != SpanKind::Client || self.parents.binary_search(&span.span_id).is_ok() {
+                continue;
+            }
+            if let Some(peer) = PEER_ATTRIBUTES.iter().find_map(|key| span.text_attribute(key)) {
+                let peer = self.number(peer);
+                if peer != service {
+                    self.call((service, peer, true), span);
+                }
             }
         }
     }
-    edges
-        .into_iter()
-        .map(|((parent, child, external), calls)| edge(parent, child, external, &calls))
-        .collect()
+
+    fn call(&mut self, pair: Pair, span: &Span) {
+        let calls = self.calls.entry(pair).or_default();
+        calls.errors += u64::from(span.status_code == StatusCode::Error);
+        calls.durations_nano.push(span.duration_nano());
+    }
+
+    /// The number of the service that sends `resource`.
+    fn service(&mut self, resource: &'a Arc<Resource>) -> usize {
+        if let Some(number) = self.by_resource.get(&Arc::as_ptr(resource)) {
+            return *number;
+        }
+        let number = self.number(&resource.service);
+        if let Some(sends) = self.sends.get_mut(number) {
+            *sends = true;
+        }
+        self.by_resource.insert(Arc::as_ptr(resource), number);
+        number
+    }
+
+    fn number(&mut self, name: &'a str) -> usize {
+        *self.by_name.entry(name).or_insert_with(|| {
+            self.names.push(name);
+            self.sends.push(false);
+            self.names.len() - 1
+        })
+    }
+
+    fn map(self) -> ServiceMap {
+        let name = |number: usize| self.names.get(number).copied().unwrap_or_default();
+        let sends = |number: usize| self.sends.get(number).copied().unwrap_or_default();
+        let mut edges: BTreeMap<(&str, &str, bool), Calls> = BTreeMap::new();
+        for ((parent, child, is_named), calls) in self.calls {
+            // A call that did not get through, to a service that sends spans of others, counts with those.
+            let edge = edges.entry((name(parent), name(child), is_named && !sends(child))).or_default();
+            edge.errors += calls.errors;
+            edge.durations_nano.extend(calls.durations_nano);
+        }
+        let services = (0..self.names.len()).filter(|number| sends(*number));
+        ServiceMap {
+            services: services.map(|number| name(number).to_owned()).collect(),
+            edges: edges
+                .into_iter()
+                .map(|((parent, child, external), calls)| edge(parent, child, external, calls))
+                .collect(),
+        }
+    }
 }
 
-fn edge(parent: &str, child: &str, external: bool, calls: &[&Span]) -> Edge {
-    let mut durations_nano: Vec<u64> = calls.iter().map(|span| span.duration_nano()).collect();
+fn edge(parent: &str, child: &str, external: bool, calls: Calls) -> Edge {
+    let Calls { errors, mut durations_nano } = calls;
     durations_nano.sort_unstable();
-    let errors = calls.iter().filter(|span| span.status_code == StatusCode::Error).count();
     Edge {
         parent: parent.to_owned(),
         child: child.to_owned(),
         external,
         calls: durations_nano.len() as u64,
-        errors: errors as u64,
+        errors,
         durations_nano,
     }
 }
@@ -131,6 +226,15 @@ mod tests {
     }
 
     #[test]
+    fn who_sends_spans_is_on_the_map_though_nobody_calls_it() {
+        let store = Store::new(1 << 20);
+        let peer = Attribute { key: "peer.service".into(), value: Value::Text("db".into()) };
+        store.insert([of("a", 1, 0), Span { attributes: [peer].into(), ..of("b", 2, 0) }]);
+        let services: Vec<String> = ServiceMap::of(&store.newest(1)).services.into_iter().collect();
+        assert_eq!(services, ["a", "b"]);
+    }
+
+    #[test]
     fn a_call_that_did_not_get_through_counts_with_those_that_did() {
         let upstream = Attribute { key: "upstream_cluster".into(), value: Value::Text("b".into()) };
         let lost = Span { attributes: [upstream].into(), status_code: StatusCode::Error, ..of("a", 2, 1) };
@@ -142,7 +246,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_of_the_nearest_rank() {
-        let mut edge = edge("a", "b", false, &[]);
+        let mut edge = edge("a", "b", false, Calls::default());
         assert_eq!(edge.percentile_nano(50), 0);
         edge.durations_nano = (1..=200).collect();
         assert_eq!([50, 95, 99, 100].map(|percent| edge.percentile_nano(percent)), [100, 190, 198, 200]);

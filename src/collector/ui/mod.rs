@@ -24,7 +24,6 @@ mod tracez;
 mod waterfall;
 
 use std::{
-    collections::BTreeSet,
     fmt::Display,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -50,7 +49,8 @@ use self::{
     results::{LISTED, Results},
 };
 use super::{
-    Addresses, api, service_map,
+    Addresses, api,
+    service_map::ServiceMap,
     span::TraceId,
     store::{Store, Trace},
 };
@@ -188,9 +188,7 @@ async fn tracez(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Res
 
 async fn map(State(pages): State<Arc<Pages>>) -> Response {
     let traces = pages.store.newest(usize::MAX);
-    let edges = service_map::edges(&traces);
-    let mut alone: BTreeSet<String> =
-        traces.iter().flat_map(|trace| trace.services().into_keys()).map(str::to_owned).collect();
+    let ServiceMap { services: mut alone, edges } = ServiceMap::of(&traces);
     for edge in &edges {
         alone.remove(&edge.parent);
         alone.remove(&edge.child);

@@ -1,6 +1,9 @@
 //! The pages as a browser without JavaScript gets them.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 use axum::body::Body;
 use http::Request;
