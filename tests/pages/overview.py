@@ -34,7 +34,27 @@ with browser() as page:
     order = ["front-envoy", "envoy-1", "envoy-2", "shop", "stock", "stock-db"]
     places = [left(name) for name in order]
     assert places == sorted(places), places
+    # Each arrow says itself how often, how many fail, and how long.
+    labels = page.locator("svg.map text.rate")
+    assert labels.count() == 6
+    told = labels.filter(has_text="err").all_text_contents()
+    for label in told:
+        assert re.fullmatch(r"[0-9.]+/(s|min) · [0-9.]+ % err(p(50|95|99) [0-9.]+ (ns|µs|ms|s)){3}", label), label
+    assert sum("20 % err" in label for label in told) == 1
     called = page.locator("table.calls tbody tr", has_text="envoy-1").filter(has_text="envoy-2")
     assert called.locator("td").nth(2).inner_text() == "5" and called.locator("td").nth(4).inner_text() == "20 %"
     page.locator("svg.map a", has_text="shop").click()
     page.wait_for_url("**service=shop")
+
+# On a telephone and on a large screen the labels can be read: large enough, and neither on each other nor on a box.
+boxes_of = "elements => elements.map(element => { const b = element.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; })"
+apart = lambda one, other: one[2] <= other[0] + 1 or other[2] <= one[0] + 1 or one[3] <= other[1] + 1 or other[3] <= one[1] + 1
+for width in (360, 1920):
+    with browser(width) as page:
+        page.goto(f"{home}/map")
+        labels = page.locator("svg.map text.rate").evaluate_all(boxes_of)
+        boxes = page.locator("svg.map rect").evaluate_all(boxes_of)
+        assert len(labels) == 6
+        for index, label in enumerate(labels):
+            assert (label[3] - label[1]) / 4 >= 11, f"{label} is too small"
+            assert all(apart(label, other) for other in labels[index + 1 :] + boxes), f"{label} covers something"

@@ -9,6 +9,7 @@ use super::{
     base::Base,
     catalogue::Palette,
     html::{Elapsed, Percent, Short},
+    labels::{self, Area, Curve, Point},
     layers::{Stop, layers},
     map::Rate,
 };
@@ -16,19 +17,18 @@ use crate::collector::service_map::Edge;
 
 /// The size of a box, and the space between boxes.
 const BOX: Point = (140, 44);
-const GAP: Point = (120, 36);
+const GAP: Point = (150, 60);
+/// What is added to the space between rows, one after the other, until every arrow has room for its label.
+const MORE_GAP: [usize; 4] = [0, 40, 100, 200];
 /// The height of the way of an arrow past boxes.
 const WAY: usize = 30;
 /// The space around all.
 const MARGIN: usize = 12;
-/// The room that a label takes.
-const LABEL: Point = (78, 30);
+/// The percentiles of durations that an arrow tells.
+pub(super) const PERCENTILES: [usize; 3] = [50, 95, 99];
 /// Letters that a box has room for, and that a tip shows.
 const BOX_LETTERS: usize = 16;
 const LETTERS: usize = 80;
-
-/// Right and down, in pixels.
-type Point = (usize, usize);
 
 /// The drawing.
 pub(super) struct Drawing<'a> {
@@ -50,9 +50,10 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn of(layers: &[Vec<Stop<'a>>]) -> Self {
+    /// `gap` is the space between boxes that stand on each other.
+    fn of(layers: &[Vec<Stop<'a>>], gap: usize) -> Self {
         let high = |stop: &Stop<'_>| match stop {
-            Stop::Service(_) => BOX.1 + GAP.1,
+            Stop::Service(_) => BOX.1 + gap,
             Stop::Way(..) => WAY,
         };
         let heights: Vec<usize> = layers.iter().map(|layer| layer.iter().map(high).sum()).collect();
@@ -69,26 +70,42 @@ impl<'a> Plan<'a> {
         Self { places, size: (width + 2 * MARGIN, height + 2 * MARGIN) }
     }
 
-    /// From where to where the arrow of an edge is bent: a piece for each gap that it crosses.
-    fn pieces(&self, index: usize, edge: &Edge) -> Vec<(Point, Point)> {
+    /// The places that no label may cover.
+    fn boxes(&self) -> Vec<Area> {
+        let services = self.places.iter().filter(|(stop, _)| matches!(stop, Stop::Service(_)));
+        services.map(|(_, place)| Area { corner: *place, size: BOX }).collect()
+    }
+
+    /// How the arrow of an edge is bent: a piece for each gap that it crosses.
+    fn pieces(&self, index: usize, edge: &Edge) -> Vec<Curve> {
         let place = |name| self.places.get(&Stop::Service(name)).copied().unwrap_or_default();
         let (from, to) = (place(&edge.parent), place(&edge.child));
         let mut start = (from.0 + BOX.0, from.1 + BOX.1 / 2);
         let mut pieces = Vec::new();
         for (_, way) in self.places.range(Stop::Way(index, 0)..Stop::Way(index + 1, 0)) {
             let middle = way.1 + WAY / 2;
-            pieces.push((start, (way.0, middle)));
+            pieces.push(curve(start, (way.0, middle)));
             start = (way.0 + BOX.0, middle);
         }
-        pieces.push((start, (to.0, to.1 + BOX.1 / 2)));
+        pieces.push(curve(start, (to.0, to.1 + BOX.1 / 2)));
         pieces
     }
 }
 
+/// From the right side of a box to the left side of another.
+fn curve(start: Point, end: Point) -> Curve {
+    if end.0 > start.0 {
+        let middle = (start.0 + end.0) / 2;
+        return [start, (middle, start.1), (middle, end.1), end];
+    }
+    // Back, around the boxes from below.
+    let below = start.1.max(end.1) + BOX.1 + GAP.1 / 2;
+    [start, (start.0 + GAP.0 / 2, below), (end.0.saturating_sub(GAP.0 / 2), below), end]
+}
+
 impl Display for Drawing<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let pairs: Vec<(&str, &str)> = self.edges.iter().map(|edge| (&*edge.parent, &*edge.child)).collect();
-        let plan = Plan::of(&layers(&pairs));
+        let (plan, arrows, places) = self.plan();
         writeln!(
             f,
             concat!(
@@ -99,16 +116,12 @@ impl Display for Drawing<'_> {
             ),
             plan.size.0, plan.size.1,
         )?;
-        let arrows: Vec<_> =
-            self.edges.iter().enumerate().map(|(index, edge)| (edge, plan.pieces(index, edge))).collect();
-        for (edge, pieces) in &arrows {
+        for (edge, pieces) in self.edges.iter().zip(&arrows) {
             self.arrow(f, edge, pieces)?;
         }
-        let mut labels = Vec::new();
-        for (edge, pieces) in &arrows {
-            // An arrow that finds no free place tells the same as a tip.
-            if let Some(place) = free_place(pieces, &labels) {
-                labels.push(place);
+        for (edge, place) in self.edges.iter().zip(places) {
+            // An arrow that found no free place tells the same as a tip.
+            if let Some(place) = place {
                 self.label(f, edge, place)?;
             }
         }
@@ -123,6 +136,27 @@ impl Display for Drawing<'_> {
 }
 
 impl Drawing<'_> {
+    /// The tightest plan in which every arrow has its label; else the widest.
+    fn plan(&self) -> (Plan<'_>, Vec<Vec<Curve>>, Vec<Option<Point>>) {
+        let pairs: Vec<(&str, &str)> = self.edges.iter().map(|edge| (&*edge.parent, &*edge.child)).collect();
+        let layers = layers(&pairs);
+        let planned = |more: usize| {
+            let plan = Plan::of(&layers, GAP.1 + more);
+            let arrows: Vec<Vec<Curve>> =
+                self.edges.iter().enumerate().map(|(index, edge)| plan.pieces(index, edge)).collect();
+            let places = labels::places(&arrows, plan.boxes());
+            (plan, arrows, places)
+        };
+        let mut all = MORE_GAP.into_iter().skip(1);
+        let mut best = planned(0);
+        while best.2.contains(&None)
+            && let Some(more) = all.next()
+        {
+            best = planned(more);
+        }
+        best
+    }
+
     /// Those that send no spans.
     fn silent(&self) -> BTreeSet<&str> {
         let speaks = |name: &str| {
@@ -131,47 +165,46 @@ impl Drawing<'_> {
         self.edges.iter().map(|edge| &*edge.child).filter(|name| !speaks(name)).collect()
     }
 
-    fn arrow(&self, f: &mut Formatter<'_>, edge: &Edge, pieces: &[(Point, Point)]) -> fmt::Result {
+    fn arrow(&self, f: &mut Formatter<'_>, edge: &Edge, pieces: &[Curve]) -> fmt::Result {
         let bad = if edge.errors > 0 { " bad" } else { "" };
         // The line gets thicker with each power of ten.
         let thickness = 1 + edge.calls.max(1).ilog10();
         write!(f, "<path class=\"arrow{bad}\" stroke-width=\"{thickness}\" marker-end=\"url(#tip)\" d=\"")?;
-        for (index, &(start, end)) in pieces.iter().enumerate() {
+        for (index, [start, out, back, end]) in pieces.iter().enumerate() {
             let go = if index == 0 { 'M' } else { 'L' };
-            let (out, back) = if end.0 > start.0 {
-                let middle = (start.0 + end.0) / 2;
-                ((middle, start.1), (middle, end.1))
-            } else {
-                // Back, around the boxes from below.
-                let below = start.1.max(end.1) + BOX.1;
-                ((start.0 + GAP.0 / 2, below), (end.0.saturating_sub(GAP.0 / 2), below))
-            };
             write!(
                 f,
                 "{go}{} {}C{} {} {} {} {} {}",
                 start.0, start.1, out.0, out.1, back.0, back.1, end.0, end.1
             )?;
         }
-        writeln!(
+        write!(f, "\"><title>{} calls {}: ", Short(&edge.parent, LETTERS), Short(&edge.child, LETTERS))?;
+        write!(
             f,
-            "\"><title>{} calls {}: {}, p95 {}, {} failed</title></path>",
-            Short(&edge.parent, LETTERS),
-            Short(&edge.child, LETTERS),
+            "{}, {} failed",
             Rate { calls: edge.calls, nanoseconds: self.span_nano },
-            Elapsed(edge.percentile_nano(95)),
             Percent(edge.errors, edge.calls),
-        )
+        )?;
+        for percent in PERCENTILES {
+            write!(f, ", p{percent} {}", Elapsed(edge.percentile_nano(percent)))?;
+        }
+        f.write_str("</title></path>\n")
     }
 
-    /// The rate above the line; below it the 95th percentile, or how many failed, which says more.
+    /// The rates of calls and of failures above the line, the durations below it.
     fn label(&self, f: &mut Formatter<'_>, edge: &Edge, (x, y): Point) -> fmt::Result {
-        let rate = Rate { calls: edge.calls, nanoseconds: self.span_nano };
-        writeln!(f, "<text class=\"rate\" x=\"{x}\" y=\"{}\">{rate}</text>", y.saturating_sub(5))?;
-        let bad = if edge.errors > 0 { " bad" } else { "" };
-        write!(f, "<text class=\"rate{bad}\" x=\"{x}\" y=\"{}\">", y + 13)?;
-        match edge.errors {
-            0 => write!(f, "p95 {}", Elapsed(edge.percentile_nano(95)))?,
-            errors => write!(f, "{} failed", Percent(errors, edge.calls))?,
+        let bad = if edge.errors > 0 { " class=\"bad\"" } else { "" };
+        write!(
+            f,
+            "<text class=\"rate\" y=\"{}\"><tspan x=\"{x}\">{} · <tspan{bad}>{} err</tspan></tspan>",
+            y.saturating_sub(5),
+            Rate { calls: edge.calls, nanoseconds: self.span_nano },
+            Percent(edge.errors, edge.calls),
+        )?;
+        for (line, percent) in PERCENTILES.into_iter().enumerate() {
+            let below = if line == 0 { 18 } else { 13 };
+            let elapsed = Elapsed(edge.percentile_nano(percent));
+            write!(f, "<tspan x=\"{x}\" dy=\"{below}\">p{percent} {elapsed}</tspan>")?;
         }
         f.write_str("</text>\n")
     }
@@ -199,50 +232,9 @@ impl Drawing<'_> {
     }
 }
 
-/// A place on the pieces of an arrow where no label is yet: rather in the last gap, and rather near its end.
-fn free_place(pieces: &[(Point, Point)], labels: &[Point]) -> Option<Point> {
-    let on_pieces = pieces.iter().rev().filter(|(start, end)| end.0 > start.0);
-    let all = on_pieces.flat_map(|&(start, end)| [7, 5, 3, 6, 4].map(|tenths| on_curve(start, end, tenths)));
-    let is_free = |place: &Point| {
-        labels
-            .iter()
-            .all(|other| other.0.abs_diff(place.0) >= LABEL.0 || other.1.abs_diff(place.1) >= LABEL.1)
-    };
-    all.into_iter().find(is_free)
-}
-
-/// The point of the curve that an arrow makes through a gap, so many tenths along.
-fn on_curve(start: Point, end: Point, tenths: usize) -> Point {
-    let (along, left) = (tenths, 10 - tenths);
-    // Bernstein's polynomials, in thousandths: the inner two points are in the middle of the gap.
-    let inner = 3 * along * left * left + 3 * along * along * left;
-    let x = start.0 + (end.0 - start.0) * (inner / 2 + along.pow(3)) / 1_000;
-    let weight = 3 * along * along * left + along.pow(3);
-    let y = (start.1 * (1_000 - weight) + end.1 * weight) / 1_000;
-    (x, y)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_curve_begins_and_ends_where_it_should() {
-        let (start, end) = ((10, 100), (130, 40));
-        assert_eq!((on_curve(start, end, 0), on_curve(start, end, 10)), (start, end));
-        assert_eq!(on_curve(start, end, 5), (70, 70));
-    }
-
-    #[test]
-    fn labels_do_not_lie_on_each_other() {
-        let pieces = [((0, 100), (GAP.0, 100))];
-        let first = free_place(&pieces, &[]).unwrap();
-        assert_eq!(free_place(&pieces, &[first]), None);
-        let steep = [((0, 0), (GAP.0, 200))];
-        let first = free_place(&steep, &[]).unwrap();
-        let second = free_place(&steep, &[first]).unwrap();
-        assert!(first.1.abs_diff(second.1) >= LABEL.1);
-    }
 
     #[test]
     fn an_arrow_goes_around_the_boxes_that_it_passes() {
@@ -256,9 +248,9 @@ mod tests {
             errors: 0,
             durations_nano: vec![1],
         };
-        let pieces = Plan::of(&layers).pieces(2, &edge);
+        let pieces = Plan::of(&layers, GAP.1).pieces(2, &edge);
         assert_eq!(pieces.len(), 2);
-        let box_of_b = Plan::of(&layers).places[&Stop::Service("b")];
-        assert!(pieces[0].1.1 > box_of_b.1 + BOX.1, "below the box");
+        let box_of_b = Plan::of(&layers, GAP.1).places[&Stop::Service("b")];
+        assert!(pieces[0][3].1 > box_of_b.1 + BOX.1, "below the box");
     }
 }

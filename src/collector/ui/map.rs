@@ -8,7 +8,7 @@ use std::{
 use super::{
     base::Base,
     catalogue::Palette,
-    drawing::Drawing,
+    drawing::{Drawing, PERCENTILES},
     html::{Elapsed, Percent, Short},
 };
 use crate::collector::service_map::Edge;
@@ -106,7 +106,7 @@ impl MapPage<'_> {
                 external = external,
                 bad = bad,
             )?;
-            for percent in [50, 95, 99] {
+            for percent in PERCENTILES {
                 write!(f, "<td>{}</td>", Elapsed(edge.percentile_nano(percent)))?;
             }
             f.write_str("</tr>\n")?;
@@ -160,6 +160,12 @@ mod tests {
     fn each_call_is_drawn_and_stands_in_the_table() {
         let page = page(&[edge("front", "shop", 1), edge("shop", "db", 0), edge("shop", "front", 0)]);
         assert_eq!(page.matches("marker-end").count(), 3);
+        assert_eq!(page.matches("<text class=\"rate\"").count(), 3, "each arrow has its label: {page}");
+        let failing = "30.0/min · <tspan class=\"bad\">33 % err</tspan>";
+        assert!(page.contains(failing), "{page}");
+        for line in ["p50 2.00 ms</tspan>", "p95 9.00 ms</tspan>", "p99 9.00 ms</tspan>"] {
+            assert_eq!(page.matches(line).count(), 3, "{line}: {page}");
+        }
         assert!(
             page.contains("<td class=\"errors\">33 %</td><td>2.00 ms</td><td>9.00 ms</td><td>9.00 ms</td>"),
             "{page}"

@@ -12,6 +12,7 @@ mod drawing;
 mod frame;
 mod html;
 mod json;
+mod labels;
 mod layers;
 mod live;
 mod map;
