@@ -25,6 +25,7 @@ pub mod store;
 pub mod terminal;
 pub mod tree;
 mod ui;
+mod warning;
 
 use std::{
     io,

@@ -31,11 +31,38 @@ pub fn rows<'a>(spans: impl IntoIterator<Item = &'a Arc<Span>>) -> Vec<Row<'a>> 
     for root in walk.roots() {
         walk.down_from(root);
     }
-    // What is left hangs in circles of parents: cut each at its earliest span.
-    for span in walk.by_start.clone() {
+    // What is left hangs in circles of parents, or below: cut each at its earliest span.
+    let left: Vec<&Span> =
+        walk.by_start.iter().copied().filter(|span| !walk.placed.contains(&span.span_id)).collect();
+    let circles = circles(left.iter().copied());
+    for span in left.into_iter().filter(|span| circles.contains(&span.span_id)) {
         walk.down_from(Node::Span(span));
     }
     walk.rows
+}
+
+/// Those of `spans` that are ancestors of themselves.
+pub fn circles<'a>(spans: impl IntoIterator<Item = &'a Span>) -> BTreeSet<SpanId> {
+    let parent = |span: &Span| Some((span.span_id, span.parent_span_id?));
+    let parents: BTreeMap<SpanId, SpanId> = spans.into_iter().filter_map(parent).collect();
+    let (mut circles, mut done) = (BTreeSet::new(), BTreeSet::new());
+    for start in parents.keys() {
+        let (mut way, mut passed) = (Vec::new(), BTreeSet::new());
+        let mut at = *start;
+        // Up, until there is no parent, or one that was seen.
+        while !done.contains(&at) && passed.insert(at) {
+            way.push(at);
+            match parents.get(&at) {
+                Some(parent) => at = *parent,
+                None => break,
+            }
+        }
+        if !done.contains(&at) && parents.contains_key(&at) {
+            circles.extend(way.iter().skip_while(|id| **id != at));
+        }
+        done.extend(way);
+    }
+    circles
 }
 
 struct Walk<'a> {
@@ -125,6 +152,7 @@ mod tests {
     #[test]
     fn spans_that_are_their_own_ancestors_are_shown() {
         assert_eq!(drawn(&[(1, 2), (2, 1), (3, 3), (4, 0)]), "4 1 .2 3");
+        assert_eq!(drawn(&[(1, 2), (2, 3), (3, 2)]), "2 .1 .3", "what hangs below a circle stands there");
     }
 
     #[test]

@@ -2,15 +2,13 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{
-    tags::{self, Tag},
-    warnings,
-};
+use super::tags::{self, Tag};
 use crate::collector::{
     distinct::Distinct,
     log::LogRecord,
     span::{self, Resource, SpanId, TraceId},
     store,
+    warning::Warnings,
 };
 
 /// The spans of one trace.
@@ -76,9 +74,10 @@ struct Process<'a> {
 impl<'a> From<&'a store::Trace> for Trace<'a> {
     fn from(trace: &'a store::Trace) -> Self {
         let mut resources = Distinct::new();
+        let doubts = Warnings::of(trace);
         let of_span = |span: &'a std::sync::Arc<span::Span>| {
             let process = resources.place(&span.resource);
-            Span::of(span, trace, process)
+            Span::of(span, trace, process, &doubts)
         };
         let spans = trace.by_start().into_iter().map(of_span).collect();
         let processes = resources.values().iter().map(|resource| Process::of(resource)).collect();
@@ -88,7 +87,8 @@ impl<'a> From<&'a store::Trace> for Trace<'a> {
 }
 
 impl<'a> Span<'a> {
-    fn of(span: &'a span::Span, trace: &'a store::Trace, process: usize) -> Self {
+    fn of(span: &'a span::Span, trace: &'a store::Trace, process: usize, doubts: &Warnings<'_>) -> Self {
+        let warnings: Vec<String> = doubts.of_span(span).iter().map(ToString::to_string).collect();
         Self {
             trace_id: span.trace_id,
             span_id: span.span_id,
@@ -99,7 +99,7 @@ impl<'a> Span<'a> {
             tags: tags::of_span(span),
             logs: logs(span, trace),
             process,
-            warnings: Some(warnings::of(span, trace)).filter(|warnings| !warnings.is_empty()),
+            warnings: Some(warnings).filter(|warnings| !warnings.is_empty()),
         }
     }
 }

@@ -10,7 +10,6 @@ mod parameters;
 mod search;
 mod services;
 mod tags;
-mod warnings;
 
 use std::{
     sync::Arc,

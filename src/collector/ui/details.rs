@@ -9,12 +9,12 @@ use super::{
     base::Base,
     curl::Curl,
     html::{Elapsed, Excerpt, Moment, Text},
-    shape::Skew,
 };
 use crate::collector::{
     attribute::{Attribute, Value},
     log::LogRecord,
     span::{Event, Link, Span},
+    warning::Warning,
 };
 
 /// The opened part of a span's line.
@@ -25,8 +25,8 @@ pub(super) struct Details<'a> {
     pub(super) span: &'a Span,
     /// Nanoseconds in which none of its children ran.
     pub(super) own_nano: u64,
-    /// How its clock contradicts that of its parent.
-    pub(super) skew: Option<Skew>,
+    /// What is doubtful about it.
+    pub(super) warnings: &'a [Warning],
     /// What was logged in it.
     pub(super) logs: &'a [&'a Arc<LogRecord>],
 }
@@ -36,6 +36,9 @@ impl Display for Details<'_> {
         let span = self.span;
         f.write_str("<div class=\"more\">\n")?;
         self.tools(f)?;
+        for warning in self.warnings {
+            writeln!(f, "<p class=\"partial\">{warning}{}.</p>", explained(*warning))?;
+        }
         self.attributes(f, "Attributes", &span.attributes)?;
         self.happenings(f)?;
         for link in &span.links {
@@ -104,13 +107,6 @@ impl Details<'_> {
         row(f, "start", format_args!("{} UTC", Moment(span.start_unix_nano)))?;
         row(f, "duration", Elapsed(span.duration_nano()))?;
         row(f, "without its children", Elapsed(self.own_nano))?;
-        if let Some(skew) = self.skew {
-            row(
-                f,
-                "clock",
-                format_args!("{skew}: the clocks of the two services differ by that much or more"),
-            )?;
-        }
         row(f, "status", format_args!("{} {}", span.status_code.name(), Excerpt(&span.status_message)))?;
         row(f, "scope", format_args!("{} {}", Excerpt(&span.scope.name), Excerpt(&span.scope.version)))?;
         row(f, "trace flags", format_args!("{:02x}", span.flags & 0xff))?;
@@ -197,11 +193,20 @@ impl Display for Severity<'_> {
     }
 }
 
-impl Display for Skew {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Before(nano) => write!(f, "starts {} before its parent", Elapsed(nano)),
-            Self::After(nano) => write!(f, "ends {} after its parent", Elapsed(nano)),
+/// What follows from a doubt, for who has not seen it before.
+fn explained(warning: Warning) -> &'static str {
+    match warning {
+        Warning::EndsBeforeStart(_) => {
+            ": the clock of its service was set back while it ran, so it is drawn without a duration"
+        }
+        Warning::MissingParent(_) => {
+            ": its service does not send spans here, it was not sampled there, or it is still under way"
+        }
+        Warning::Circle => {
+            ": somebody made up or reused a span id; the circle is drawn from its earliest span on"
+        }
+        Warning::StartsBeforeParent(_) | Warning::StartsAfterAnswer(_) | Warning::EndsAfterParent(_) => {
+            ": the clocks of the two services differ by that much or more"
         }
     }
 }

@@ -1,19 +1,16 @@
-//! What the times of a trace's spans tell: who waited for whom, what made it take so long, whose clock is wrong.
+//! What the times of a trace's spans tell: who waited for whom, what made it take so long.
 
 use std::collections::HashMap;
 
 use crate::collector::{
-    span::{Span, SpanId, SpanKind},
+    span::{Span, SpanId},
     store::Trace,
     tree::{self, Node, Row},
+    warning::{Warning, Warnings},
 };
 
 /// A time from one moment to another, nanoseconds since 1970.
 pub(super) type Interval = (u64, u64);
-
-/// Nanoseconds by which a span may outlast its parent without a word: the last bytes of an answer are on their way for
-/// as long, too.
-const OVERRUN_NANO: u64 = 1_000_000;
 
 /// A line of the waterfall with what is known of it beyond its span.
 #[derive(Debug)]
@@ -28,23 +25,15 @@ pub(super) struct Line<'a> {
     pub(super) waiting: Vec<Interval>,
     /// When nothing but it made the trace take longer.
     pub(super) critical: Vec<Interval>,
-    /// How its clock contradicts that of its parent.
-    pub(super) skew: Option<Skew>,
-}
-
-/// How the clocks of a span and of its parent, on another service, contradict each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Skew {
-    /// It starts so many nanoseconds before its parent.
-    Before(u64),
-    /// It ends so many nanoseconds after its parent.
-    After(u64),
+    /// What is doubtful about it.
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// The lines of `trace`, in their order.
 pub(super) fn lines(trace: &Trace) -> Vec<Line<'_>> {
     let rows = tree::rows(trace.spans.values());
     let kin = Kin::of(&rows);
+    let warnings = Warnings::of(trace);
     let mut critical = match &trace.root {
         Some(root) => critical_path(root, &kin),
         None => HashMap::new(),
@@ -63,13 +52,18 @@ pub(super) fn lines(trace: &Trace) -> Vec<Line<'_>> {
     rows.iter()
         .zip(below)
         .map(|(&row, (below, errors_below))| {
-            let mut line =
-                Line { row, below, errors_below, waiting: Vec::new(), critical: Vec::new(), skew: None };
+            let mut line = Line {
+                row,
+                below,
+                errors_below,
+                waiting: Vec::new(),
+                critical: Vec::new(),
+                warnings: Vec::new(),
+            };
             if let Node::Span(span) = row.node {
                 line.waiting = waiting(span, kin.children_of(span));
                 line.critical = critical.remove(&span.span_id).unwrap_or_default();
-                let parent = span.parent_span_id.and_then(|id| trace.spans.get(&id));
-                line.skew = parent.and_then(|parent| skew(span, parent));
+                line.warnings = warnings.of_span(span);
             }
             line
         })
@@ -158,32 +152,12 @@ fn critical_path(root: &Span, kin: &Kin<'_>) -> HashMap<SpanId, Vec<Interval>> {
     path
 }
 
-fn skew(span: &Span, parent: &Span) -> Option<Skew> {
-    if span.resource.service == parent.resource.service {
-        return None;
-    }
-    let before = parent.start_unix_nano.saturating_sub(span.start_unix_nano);
-    let after = span.end_unix_nano.saturating_sub(parent.end_unix_nano);
-    // Who takes a message from a broker does so after the sender is done.
-    let may_outlast = span.kind == SpanKind::Consumer;
-    if before > 0 {
-        Some(Skew::Before(before))
-    } else if after > OVERRUN_NANO && !may_outlast {
-        Some(Skew::After(after))
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::collector::{
-        span::{Resource, tests::span},
-        store::Store,
-    };
+    use crate::collector::{span::tests::span, store::Store};
 
     fn at(id: u64, parent: u64, from: u64, to: u64) -> Span {
         Span { start_unix_nano: from, end_unix_nano: to, ..span(1, id, parent) }
@@ -224,24 +198,6 @@ mod tests {
         let path = told(&trace(spans), |line| line.critical.clone());
         let covered: u64 = path.iter().flatten().map(|(from, to)| to - from).sum();
         assert_eq!(covered, (50 + 13) - 7);
-    }
-
-    #[test]
-    fn clocks_that_contradict_each_other_are_told_unless_one_service_has_both() {
-        let elsewhere = |span: Span| {
-            let resource = Resource { service: "other".into(), attributes: Box::default() };
-            Span { resource: Arc::new(resource), ..span }
-        };
-        let ms = 1_000_000;
-        let spans = [
-            at(1, 0, 10 * ms, 20 * ms),
-            elsewhere(at(2, 1, 9 * ms, 15 * ms)),
-            at(3, 1, 9 * ms + 1, 15 * ms),
-            elsewhere(at(4, 1, 12 * ms, 23 * ms)),
-            elsewhere(at(5, 1, 13 * ms, 20 * ms + 7)),
-        ];
-        let skews = told(&trace(spans), |line| line.skew);
-        assert_eq!(skews, [None, Some(Skew::Before(ms)), None, Some(Skew::After(3 * ms)), None]);
     }
 
     #[test]

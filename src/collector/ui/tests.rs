@@ -180,19 +180,25 @@ async fn a_waterfall_shows_all_that_is_wrong() {
     let retried = Span { attributes: [text("retry.count", "2")].into(), ..span(1, 2, 1) };
     let root = Span { end_unix_nano: 20_000_000, ..span(1, 1, 0) };
     let (id, logged) = (root.trace_id, retried.span_id);
-    let store = store([root, early, retried, failed(span(1, 4, 99))]);
+    let backwards = Span { start_unix_nano: 3_000_000, end_unix_nano: 2_000_000, ..span(1, 5, 1) };
+    let circle = [span(1, 6, 7), span(1, 7, 6)];
+    let store = store([root, early, retried, failed(span(1, 4, 99)), backwards].into_iter().chain(circle));
     store.insert_logs([(Some(id), log(Some(logged), 2_100_000, "sent again"))]);
     let (status, _, page) = get(&pages(&store, ""), &format!("/trace/{id}")).await;
     assert_eq!(status, 200);
     for part in [
         "parent <code>0000000000000063</code> is missing",
-        "starts 500 µs before its parent",
+        "<em class=\"skew\" title=\"clock skew: the span starts 500 µs before its parent\">clock skew</em>",
+        "clock skew: the span starts 500 µs before its parent: the clocks of the two services differ by that much or more.</p>",
+        "missing parent: span 0000000000000063 has not come: its service does not send spans here",
+        "clock: the span ends 1.00 ms before it starts: the clock of its service was set back",
+        "circle of parents: the span is an ancestor of itself: ",
         ">retry 2</i>",
         "<strong>ERROR</strong>",
         "<bdi>sent again</bdi>",
         "after 100 µs",
         "class=\"critical\"",
-        "data-below=\"2\"",
+        "data-below=\"3\"",
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }

@@ -20,6 +20,7 @@ use crate::collector::{
     span::{Span, SpanId, StatusCode},
     store::Trace,
     tree::Node,
+    warning::Warning,
 };
 
 /// Lines that a page draws; what is beyond is counted and left to the JSON.
@@ -126,7 +127,7 @@ impl Waterfall<'_> {
                 base: self.base,
                 span,
                 own_nano: shape::own_nano(span, &line.waiting),
-                skew: line.skew,
+                warnings: &line.warnings,
                 logs,
             },
         )
@@ -190,13 +191,10 @@ impl Display for Marks<'_> {
         {
             write!(f, "<i title=\"How often the request was sent again\">retry {}</i>", Short(&times, 12))?;
         }
-        if let Some(skew) = line.skew {
-            write!(f, "<em class=\"skew\" title=\"Clock skew: {skew}\">clock skew</em>")?;
-        }
-        if span.end_unix_nano < span.start_unix_nano {
-            f.write_str(
-                "<em class=\"skew\" title=\"The clock says that it ended before it began\">clock</em>",
-            )?;
+        // That a parent is missing says the line above.
+        let doubts = line.warnings.iter().filter(|warning| !matches!(warning, Warning::MissingParent(_)));
+        for warning in doubts {
+            write!(f, "<em class=\"skew\" title=\"{warning}\">{}</em>", warning.mark())?;
         }
         if !logs.is_empty() {
             write!(f, "<em>{}</em>", Count(logs.len(), "log"))?;
