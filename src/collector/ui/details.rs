@@ -8,7 +8,7 @@ use std::{
 use super::{
     base::Base,
     curl::Curl,
-    html::{Elapsed, Excerpt, Moment, Text},
+    html::{Elapsed, Excerpt, Precise, Text},
 };
 use crate::collector::{
     attribute::{Attribute, Value},
@@ -104,7 +104,8 @@ impl Details<'_> {
             None => row(f, "parent", "none")?,
         }
         row(f, "kind", span.kind.name())?;
-        row(f, "start", format_args!("{} UTC", Moment(span.start_unix_nano)))?;
+        row(f, "start", format_args!("{} UTC", Precise(span.start_unix_nano)))?;
+        row(f, "end", format_args!("{} UTC", Precise(span.end_unix_nano)))?;
         row(f, "duration", Elapsed(span.duration_nano()))?;
         row(f, "without its children", Elapsed(self.own_nano))?;
         row(f, "status", format_args!("{} {}", span.status_code.name(), Excerpt(&span.status_message)))?;

@@ -108,6 +108,15 @@ impl fmt::Display for Moment {
     }
 }
 
+/// The same to the nanosecond.
+pub(super) struct Precise(pub(super) u64);
+
+impl fmt::Display for Precise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:06}", Moment(self.0), self.0 % 1_000_000)
+    }
+}
+
 /// Year, month and day of the Gregorian calendar, `days` after 1970-01-01. Counted in eras of 400 years whose
 /// years begin in March, so that the leap day comes last.
 fn civil_date(days: u64) -> (u64, u64, u64) {
@@ -187,6 +196,7 @@ mod tests {
         assert_eq!(Moment(951_782_400_000_000_000).to_string(), "2000-02-29 00:00:00.000");
         assert_eq!(Moment(1_795_155_028_096_607_000).to_string(), "2026-11-20 06:10:28.096");
         assert_eq!(Moment(u64::MAX).to_string(), "2554-07-21 23:34:33.709");
+        assert_eq!(Precise(1_795_155_028_096_007_089).to_string(), "2026-11-20 06:10:28.096007089");
     }
 
     proptest! {
