@@ -57,3 +57,9 @@ for javascript in (True, False):
         assert page.locator("summary").count() == 11
         page.goto(f"{home}/?min=soon")
         assert "is no duration" in page.get_by_role("alert").inner_text()
+        page.goto(f"{home}/?status=bogus&limit=many")
+        told = page.get_by_role("alert").inner_text()
+        assert "“bogus” is neither error nor ok" in told and "a number from 1 to 1000" in told
+        assert page.get_by_label("Status").input_value() == "bogus", "what was typed can be corrected"
+        page.goto(f"{home}/?limit=2")
+        assert found(page) == [slow.id, bad.id] and page.get_by_text("the newest 2 traces").is_visible()

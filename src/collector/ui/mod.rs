@@ -121,10 +121,10 @@ async fn search(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Res
     }
     let (services, operations, palette) =
         pages.known(|known| (known.services(), known.operations(&form.service), known.palette()));
-    let found = form.search().map(|search| pages.store.search(&search, LISTED));
+    let found = form.wanted().map(|wanted| (pages.store.search(&wanted.search, wanted.limit), wanted.limit));
     let found = match &found {
-        Ok(traces) => Ok(Results { traces, base: &pages.base, palette: &palette }),
-        Err(problem) => Err(&**problem),
+        Ok((traces, limit)) => Ok(Results { traces, limit: *limit, base: &pages.base, palette: &palette }),
+        Err(problems) => Err(&**problems),
     };
     let main = search::SearchPage {
         base: &pages.base,
@@ -142,13 +142,13 @@ async fn search(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Res
 /// What changes in the search when something comes.
 async fn results(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Response {
     let form = Form::of(&Query::parse(raw.as_deref()));
-    match form.search() {
-        Ok(search) => {
-            let (traces, palette) = (pages.store.search(&search, LISTED), pages.known(Catalogue::palette));
-            Html(Results { traces: &traces, base: &pages.base, palette: &palette }.to_string())
+    match form.wanted() {
+        Ok(query::Wanted { search, limit }) => {
+            let (traces, palette) = (pages.store.search(&search, limit), pages.known(Catalogue::palette));
+            Html(Results { traces: &traces, limit, base: &pages.base, palette: &palette }.to_string())
                 .into_response()
         }
-        Err(problem) => (StatusCode::BAD_REQUEST, problem).into_response(),
+        Err(problems) => (StatusCode::BAD_REQUEST, problems.join("\n")).into_response(),
     }
 }
 

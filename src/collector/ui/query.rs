@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use super::results::LISTED;
 use crate::collector::store::Search;
 
 /// The pairs of a query, decoded, in their order. The first of a name counts.
@@ -27,6 +28,11 @@ impl Query {
         let (_, value) = self.0.iter().find(|(key, _)| key == name)?;
         Some(value.trim()).filter(|value| !value.is_empty())
     }
+
+    /// The names, in their order.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
 }
 
 fn decoded(text: &str) -> String {
@@ -41,7 +47,7 @@ pub(super) struct Form {
     pub(super) service: String,
     /// `operation`.
     pub(super) operation: String,
-    /// `status`: `ok`, `error`, or anything else for any.
+    /// `status`: `ok`, `error`, or empty for any.
     pub(super) status: String,
     /// `min`, such as `10ms`.
     pub(super) min: String,
@@ -49,7 +55,26 @@ pub(super) struct Form {
     pub(super) attributes: String,
     /// `trace_id`.
     pub(super) trace_id: String,
+    /// `limit`: how many traces are listed.
+    pub(super) limit: String,
+    /// The names that are no fields.
+    pub(super) unknown: Vec<String>,
 }
+
+/// What a search looks for, and how many of it are listed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Wanted {
+    /// What traces are to be like.
+    pub(super) search: Search,
+    /// How many.
+    pub(super) limit: usize,
+}
+
+/// The names that a search may have.
+const FIELDS: [&str; 7] = ["service", "operation", "status", "min", "attributes", "trace_id", "limit"];
+
+/// The most traces that a page lists.
+const MOST_LISTED: usize = 1_000;
 
 impl Form {
     /// The fields of `query`.
@@ -62,6 +87,8 @@ impl Form {
             min: field("min"),
             attributes: field("attributes"),
             trace_id: field("trace_id"),
+            limit: field("limit"),
+            unknown: query.names().filter(|name| !FIELDS.contains(name)).map(str::to_owned).collect(),
         }
     }
 
@@ -70,25 +97,52 @@ impl Form {
         *self == Self::default()
     }
 
-    /// What the store is to look for, or a sentence that says what cannot be read.
-    pub(super) fn search(&self) -> Result<Search, String> {
+    /// What is to be looked for, or a sentence for each field that cannot be read.
+    pub(super) fn wanted(&self) -> Result<Wanted, Vec<String>> {
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let mut problems = Vec::new();
         let failed = match &*self.status {
             "error" => Some(true),
             "ok" => Some(false),
-            _ => None,
+            "" => None,
+            other => {
+                problems.push(format!(
+                    "Status (status): “{other}” is neither error nor ok. Leave it empty for any."
+                ));
+                None
+            }
         };
-        let min_duration_nano = given(&self.min).map(|text| nanoseconds(&text).ok_or(text)).transpose();
-        let min_duration_nano = min_duration_nano
-            .map_err(|text| format!("“{text}” is no duration: write 10ms, 1.5s or 200us."))?;
-        Ok(Search {
-            service: given(&self.service),
-            operation: given(&self.operation),
-            failed,
-            min_duration_nano,
-            attributes: attributes(&self.attributes)?,
-            ..Search::default()
-        })
+        let min_duration_nano = given(&self.min).and_then(|text| {
+            let read = nanoseconds(&text);
+            if read.is_none() {
+                let expected = "write 10ms, 1.5s or 200us.";
+                problems.push(format!("At least (min): “{text}” is no duration: {expected}"));
+            }
+            read
+        });
+        let attributes = attributes(&self.attributes).unwrap_or_else(|problem| {
+            problems.push(format!("Attributes of a span (attributes): {problem}"));
+            Vec::new()
+        });
+        let limit = match self.limit.parse() {
+            _ if self.limit.is_empty() => LISTED,
+            Ok(limit @ 1..=MOST_LISTED) => limit,
+            _ => {
+                let expected = format!("write a number from 1 to {MOST_LISTED}.");
+                problems.push(format!("limit: “{}” is not understood: {expected}", self.limit));
+                LISTED
+            }
+        };
+        for name in &self.unknown {
+            problems.push(format!("“{name}” is no field of the search. There are {}.", FIELDS.join(", ")));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let (service, operation) = (given(&self.service), given(&self.operation));
+        let search =
+            Search { service, operation, failed, min_duration_nano, attributes, ..Search::default() };
+        Ok(Wanted { search, limit })
     }
 }
 
@@ -188,12 +242,27 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_said() {
-        let form = Form::of(&Query::parse(Some("min=soon")));
-        assert_eq!(form.search().unwrap_err(), "“soon” is no duration: write 10ms, 1.5s or 200us.");
-        let form = Form::of(&Query::parse(Some("service=shop&status=error")));
-        assert_eq!(
-            form.search().unwrap(),
-            Search { service: Some("shop".into()), failed: Some(true), ..Search::default() }
-        );
+        let told = |query| Form::of(&Query::parse(Some(query))).wanted().unwrap_err();
+        for (query, sentence) in [
+            ("min=soon", "At least (min): “soon” is no duration: write 10ms, 1.5s or 200us."),
+            ("status=bogus", "Status (status): “bogus” is neither error nor ok. Leave it empty for any."),
+            ("limit=0", "limit: “0” is not understood: write a number from 1 to 1000."),
+            ("limit=1001", "limit: “1001” is not understood: write a number from 1 to 1000."),
+            (
+                "attributes=zone",
+                "Attributes of a span (attributes): “zone” is no attribute: write key=value, or key=\"a value with spaces\".",
+            ),
+            (
+                "minDuration=1ms",
+                "“minDuration” is no field of the search. There are service, operation, status, min, attributes, trace_id, limit.",
+            ),
+        ] {
+            assert_eq!(told(query), [sentence]);
+        }
+        assert_eq!(told("min=soon&status=bogus").len(), 2, "all at once");
+        let form = Form::of(&Query::parse(Some("service=shop&status=error&limit=5&min=")));
+        let search = Search { service: Some("shop".into()), failed: Some(true), ..Search::default() };
+        assert_eq!(form.wanted(), Ok(Wanted { search, limit: 5 }));
+        assert_eq!(Form::default().wanted(), Ok(Wanted { search: Search::default(), limit: LISTED }));
     }
 }

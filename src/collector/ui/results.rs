@@ -12,7 +12,7 @@ use super::{
 };
 use crate::collector::store::Trace;
 
-/// How many traces are listed, the newest. A page with more is not read to its end.
+/// How many traces are listed, the newest, unless the search says how many. A page with more is not read to its end.
 pub(super) const LISTED: usize = 100;
 
 /// Letters of a service or a name that a row has room for.
@@ -25,6 +25,8 @@ const SERVICES_NAMED: usize = 6;
 pub(super) struct Results<'a> {
     /// Newest first.
     pub(super) traces: &'a [Arc<Trace>],
+    /// How many there may be.
+    pub(super) limit: usize,
     /// Where the pages are.
     pub(super) base: &'a Base,
     /// The colours of services.
@@ -35,7 +37,7 @@ impl Display for Results<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let traces = self.traces;
         let count = traces.len();
-        let newest = if count >= LISTED { "the newest " } else { "" };
+        let newest = if count >= self.limit { "the newest " } else { "" };
         let noun = if count == 1 { "trace" } else { "traces" };
         writeln!(f, "<p class=\"count\" id=\"count\">{newest}{count} {noun}</p>")?;
         if traces.is_empty() {

@@ -21,7 +21,7 @@ pub(super) struct SearchPage<'a> {
     /// What the field of operations proposes.
     pub(super) operations: &'a BTreeSet<String>,
     /// What was found, or why nothing can be looked for.
-    pub(super) found: Result<Results<'a>, &'a str>,
+    pub(super) found: Result<Results<'a>, &'a [String]>,
     /// Whether there is nothing at all yet.
     pub(super) is_empty: bool,
     /// Where spans are sent to.
@@ -35,8 +35,12 @@ impl Display for SearchPage<'_> {
         let (base, query) = (self.base, Text(self.query));
         let results = match &self.found {
             Ok(results) => results,
-            Err(problem) => {
-                return writeln!(f, "<p class=\"problem\" role=\"alert\"><bdi>{}</bdi></p>", Text(problem));
+            Err(problems) => {
+                f.write_str("<div class=\"problem\" role=\"alert\">\n")?;
+                for problem in *problems {
+                    writeln!(f, "<p><bdi>{}</bdi></p>", Text(problem))?;
+                }
+                return f.write_str("</div>\n");
             }
         };
         writeln!(
@@ -73,6 +77,9 @@ impl SearchPage<'_> {
         for (value, name) in [("", "any"), ("ok", "no error"), ("error", "with errors")] {
             option(f, value, name, value == form.status)?;
         }
+        if !["", "ok", "error"].contains(&&*form.status) {
+            option(f, &form.status, &form.status, true)?;
+        }
         f.write_str("</select></label>\n")?;
         field(f, "min", "At least", &form.min, "placeholder=\"10ms\"")?;
         field(
@@ -83,6 +90,10 @@ impl SearchPage<'_> {
             "placeholder=\"http.status_code=503 zone=a\"",
         )?;
         field(f, "trace_id", "Trace id", &form.trace_id, "placeholder=\"32 digits\"")?;
+        if !form.limit.is_empty() {
+            // Only addresses say it, but a search that was changed is to keep it.
+            writeln!(f, "<input type=\"hidden\" name=\"limit\" value=\"{}\">", Text(&form.limit))?;
+        }
         f.write_str("<p class=\"do\"><button class=\"main\">Search</button>")?;
         if !form.is_empty() {
             write!(f, " <a href=\"{}\">Clear</a>", self.base.home())?;

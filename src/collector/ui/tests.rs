@@ -147,6 +147,7 @@ async fn the_search_lists_what_fits_newest_first() {
         ("?status=ok&service=basket", vec![]),
         ("?operation=buy&min=1us", vec![3, 2, 1]),
         ("?min=10s", vec![]),
+        ("?limit=2", vec![3, 2]),
         ("?attributes=zone%3D%22a+b%22", vec![3]),
     ] {
         let (_, _, page) = get(&router, &format!("/{query}")).await;
@@ -158,6 +159,12 @@ async fn the_search_lists_what_fits_newest_first() {
     }
     let (_, _, page) = get(&router, "/?min=soon").await;
     assert!(page.contains("role=\"alert\"") && page.contains("“soon” is no duration"));
+    let (_, _, page) = get(&router, "/?status=bogus&limit=x").await;
+    assert!(
+        page.contains("“bogus” is neither error nor ok") && page.contains("limit: “x” is not understood")
+    );
+    let (status, _, told) = get(&router, "/results?status=bogus").await;
+    assert!(status == 400 && told.contains("“bogus”"), "{status} {told}");
 }
 
 #[tokio::test]
@@ -178,7 +185,7 @@ async fn a_trace_id_leads_to_its_trace_from_everywhere() {
 async fn a_waterfall_shows_all_that_is_wrong() {
     let early = Span { start_unix_nano: 500_000, ..of("basket", span(1, 3, 1)) };
     let retried = Span { attributes: [text("retry.count", "2")].into(), ..span(1, 2, 1) };
-    let root = Span { end_unix_nano: 20_000_000, ..span(1, 1, 0) };
+    let root = Span { end_unix_nano: 20_000_000, start_unix_nano: 1_000_001, ..span(1, 1, 0) };
     let (id, logged) = (root.trace_id, retried.span_id);
     let backwards = Span { start_unix_nano: 3_000_000, end_unix_nano: 2_000_000, ..span(1, 5, 1) };
     let circle = [span(1, 6, 7), span(1, 7, 6)];
@@ -197,6 +204,7 @@ async fn a_waterfall_shows_all_that_is_wrong() {
         "<strong>ERROR</strong>",
         "<bdi>sent again</bdi>",
         "after 100 µs",
+        "<th scope=\"row\">start</th><td><bdi>1970-01-01 00:00:00.001000001 UTC</bdi>",
         "class=\"critical\"",
         "data-below=\"3\"",
     ] {
