@@ -20,6 +20,8 @@ use super::{
 fn traces(collector: &Addresses, arguments: &[&str]) -> process::Command {
     let mut command = process::Command::new(env!("CARGO_BIN_EXE_spanway"));
     command.args(["traces", "--address", &collector.pages.to_string()]).args(arguments).kill_on_drop(true);
+    // As wide as it likes, whatever the terminal of who runs the tests is.
+    command.env_remove("COLUMNS");
     command
 }
 
@@ -82,6 +84,28 @@ GET /          SERVER       front           1.50 ms  │████████
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["traceID"], ID);
     let (code, _, told) = printed(traces(&collector, &["ab"])).await;
     assert_eq!((code, &*told), (Some(1), "spanway traces: the collector says: trace not found\n"));
+}
+
+#[tokio::test]
+async fn the_terminal_keeps_within_its_columns_and_shows_logs() {
+    let collector = collector().await;
+    post(&collector, &trace(ID, 1_795_155_028_096_607)).await;
+    let record = json!({
+        "timeUnixNano": "1795155028097000000", "traceId": ID, "spanId": "0000000000000003", "severityText": "WARN",
+        "body": {"stringValue": "no stock"},
+    });
+    let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]});
+    let request = Request::post("/v1/logs").header(header::CONTENT_TYPE, "application/json");
+    send(collector.http, request.body(logs.to_string()).unwrap()).await;
+    let mut narrow = traces(&collector, &[ID]);
+    narrow.env("COLUMNS", "60");
+    let (_, out, _) = printed(narrow).await;
+    assert!(out.lines().all(|line| line.chars().count() <= 60), "{out}");
+    assert!(out.ends_with("LOGS\n  +393 µs  WARN  unknown_service POST /x  no stock\n"), "{out}");
+    let mut narrow = traces(&collector, &[]);
+    narrow.env("COLUMNS", "95");
+    let (_, out, _) = printed(narrow).await;
+    assert!(out.starts_with("TIME (UTC)    DURATION  ERRORS  TRACE"), "{out}");
 }
 
 #[tokio::test]

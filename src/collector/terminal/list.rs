@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::style::{Plain, Style};
+use super::style::{Plain, Style, cut};
 use crate::collector::ui::{Elapsed, Moment};
 
 /// As many traces are remembered as printed; of more only those that the collector still answers.
@@ -78,8 +78,8 @@ impl Trace {
         (start, ends.max().unwrap_or_default().saturating_sub(start))
     }
 
-    /// The line of this trace.
-    pub(super) fn line(&self, style: Style) -> String {
+    /// The line of this trace, `width` columns wide at most.
+    pub(super) fn line(&self, style: Style, width: Option<usize>) -> String {
         let (start, duration) = self.times();
         let moment = Moment(start.saturating_mul(1_000)).to_string();
         let elapsed = Elapsed(duration.saturating_mul(1_000)).to_string();
@@ -89,15 +89,15 @@ impl Trace {
             let service = self.processes.get(&root.process).map_or("", |process| &process.service);
             (service, &root.operation)
         });
-        let service = style.of_service(0, Plain(service));
-        let spans = self.spans.len();
-        let id = Plain(&self.id);
-        let incomplete: Vec<String> =
-            self.incomplete().map(|what| style.failed(format!("  ({what})"))).collect();
-        let incomplete = incomplete.concat();
+        let (service, operation) = (Plain(service).to_string(), Plain(operation).to_string());
+        let incomplete: String = self.incomplete().map(|what| format!("  ({what})")).collect();
+        let columns = Columns(width);
+        let (service, operation) = columns.names(service, operation, incomplete.chars().count());
+        let (service, incomplete) = (style.of_service(0, service), style.failed_if_any(incomplete));
+        let (time, spans) = (columns.time(&moment), columns.spans(&self.spans.len().to_string()));
         format!(
-            "{moment}  {elapsed:>8}  {spans:>5}  {errors}  {id}  {service}  {}{incomplete}",
-            Plain(operation)
+            "{time}  {elapsed:>8}{spans}  {errors}  {}  {service}  {operation}{incomplete}",
+            Plain(&self.id)
         )
     }
 
@@ -108,16 +108,65 @@ impl Trace {
     }
 }
 
+/// Terminals with fewer columns get neither the date nor the number of spans.
+const NARROW: usize = 110;
+/// What stands before the names: time, duration, spans, errors, trace id.
+const BEFORE_NAMES: usize = 23 + 10 + 7 + 8 + 34 + 2;
+/// What a narrow terminal goes without.
+const NOT_IN_NARROW: usize = 11 + 7;
+/// Names are not cut shorter.
+const SHORTEST_NAMES: usize = 24;
+
+/// What has room in a line of so many columns.
+#[derive(Debug, Clone, Copy)]
+struct Columns(Option<usize>);
+
+impl Columns {
+    fn is_narrow(self) -> bool {
+        self.0.is_some_and(|width| width < NARROW)
+    }
+
+    /// The time, and its date where there is room.
+    fn time(self, moment: &str) -> &str {
+        moment.split_once(' ').map_or(moment, |(_, time)| if self.is_narrow() { time } else { moment })
+    }
+
+    /// The column of the number of spans.
+    fn spans(self, text: &str) -> String {
+        if self.is_narrow() { String::new() } else { format!("  {text:>5}") }
+    }
+
+    /// A service and an operation that share what is left of a line before `more` columns.
+    fn names(self, service: String, operation: String, more: usize) -> (String, String) {
+        let Some(width) = self.0 else { return (service, operation) };
+        let before = if self.is_narrow() { BEFORE_NAMES - NOT_IN_NARROW } else { BEFORE_NAMES };
+        let room = width.saturating_sub(before + 2 + more).max(SHORTEST_NAMES - 2);
+        let length = |text: &str| text.chars().count();
+        let of_service = length(&service).min(room.saturating_sub(length(&operation)).max(room / 2));
+        (cut(&service, of_service), cut(&operation, room - of_service))
+    }
+}
+
 /// What stands above the columns.
-pub(super) struct Heading(pub(super) Style);
+pub(super) struct Heading {
+    /// Colours or not.
+    pub(super) style: Style,
+    /// How many columns a line may have.
+    pub(super) width: Option<usize>,
+}
 
 impl fmt::Display for Heading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!(
-            "{:<23}  {:>8}  {:>5}  {:>6}  {:<32}  SERVICE AND OPERATION",
-            "TIME (UTC)", "DURATION", "SPANS", "ERRORS", "TRACE"
+        let columns = Columns(self.width);
+        let (time, spans) = (
+            if columns.is_narrow() { "TIME (UTC)  " } else { "TIME (UTC)             " },
+            columns.spans("SPANS"),
         );
-        f.write_str(&self.0.faint(text))
+        let text = format!(
+            "{time}  {:>8}{spans}  {:>6}  {:<32}  SERVICE AND OPERATION",
+            "DURATION", "ERRORS", "TRACE"
+        );
+        f.write_str(&self.style.faint(text))
     }
 }
 
@@ -183,16 +232,35 @@ mod tests {
     #[test]
     fn a_line_tells_when_how_long_and_what() {
         assert_eq!(
-            trace("ab", 2).line(Style::plain()),
+            trace("ab", 2).line(Style::plain(), None),
             "2026-11-20 06:10:28.096   1.50 ms      2       1  ab  sh\u{fffd}op  step 1"
         );
+    }
+
+    #[test]
+    fn names_are_cut_to_the_terminal() {
+        let mut long = trace("0123456789abcdef0123456789abcdef", 1);
+        long.spans[0].operation = "an operation with a rather long name".repeat(4);
+        long.processes.get_mut("p1").unwrap().service = "a-service-with-a-rather-long-name".repeat(4);
+        for width in [90, 100, 120, 200] {
+            let lines = [
+                long.line(Style::plain(), Some(width)),
+                trace(&long.id, 1).line(Style::plain(), Some(width)),
+            ];
+            assert_eq!(lines[0].chars().count(), width, "{}", lines[0]);
+            assert!(lines[0].ends_with('…') && lines[0].contains("a-service") && lines[0].contains(&long.id));
+            assert!(lines[1].ends_with("step 0"), "{}", lines[1]);
+            let heading = Heading { style: Style::plain(), width: Some(width) }.to_string();
+            let at = |line: &str, part: &str| line.split_once(part).unwrap().0.chars().count();
+            assert_eq!(at(&heading, "TRACE"), at(&lines[0], &long.id));
+        }
     }
 
     #[test]
     fn a_trace_that_is_not_whole_says_so() {
         let mut large = trace("ab", 1);
         large.warnings = Some(vec!["5 spans were refused: too large".into()]);
-        assert!(large.line(Style::plain()).ends_with("step 0  (5 spans were refused)"));
+        assert!(large.line(Style::plain(), None).ends_with("step 0  (5 spans were refused)"));
     }
 
     #[test]

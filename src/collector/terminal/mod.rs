@@ -1,6 +1,8 @@
 //! `spanway traces`: the traces of a running collector, in the terminal.
 
+mod layout;
 mod list;
+mod logs;
 mod query;
 mod style;
 mod tree;
@@ -8,6 +10,7 @@ mod tree;
 use std::{
     io::{self, Write},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,7 +27,9 @@ use self::{
 };
 use super::{
     client::{self, ClientError},
-    intake, otlp_json,
+    intake::Intake,
+    otlp_json,
+    span::TraceId,
     store::Store,
 };
 use crate::server::options::TracesOptions;
@@ -121,9 +126,10 @@ fn print_list(
         let _ = writeln!(io::stderr(), "no trace found at {}", options.address);
         return Ok(());
     }
-    writeln!(out, "{}", Heading(style))?;
+    let width = style::columns();
+    writeln!(out, "{}", Heading { style, width })?;
     for trace in &traces {
-        writeln!(out, "{}", trace.line(style))?;
+        writeln!(out, "{}", trace.line(style, width))?;
     }
     Ok(out.flush()?)
 }
@@ -140,12 +146,16 @@ async fn print_tree(
         return Err(refused(options, &body));
     }
     let not_ours = |_| TracesError::NotOurs(options.address.clone());
-    let (request, invalid) = otlp_json::traces(&body).map_err(not_ours)?;
-    let store = Store::new(usize::MAX);
-    intake::accept(&store, request, invalid);
+    let (logs, bad_logs) = otlp_json::logs(&body).map_err(not_ours)?;
+    let (spans, bad_spans) = otlp_json::traces(&body).map_err(not_ours)?;
+    let store = Arc::new(Store::new(usize::MAX));
+    let intake = Intake::new(Arc::clone(&store), None);
+    intake.logs(logs, bad_logs);
+    intake.traces(spans, bad_spans);
     let warnings = warnings(options, id).await?;
-    for trace in store.newest(1) {
-        write!(out, "{}", Tree { trace: &trace, warnings: &warnings, style })?;
+    let trace = TraceId::from_short_hex(id).and_then(|id| store.trace(&id));
+    if let Some(trace) = trace {
+        write!(out, "{}", Tree { trace: &trace, warnings: &warnings, style, width: style::columns() })?;
     }
     Ok(out.flush()?)
 }
@@ -165,7 +175,8 @@ async fn follow(options: &TracesOptions, style: Style, out: &mut impl Write) -> 
     let traces = summaries(options, &first)?;
     traces.iter().for_each(|trace| seen.mark(trace));
     if !options.json {
-        writeln!(out, "{}", Heading(style))?;
+        let width = style::columns();
+        writeln!(out, "{}", Heading { style, width })?;
     }
     let newest = first.iter().zip(&traces).take(options.limit.unwrap_or(DEFAULT_LIMIT));
     for (json, trace) in newest.collect::<Vec<_>>().into_iter().rev() {
@@ -190,7 +201,9 @@ fn line(
     style: Style,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    if options.json { writeln!(out, "{json}") } else { writeln!(out, "{}", trace.line(style)) }
+    // Asked each time: windows change while they are followed.
+    let width = style::columns();
+    if options.json { writeln!(out, "{json}") } else { writeln!(out, "{}", trace.line(style, width)) }
 }
 
 fn summaries(options: &TracesOptions, data: &[Value]) -> Result<Vec<list::Trace>, TracesError> {

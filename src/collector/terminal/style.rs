@@ -36,6 +36,11 @@ impl Style {
         self.painted(RED, text)
     }
 
+    /// The same, without a trace of colour if there is nothing.
+    pub(super) fn failed_if_any(self, text: String) -> String {
+        if text.is_empty() { text } else { self.failed(text) }
+    }
+
     /// What is less important than the rest.
     pub(super) fn faint(self, text: impl Display) -> String {
         self.painted(FAINT, text)
@@ -66,15 +71,47 @@ impl Display for Plain<'_> {
     }
 }
 
+/// A text is not broken into lines that are narrower.
+pub(super) const NARROWEST_TEXT: usize = 20;
+
+/// How many columns a line may have: as `COLUMNS` says, or as the terminal has; `None` if nobody looks at one.
+pub(super) fn columns() -> Option<usize> {
+    let said =
+        env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+    said.or_else(|| {
+        let (width, _) = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten()?;
+        Some(usize::from(width.0))
+    })
+}
+
 /// `text` in exactly `width` columns: cut, or filled up with spaces.
 pub(super) fn fitted(text: &str, width: usize) -> String {
-    let length = text.chars().count();
-    if length <= width {
-        return format!("{text:<width$}");
+    format!("{:<width$}", cut(text, width))
+}
+
+/// `text` in `width` columns at most.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
     }
     let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
     cut.push('…');
     cut
+}
+
+/// `text` in lines of `width` columns at most, broken between words.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(cut(word, width)),
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -99,6 +136,7 @@ mod tests {
 
     #[test]
     fn text_fits_its_column() {
+        assert_eq!(wrapped("one two  three extraordinary", 9), ["one two", "three", "extraord…"]);
         assert_eq!([fitted("ab", 3), fitted("abc", 3), fitted("äöüß", 3)], ["ab ", "abc", "äö…"]);
     }
 }
