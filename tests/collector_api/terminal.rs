@@ -109,6 +109,21 @@ async fn the_terminal_keeps_within_its_columns_and_shows_logs() {
 }
 
 #[tokio::test]
+async fn the_terminal_shows_logs_of_a_trace_without_spans() {
+    let collector = collector().await;
+    let record =
+        json!({"timeUnixNano": "1795155028097000000", "traceId": ID, "body": {"stringValue": "begun"}});
+    let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]});
+    let request = Request::post("/v1/logs").header(header::CONTENT_TYPE, "application/json");
+    send(collector.http, request.body(logs.to_string()).unwrap()).await;
+    let (code, out, told) = printed(traces(&collector, &[ID])).await;
+    assert_eq!((code, &*told), (Some(0), ""));
+    assert!(out.starts_with(&format!("trace {ID}  no span of it has come yet\n")), "{out}");
+    assert!(out.contains("\nLOGS\n") && out.ends_with("unknown_service  begun\n"), "{out}");
+    assert_eq!(get(&collector, &format!("/api/traces/{ID}")).await.0, 404, "Jaeger has no such traces");
+}
+
+#[tokio::test]
 async fn the_terminal_follows_what_comes() {
     let collector = collector().await;
     post(&collector, &trace(ID, 1_795_155_028_096_607)).await;

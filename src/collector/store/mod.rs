@@ -41,8 +41,10 @@ pub struct Store {
 /// What the store holds, and what it had to let go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Traces held now.
+    /// Traces held now of which a span has come.
     pub traces: usize,
+    /// Traces held now of which only log records have come.
+    pub log_only_traces: usize,
     /// Spans held now.
     pub spans: usize,
     /// Log records held now.
@@ -208,15 +210,19 @@ impl Shelf {
     fn change(&mut self, id: &TraceId, change: impl FnOnce(&mut Trace)) {
         if !self.traces.contains_key(id) {
             self.arrivals += 1;
-            self.totals.traces += 1;
+            self.totals.log_only_traces += 1;
             self.totals.bytes += TRACE_OVERHEAD_BYTES;
         }
         let arrival = self.arrivals;
         let trace = self.traces.entry(*id).or_insert_with(|| Arc::new(Trace::new(*id, arrival)));
-        let before = trace.bytes;
+        let (before, had_span) = (trace.bytes, trace.root.is_some());
         let changed = Arc::make_mut(trace);
         change(changed);
         changed.version = self.version;
+        if !had_span && trace.root.is_some() {
+            self.totals.log_only_traces -= 1;
+            self.totals.traces += 1;
+        }
         self.totals.bytes += trace.bytes - before;
         let displaced = self.retention.file(trace, before);
         let displaced = displaced.and_then(|arrival| self.traces.get(self.retention.at(arrival)?)).cloned();
@@ -238,7 +244,10 @@ impl Shelf {
             let next = self.retention.next(limit, growing);
             let Some(evicted) = next.and_then(|id| self.traces.remove(&id)) else { break };
             self.retention.remove(&evicted);
-            self.totals.traces -= 1;
+            match evicted.root {
+                Some(_) => self.totals.traces -= 1,
+                None => self.totals.log_only_traces -= 1,
+            }
             self.totals.spans -= evicted.spans.len();
             self.totals.logs -= evicted.logs.len();
             self.totals.bytes -= evicted.bytes;

@@ -127,12 +127,18 @@ fn logs_wait_for_their_trace_and_go_with_it() {
         attributes: Box::default(),
     };
     assert_eq!(store.insert_logs([(Some(trace), log()), (None, log())]), 0);
-    assert!(store.newest(10).is_empty(), "a trace without a span is not shown");
+    assert!(store.newest(10).is_empty(), "a trace without a span is not listed");
+    assert_eq!((store.totals().traces, store.totals().log_only_traces), (0, 1));
     store.insert([span(1, 1, 0)]);
     assert_eq!(store.newest(10)[0].logs.len(), 1);
+    assert_eq!((store.totals().traces, store.totals().log_only_traces), (1, 0));
     assert_eq!((store.totals().logs, store.totals().received_logs), (1, 2));
     store.insert((2..200).map(|trace| heavy(trace, 1, 1_000)));
     assert_eq!((store.trace(&trace).is_none(), store.totals().logs), (true, 0));
+    let later = span(1_000, 1, 0).trace_id;
+    store.insert_logs([(Some(later), log())]);
+    store.insert((2_000..2_200).map(|trace| heavy(trace, 1, 1_000)));
+    assert_eq!((store.trace(&later).is_none(), store.totals().log_only_traces), (true, 0));
 }
 
 #[test]

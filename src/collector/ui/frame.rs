@@ -99,12 +99,16 @@ impl<M> Frame<'_, M> {
     }
 
     fn footer(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Totals { traces, spans, logs, bytes, limit_bytes, evicted_traces, refused_spans, .. } =
-            self.totals;
+        let Totals { traces, log_only_traces, spans, logs, bytes, .. } = self.totals;
+        let Totals { limit_bytes, evicted_traces, refused_spans, .. } = self.totals;
         let (traces, spans) = (Count(traces, "trace"), Count(spans, "span"));
         write!(f, "<footer>{traces}, {spans}")?;
         if logs > 0 {
             write!(f, ", {}", Count(logs, "log record"))?;
+        }
+        if log_only_traces > 0 {
+            // They are in no list, and counted apart for that reason.
+            write!(f, " and {} of which only logs have come,", Count(log_only_traces, "trace"))?;
         }
         write!(f, " kept in {} of {}", Size(bytes), Size(limit_bytes))?;
         if evicted_traces > 0 {

@@ -16,6 +16,7 @@ mod labels;
 mod layers;
 mod live;
 mod map;
+mod other_logs;
 mod query;
 mod results;
 mod search;
@@ -158,17 +159,16 @@ async fn trace(State(pages): State<Arc<Pages>>, Path(wanted): Path<String>) -> R
         return api::otlp_json(&pages.store, id);
     }
     let found = TraceId::from_short_hex(&wanted).and_then(|id| pages.store.trace(&id));
-    let found = found.filter(|trace| trace.root.is_some());
     let Some(trace) = found else {
         let main = trace_page::NoTrace { wanted: &wanted, base: &pages.base };
         return (StatusCode::NOT_FOUND, pages.page("No such trace", Place::Elsewhere, None, main))
             .into_response();
     };
     let palette = pages.known(Catalogue::palette);
-    let title = trace
-        .root
-        .as_ref()
-        .map_or_else(String::new, |root| format!("{} {}", root.resource.service, root.name));
+    let title = trace.root.as_ref().map_or_else(
+        || "Logs of a trace".to_owned(),
+        |root| format!("{} {}", root.resource.service, root.name),
+    );
     let main = trace_page::TracePage { trace: &trace, base: &pages.base, palette: &palette };
     pages.page(&title, Place::Elsewhere, Some("trace.js"), main).into_response()
 }

@@ -213,6 +213,31 @@ async fn a_waterfall_shows_all_that_is_wrong() {
 }
 
 #[tokio::test]
+async fn logs_without_a_span_have_a_page() {
+    let store = store([span(2, 1, 0)]);
+    let id = span(1, 1, 0).trace_id;
+    store.insert_logs([(Some(id), log(Some(span(1, 9, 0).span_id), 1_000_007, "began"))]);
+    let router = pages(&store, "");
+    let (status, _, page) = get(&router, &format!("/trace/{id}")).await;
+    assert!(status == 200 && page.contains("No span of this trace has come yet"), "{page}");
+    assert!(
+        page.contains("<small>1970-01-01 00:00:00.001000007 UTC</small>")
+            && page.contains("<bdi>began</bdi>")
+    );
+    assert!(
+        page.contains("1 trace, 1 span, 1 log record and 1 trace of which only logs have come, kept in"),
+        "{page}"
+    );
+    let (status, _, json) = get(&router, &format!("/trace/{id}.json")).await;
+    assert!(status == 200 && json.contains("resourceLogs") && json.contains("began"), "{json}");
+    let (_, _, list) = get(&router, "/").await;
+    assert!(!list.contains(&format!("data-trace=\"{id}\"")), "what is not counted is not listed");
+    store.insert([span(1, 9, 0)]);
+    let (_, _, page) = get(&router, &format!("/trace/{id}")).await;
+    assert!(!page.contains("has come yet") && !page.contains("of which only"), "{page}");
+}
+
+#[tokio::test]
 async fn a_long_text_is_cut_with_a_link_to_where_it_is_whole() {
     let long = Span { attributes: [text("body", &"x".repeat(1 << 20))].into(), ..span(1, 1, 0) };
     let id = long.trace_id;

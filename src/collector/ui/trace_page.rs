@@ -6,6 +6,7 @@ use super::{
     base::Base,
     catalogue::Palette,
     html::{Count, Elapsed, Moment, Short, Text},
+    other_logs::OtherLogs,
     waterfall::Waterfall,
 };
 use crate::collector::{span::TraceId, store::Trace};
@@ -27,18 +28,22 @@ impl Display for TracePage<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { trace, base, palette } = self;
         f.write_str("<section class=\"trace\" aria-labelledby=\"title\">\n")?;
+        if trace.root.is_none() {
+            self.heading_of_logs(f)?;
+            return write!(f, "{}</section>\n", OtherLogs { trace, palette });
+        }
         self.heading(f)?;
         self.services(f)?;
         self.tools(f)?;
-        write!(f, "{}</section>\n{HELP}", Waterfall { trace, base, palette })
+        write!(f, "{}{}</section>\n{HELP}", Waterfall { trace, base, palette }, OtherLogs { trace, palette })
     }
 }
 
 impl TracePage<'_> {
     fn heading(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let trace = self.trace;
-        let (service, name) =
-            trace.root.as_ref().map_or(("", "only logs yet"), |root| (&root.resource.service, &root.name));
+        let Some(root) = &trace.root else { return Ok(()) };
+        let (service, name) = (&root.resource.service, &root.name);
         writeln!(
             f,
             "<h1 id=\"title\"><bdi class=\"service c{}\">{}</bdi> <bdi>{}</bdi> <small>{}</small></h1>",
@@ -50,7 +55,7 @@ impl TracePage<'_> {
         write!(
             f,
             "<p class=\"facts\"><time>{} UTC</time> · {}",
-            Moment(trace.start_unix_nano.min(trace.end_unix_nano)),
+            Moment(trace.start_unix_nano),
             Count(trace.spans.len(), "span")
         )?;
         if trace.errors > 0 {
@@ -61,7 +66,29 @@ impl TracePage<'_> {
             f,
             " · <code class=\"id\">{id}</code> · <a href=\"{base}/trace/{id}.json\">OTLP JSON</a></p>"
         )?;
-        for sentence in trace.passed_over.sentences() {
+        self.missing(f)
+    }
+
+    /// What stands above log records without a span.
+    fn heading_of_logs(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (base, id) = (self.base, self.trace.trace_id);
+        writeln!(
+            f,
+            concat!(
+                "<h1 id=\"title\">Logs of trace <code>{id}</code></h1>\n<p class=\"facts\">{logs} · ",
+                "<a href=\"{base}/trace/{id}.json\">OTLP JSON</a></p>\n<p class=\"partial\">No span of this trace has ",
+                "come yet. Exporters send spans when they end, in batches: load this page again in some seconds. If none ",
+                "comes, the trace was not sampled, or its spans are sent elsewhere.</p>",
+            ),
+            id = id,
+            base = base,
+            logs = Count(self.trace.logs.len(), "log record"),
+        )?;
+        self.missing(f)
+    }
+
+    fn missing(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for sentence in self.trace.passed_over.sentences() {
             writeln!(f, "<p class=\"partial\">{}.</p>", Text(&sentence))?;
         }
         Ok(())

@@ -11,8 +11,8 @@ use super::{
     bar::{Axis, Bar, Grid, Window},
     base::Base,
     catalogue::Palette,
-    details::{Details, Offset, Severity},
-    html::{Count, Elapsed, Excerpt, Short},
+    details::Details,
+    html::{Count, Elapsed, Short},
     shape::{self, Line},
 };
 use crate::collector::{
@@ -69,7 +69,7 @@ impl Display for Waterfall<'_> {
             let more = Count(more, "more line");
             writeln!(f, "<p class=\"note\">{more}: <a href=\"{base}/trace/{id}.json\">all as JSON</a></p>")?;
         }
-        self.other_logs(f)
+        Ok(())
     }
 }
 
@@ -131,30 +131,6 @@ impl Waterfall<'_> {
                 logs,
             },
         )
-    }
-
-    /// What was logged in the trace, but in no span that is here.
-    fn other_logs(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let is_elsewhere =
-            |log: &&Arc<LogRecord>| log.span_id.is_none_or(|id| !self.trace.spans.contains_key(&id));
-        let mut logs: Vec<_> = self.trace.logs.iter().filter(is_elsewhere).collect();
-        if logs.is_empty() {
-            return Ok(());
-        }
-        logs.sort_by_key(|log| log.time_unix_nano);
-        f.write_str("<h2>Logs outside of these spans</h2>\n<ul class=\"logs\">\n")?;
-        for log in logs.into_iter().take(LINES_DRAWN) {
-            writeln!(
-                f,
-                "<li class=\"c{}\"><small>{}</small> <bdi class=\"service\">{}</bdi> {} <bdi>{}</bdi></li>",
-                self.palette.colour(&log.resource.service),
-                Offset { time: log.time_unix_nano, start: self.trace.start_unix_nano },
-                Short(&log.resource.service, LETTERS),
-                Severity(log),
-                Excerpt(&log.body.to_text()),
-            )?;
-        }
-        f.write_str("</ul>\n")
     }
 }
 
