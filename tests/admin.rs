@@ -68,6 +68,8 @@ async fn a_proxy_shows_its_own_traces_where_it_is_told_to_keep_them() {
     admin.until("shop", |report| report.spans.created == 1).await;
     let services = admin.get("/traces/api/services").await;
     assert!(services.text().contains("\"shop\""), "{}", services.text());
+    let slash = admin.get("/traces/?service=shop").await;
+    assert_eq!((slash.status(), slash.header("location")), (308, Some("/traces?service=shop")));
     let page = admin.get("/traces").await;
     assert_eq!(page.status(), 200);
     assert!(page.text().contains("shop") && page.text().contains("\"/traces/trace/"), "{}", page.text());

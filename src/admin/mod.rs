@@ -13,7 +13,7 @@ use axum::{
     Router,
     extract::{RawQuery, State},
     middleware::map_response,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -137,7 +137,14 @@ fn router(subject: Subject, kept: Option<Arc<Store>>) -> Router {
         .layer(map_response(guarded));
     match kept {
         // Its pages say themselves what may be done with them.
-        Some(store) => router.nest(TRACES, collector::pages(store, TRACES)),
+        Some(store) => {
+            let without_slash = async |RawQuery(query): RawQuery| {
+                let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+                Redirect::permanent(&format!("{TRACES}{query}"))
+            };
+            let router = router.route(&format!("{TRACES}/"), get(without_slash));
+            router.nest(TRACES, collector::pages(store, TRACES))
+        }
         None => router,
     }
 }

@@ -269,6 +269,10 @@ async fn errors_are_those_of_jaeger() {
     assert_eq!(get(&collector, "/api/operations").await, refusal(400, "parameter 'service' is required"));
     let wrong = "malformed 'tag' parameter, expecting key:value, received: a";
     assert_eq!(get(&collector, "/api/traces?tag=a").await, refusal(400, wrong));
+    let no_path = refusal(404, "no such path: /api/openapi.json has all of them");
+    for path in ["/api/nope", "/api/traces/1/2", "/api", "/api/"] {
+        assert_eq!(get(&collector, path).await, no_path, "{path}");
+    }
     let (status, answer) = get(&collector, "/api/traces?traceID=abc").await;
     assert_eq!(status, 200);
     let id = format!("{}abc", "0".repeat(29));

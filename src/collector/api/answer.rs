@@ -57,6 +57,12 @@ impl Refusal {
         Self { status: StatusCode::NOT_FOUND, message: NOT_FOUND.to_owned() }
     }
 
+    /// There is no such path.
+    pub(super) fn no_path() -> Self {
+        let message = "no such path: /api/openapi.json has all of them".to_owned();
+        Self { status: StatusCode::NOT_FOUND, message }
+    }
+
     /// What it says.
     #[cfg(test)]
     pub(super) fn message(&self) -> &str {

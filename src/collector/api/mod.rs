@@ -20,7 +20,7 @@ use axum::{
     Router,
     extract::{Path, RawQuery, State},
     response::{IntoResponse as _, Response},
-    routing::{MethodRouter, get},
+    routing::{MethodRouter, any, get},
 };
 use http::header;
 
@@ -45,7 +45,12 @@ type Shared = State<Arc<Store>>;
 pub(super) fn router(store: Arc<Store>) -> Router {
     let router =
         routes().into_iter().fold(Router::new(), |router, (path, method)| router.route(path, method));
-    router.with_state(store)
+    // Programs read what they get as JSON, also when they ask for what is not there.
+    let nothing = async || Refusal::no_path();
+    ["/api", "/api/", "/api/{*path}"]
+        .into_iter()
+        .fold(router, |router, path| router.route(path, any(nothing)))
+        .with_state(store)
 }
 
 fn routes() -> [(&'static str, MethodRouter<Arc<Store>>); 7] {
