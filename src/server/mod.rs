@@ -2,8 +2,10 @@
 
 pub mod health;
 mod keep;
-mod log;
+pub(crate) mod log;
+mod option_value;
 pub mod options;
+pub mod pages_address;
 pub mod program_name;
 mod serve;
 mod trace_test;

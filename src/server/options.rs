@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::{option_value, pages_address::PagesAddress};
+
 /// What stands below the flags in `spanway --help`.
 const AFTER_HELP: &str = "\
 Examples:
@@ -139,8 +141,8 @@ pub struct Options {
     /// Start although the file sets fields that spanway does not implement; each is warned of (never those that guard access: filters, TLS, RBAC)
     #[arg(long)]
     pub skip_unsupported: bool,
-    /// Keep the newest spans of this proxy itself, in so many bytes, and show them below /traces of the admin interface
-    #[arg(long, value_name = "BYTES")]
+    /// Keep the newest spans of this proxy itself, in so many bytes (such as 64MiB), and show them below /traces of the admin interface
+    #[arg(long, value_name = "BYTES", value_parser = option_value::bytes_of_memory)]
     pub keep_traces: Option<usize>,
     /// Use address TO wherever the configuration says FROM (both HOST:PORT); may be given several times
     #[arg(long, value_name = "FROM=TO")]
@@ -224,25 +226,25 @@ pub struct SandboxOptions {
 #[derive(Debug, Clone, Args)]
 pub struct CollectorOptions {
     /// Where OTLP/gRPC is received
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4317")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4317", value_parser = option_value::address)]
     pub grpc_address: SocketAddr,
     /// Where OTLP/HTTP is received
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318", value_parser = option_value::address)]
     pub http_address: SocketAddr,
     /// Where the pages are served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:55679")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:55679", value_parser = option_value::address)]
     pub pages_address: SocketAddr,
     /// Where `GET /` answers 200 while the collector is up, for health checks [default: 127.0.0.1:13133, unless that is taken]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = option_value::address)]
     pub health_address: Option<SocketAddr>,
-    /// How many bytes of spans are kept; beyond it the oldest trace goes first, and those that failed or were slow last
-    #[arg(long, value_name = "BYTES", default_value = "67108864")]
+    /// How many bytes of spans are kept, such as 64MiB; beyond it the oldest trace goes first, and those that failed or were slow last
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = option_value::bytes_of_memory)]
     pub store_bytes: usize,
     /// Keep the spans that are received in this file, too (OTLP as JSON, a message a line), and read them back at the start
     #[arg(long, value_name = "PATH")]
     pub file: Option<PathBuf>,
     /// How long the file may become; then it is renamed to PATH.1, in the place of the one before
-    #[arg(long, value_name = "BYTES", default_value = "268435456")]
+    #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = option_value::bytes)]
     pub file_bytes: u64,
 }
 
@@ -255,9 +257,9 @@ pub struct TracesOptions {
         conflicts_with_all = ["follow", "service", "operation", "errors", "min_duration", "attribute", "limit"]
     )]
     pub trace_id: Option<String>,
-    /// Where the collector has its pages, as HOST:PORT
+    /// Where the collector has its pages: HOST:PORT, :PORT or <http://HOST:PORT/PATH>
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:55679")]
-    pub address: String,
+    pub address: PagesAddress,
     /// Go on, and print new traces as they come
     #[arg(long, short)]
     pub follow: bool,

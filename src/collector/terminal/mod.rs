@@ -145,7 +145,7 @@ async fn print_tree(
     if !status.is_success() {
         return Err(refused(options, &body));
     }
-    let not_ours = |_| TracesError::NotOurs(options.address.clone());
+    let not_ours = |_| TracesError::NotOurs(options.address.to_string());
     let (logs, bad_logs) = otlp_json::logs(&body).map_err(not_ours)?;
     let (spans, bad_spans) = otlp_json::traces(&body).map_err(not_ours)?;
     let store = Arc::new(Store::new(usize::MAX));
@@ -212,7 +212,7 @@ fn line(
 }
 
 fn summaries(options: &TracesOptions, data: &[Value]) -> Result<Vec<list::Trace>, TracesError> {
-    let not_ours = |_| TracesError::NotOurs(options.address.clone());
+    let not_ours = |_| TracesError::NotOurs(options.address.to_string());
     data.iter().map(|trace| list::Trace::deserialize(trace).map_err(not_ours)).collect()
 }
 
@@ -223,14 +223,15 @@ async fn data(options: &TracesOptions, path: &str) -> Result<Vec<Value>, TracesE
         return Err(refused(options, &body));
     }
     let answer: Answer = read(options, &body)?;
-    answer.data.ok_or_else(|| TracesError::NotOurs(options.address.clone()))
+    answer.data.ok_or_else(|| TracesError::NotOurs(options.address.to_string()))
 }
 
 async fn fetch(options: &TracesOptions, path: &str) -> Result<(StatusCode, Bytes), TracesError> {
     let address = &options.address;
-    match client::get(address, address, path).await {
+    let path = format!("{}{path}", address.base);
+    match client::get(&address.authority, &address.authority, &path).await {
         Ok(answer) => Ok((answer.status, answer.body)),
-        Err(cause) => Err(TracesError::NoCollector { address: address.clone(), cause }),
+        Err(cause) => Err(TracesError::NoCollector { address: address.to_string(), cause }),
     }
 }
 
@@ -238,10 +239,10 @@ fn refused(options: &TracesOptions, body: &[u8]) -> TracesError {
     let told = read::<Answer>(options, body).ok().and_then(|answer| answer.errors?.into_iter().next());
     match told {
         Some(complaint) => TracesError::Refused(style::Plain(&complaint.msg).to_string()),
-        None => TracesError::NotOurs(options.address.clone()),
+        None => TracesError::NotOurs(options.address.to_string()),
     }
 }
 
 fn read<T: DeserializeOwned>(options: &TracesOptions, body: &[u8]) -> Result<T, TracesError> {
-    serde_json::from_slice(body).map_err(|_| TracesError::NotOurs(options.address.clone()))
+    serde_json::from_slice(body).map_err(|_| TracesError::NotOurs(options.address.to_string()))
 }
