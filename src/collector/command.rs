@@ -8,10 +8,11 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Addresses, Collector, CollectorError, ui::Size};
-use crate::server::options::CollectorOptions;
+use crate::server::{log, options::CollectorOptions};
 
 /// Collect until Ctrl-C or SIGTERM. Exit code 1, with the reason on standard error, if it cannot start.
 pub fn run(options: &CollectorOptions) -> ExitCode {
+    log::init_for_command();
     match collect(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

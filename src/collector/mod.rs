@@ -9,6 +9,7 @@ pub mod attribute;
 pub(crate) mod client;
 pub mod command;
 mod distinct;
+mod foreign_file;
 pub(crate) mod intake;
 pub(crate) mod invalid;
 mod journal;
@@ -179,6 +180,7 @@ pub(crate) fn pages(store: Arc<Store>, base: &str) -> Router {
 /// Read the spans of the file at `path` back, and go on writing to it.
 fn keep(path: &Path, limit_bytes: u64, store: &Store) -> Result<Journal, CollectorError> {
     let failed = |cause| CollectorError::File { path: path.display().to_string(), cause };
+    foreign_file::refuse(path).map_err(failed)?;
     let (messages, broken) = journal::read_back(path, store).map_err(failed)?;
     if broken > 0 {
         tracing::warn!("{}: {broken} of {} lines cannot be read", path.display(), messages + broken);

@@ -84,6 +84,15 @@ pub(crate) fn init(options: &Options) -> io::Result<Option<LogFile>> {
     Ok(file)
 }
 
+/// Begin to log to standard error what somebody should look at: for commands that have no flags of a log.
+pub(crate) fn init_for_command() {
+    let targets = Targets::new().with_target("spanway", LevelFilter::WARN);
+    let pattern = Pattern(DEFAULT_PATTERN.to_owned());
+    let lines = tracing_subscriber::fmt::layer().event_format(pattern).with_writer(io::stderr);
+    // It fails only when a log was begun before, which then goes on.
+    drop(tracing_subscriber::registry().with(targets).with(lines).try_init());
+}
+
 /// A line's pattern: `%Y %m %d %T %e %l %n %v %P %%`.
 struct Pattern(String);
 

@@ -8,6 +8,7 @@
     reason = "a test that fails may do so where it stands"
 )]
 
+mod command;
 mod openapi;
 mod terminal;
 
