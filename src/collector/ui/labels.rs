@@ -48,7 +48,7 @@ pub(super) fn places(arrows: &[Vec<Curve>], mut taken: Vec<Area>) -> Vec<Option<
         taken.push(area(found));
         Some(found)
     };
-    arrows.iter().map(|pieces| place(pieces)).collect()
+    arrows.iter().map(&mut place).collect()
 }
 
 /// The point so many tenths along a curve.

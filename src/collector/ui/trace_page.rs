@@ -30,7 +30,7 @@ impl Display for TracePage<'_> {
         f.write_str("<section class=\"trace\" aria-labelledby=\"title\">\n")?;
         if trace.root.is_none() {
             self.heading_of_logs(f)?;
-            return write!(f, "{}</section>\n", OtherLogs { trace, palette });
+            return writeln!(f, "{}</section>", OtherLogs { trace, palette });
         }
         self.heading(f)?;
         self.services(f)?;
