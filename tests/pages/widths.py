@@ -12,7 +12,11 @@ for depth in range(30):
     parent = long.span("service-" + "s" * 200, "operation-" + "o" * 300, depth, 100 - depth, parent, tags={"k" * 200: "v" * 2_000})
 long.log("service-" + "s" * 200, 5, "ERROR", "l" * 3_000)
 long.send(otlp)
-paths = ["/", "/?min=soon", f"/trace/{trace.id}", f"/trace/{long.id}", "/debug/tracez", "/map", "/trace/12", "/nothing",
+# Of one only logs have come.
+early = Trace()
+early.log("service-" + "s" * 200, 5, "ERROR", "l" * 3_000)
+early.send(otlp)
+paths = ["/", "/?min=soon&status=" + "b" * 300, f"/trace/{early.id}", f"/trace/{trace.id}", f"/trace/{long.id}", "/debug/tracez", "/map", "/trace/12", "/nothing",
          "/debug/tracez?name=reserve&service=stock&bucket=4"]
 for width, scheme in [(360, "light"), (360, "dark"), (800, "light"), (1920, "dark")]:
     with browser(width, scheme=scheme) as page:

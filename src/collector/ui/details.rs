@@ -198,7 +198,7 @@ impl Display for Severity<'_> {
 fn explained(warning: Warning) -> &'static str {
     match warning {
         Warning::EndsBeforeStart(_) => {
-            ": the clock of its service was set back while it ran, so it is drawn without a duration"
+            ": its clock was set back while it ran, or its service sends wrong times; it is drawn without a duration"
         }
         Warning::MissingParent(_) => {
             ": its service does not send spans here, it was not sampled there, or it is still under way"

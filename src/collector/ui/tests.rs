@@ -198,7 +198,7 @@ async fn a_waterfall_shows_all_that_is_wrong() {
         "<em class=\"skew\" title=\"clock skew: the span starts 500 µs before its parent\">clock skew</em>",
         "clock skew: the span starts 500 µs before its parent: the clocks of the two services differ by that much or more.</p>",
         "missing parent: span 0000000000000063 has not come: its service does not send spans here",
-        "clock: the span ends 1.00 ms before it starts: the clock of its service was set back",
+        "clock: the span ends 1.00 ms before it starts: its clock was set back",
         "circle of parents: the span is an ancestor of itself: ",
         ">retry 2</i>",
         "<strong>ERROR</strong>",
