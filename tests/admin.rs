@@ -39,6 +39,8 @@ async fn its_address_is_written_down_and_one_that_is_taken_is_named() {
         .start()
         .await;
     let address = proxy.admin().0;
+    // It accepts before it has written its address, and answers after that.
+    assert_eq!(proxy.admin().get("/ready").await.status(), 200);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), address.to_string());
 
     let yaml = format!(
