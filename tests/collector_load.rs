@@ -188,11 +188,17 @@ async fn send(client: &mut Grpc<tonic::transport::Channel>, message: &Bytes, tur
             // What was refused of it would be said there.
             Ok(answer) => return assert_eq!(answer.into_inner(), Bytes::new()),
             Err(told) => {
-                assert_eq!(told.code(), Code::ResourceExhausted, "{told}");
                 turned_away.fetch_add(1, Ordering::Relaxed);
-                // It says when to come again.
-                let pause = told.get_details_retry_info().and_then(|info| info.retry_delay);
-                tokio::time::sleep(pause.unwrap()).await;
+                match told.code() {
+                    // It says when to come again.
+                    Code::ResourceExhausted => {
+                        let pause = told.get_details_retry_info().and_then(|info| info.retry_delay);
+                        tokio::time::sleep(pause.unwrap()).await;
+                    }
+                    // It took too long to arrive, which happens on a machine that is very busy. None of it was filed.
+                    Code::DeadlineExceeded => {}
+                    _ => panic!("{told}"),
+                }
             }
         }
     }
