@@ -45,7 +45,9 @@ impl Metric for Codes {
         let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
         // As in Envoy there is none of the others before the first response.
         if self.completed.get() == 0 {
-            return if name.is_empty() { reader.counter("upstream_rq_completed", 0) };
+            return if name.is_empty() {
+                reader.counter("upstream_rq_completed", 0)
+            };
         }
         reader.counter(&format!("{prefix}upstream_rq_completed"), self.completed.get());
         for (class, counter) in (1..).zip(&self.classes) {

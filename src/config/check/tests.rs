@@ -20,8 +20,7 @@ fn a_good_file_is_summed_up_and_its_fields_are_listed() {
         "cluster envoy_cluster2, STRICT_DNS: 1 host",
         "tracer envoy-1, collected by opentelemetry_collector",
         "envoy.config.route.v3.Decorator: operation",
-        "HttpConnectionManager.stat_prefix: there are no statistics yet",
-        "typed_config.stat_prefix and 1 more",
+        "HttpConnectionManager: http_filters, route_config, stat_prefix, tracing",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
