@@ -20,7 +20,7 @@ use super::{
     invalid::Invalid,
     journal::Journal,
     log::LogRecord,
-    span::{Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId},
+    span::{Dropped, Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId},
     store::Store,
 };
 
@@ -144,6 +144,7 @@ fn log(otlp: OtlpLog, resource: &Arc<Resource>) -> LogRecord {
         span_id: SpanId::from_bytes(&otlp.span_id),
         resource: Arc::clone(resource),
         severity: severity.into(),
+        severity_number: otlp.severity_number,
         body: value(otlp.body),
         attributes: attributes(otlp.attributes),
     }
@@ -193,6 +194,11 @@ fn span(otlp: OtlpSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Result<
         attributes: attributes(otlp.attributes),
         events: otlp.events.into_iter().map(event).collect(),
         links: otlp.links.into_iter().filter_map(link).collect(),
+        dropped: Dropped {
+            attributes: otlp.dropped_attributes_count,
+            events: otlp.dropped_events_count,
+            links: otlp.dropped_links_count,
+        },
         status_code: status_code(status.code),
         status_message: status.message.into(),
         flags: otlp.flags,
@@ -240,7 +246,7 @@ fn resource(otlp: OtlpResource) -> Resource {
 }
 
 fn scope(otlp: InstrumentationScope) -> Scope {
-    Scope { name: otlp.name.into(), version: otlp.version.into() }
+    Scope { name: otlp.name.into(), version: otlp.version.into(), attributes: attributes(otlp.attributes) }
 }
 
 fn event(otlp: span::Event) -> Event {
@@ -248,6 +254,7 @@ fn event(otlp: span::Event) -> Event {
         time_unix_nano: otlp.time_unix_nano,
         name: otlp.name.into(),
         attributes: attributes(otlp.attributes),
+        dropped_attributes: otlp.dropped_attributes_count,
     }
 }
 
@@ -258,6 +265,7 @@ fn link(otlp: span::Link) -> Option<Link> {
         span_id: SpanId::from_bytes(&otlp.span_id)?,
         trace_state: otlp.trace_state.into(),
         attributes: attributes(otlp.attributes),
+        flags: otlp.flags,
     })
 }
 

@@ -18,6 +18,8 @@ pub struct LogRecord {
     pub resource: Arc<Resource>,
     /// How grave it is, in the words of who wrote it.
     pub severity: Box<str>,
+    /// The same as a number; 0 if that is not said.
+    pub severity_number: i32,
     /// What it says.
     pub body: Value,
     /// The details, in the order in which they were sent.

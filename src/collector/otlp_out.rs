@@ -96,13 +96,15 @@ fn otlp_span(span: &Arc<Span>) -> OtlpSpan {
         attributes: attributes(&span.attributes),
         events: span.events.iter().map(event).collect(),
         links: span.links.iter().map(link).collect(),
+        dropped_attributes_count: span.dropped.attributes,
+        dropped_events_count: span.dropped.events,
+        dropped_links_count: span.dropped.links,
         status: Some(Status {
             message: span.status_message.to_string(),
             code: code(span.status_code).into(),
         }),
         flags: span.flags,
         trace_state: span.trace_state.to_string(),
-        ..OtlpSpan::default()
     }
 }
 
@@ -111,6 +113,7 @@ fn otlp_log(trace: &Trace, log: &LogRecord) -> OtlpLog {
         time_unix_nano: log.time_unix_nano,
         trace_id: trace.trace_id.to_bytes().into(),
         span_id: log.span_id.map(|id| id.to_bytes().into()).unwrap_or_default(),
+        severity_number: log.severity_number,
         severity_text: log.severity.to_string(),
         body: Some(any_value(&log.body)),
         attributes: attributes(&log.attributes),
@@ -145,6 +148,7 @@ fn otlp_scope(scope: &Scope) -> InstrumentationScope {
     InstrumentationScope {
         name: scope.name.to_string(),
         version: scope.version.to_string(),
+        attributes: attributes(&scope.attributes),
         ..InstrumentationScope::default()
     }
 }
@@ -154,7 +158,7 @@ fn event(event: &Event) -> span::Event {
         time_unix_nano: event.time_unix_nano,
         name: event.name.to_string(),
         attributes: attributes(&event.attributes),
-        ..span::Event::default()
+        dropped_attributes_count: event.dropped_attributes,
     }
 }
 
@@ -164,6 +168,7 @@ fn link(link: &Link) -> span::Link {
         span_id: link.span_id.to_bytes().into(),
         trace_state: link.trace_state.to_string(),
         attributes: attributes(&link.attributes),
+        flags: link.flags,
         ..span::Link::default()
     }
 }
@@ -197,7 +202,11 @@ fn any_value(value: &Value) -> AnyValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collector::{intake, otlp_json, span::tests::span, store::Store};
+    use crate::collector::{
+        intake, otlp_json,
+        span::{Dropped, tests::span},
+        store::Store,
+    };
 
     fn every_value() -> Box<[Attribute]> {
         let values = [
@@ -219,8 +228,15 @@ mod tests {
         Span {
             attributes: every_value(),
             resource: Arc::new(Resource { service: "shop".into(), attributes: [name].into() }),
-            events: [Event { time_unix_nano: 5, name: "e".into(), attributes: every_value() }].into(),
+            events: [Event {
+                time_unix_nano: 5,
+                name: "e".into(),
+                attributes: every_value(),
+                dropped_attributes: 4,
+            }]
+            .into(),
             links: [Link {
+                flags: 0x101,
                 trace_id: first.trace_id,
                 span_id: first.span_id,
                 trace_state: "a=b".into(),
@@ -231,6 +247,7 @@ mod tests {
             status_message: "no".into(),
             trace_state: "k=v".into(),
             flags: 0x301,
+            dropped: Dropped { attributes: 1, events: 2, links: 3 },
             ..first
         }
     }
@@ -267,6 +284,7 @@ mod tests {
         let store = Store::new(1 << 20);
         let written = span(1, 1, 0);
         let log = LogRecord {
+            severity_number: 13,
             time_unix_nano: 7,
             span_id: Some(written.span_id),
             resource: Arc::clone(&written.resource),
@@ -281,7 +299,7 @@ mod tests {
         let record = &json["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
         assert_eq!(record["spanId"], "0000000000000001");
         assert_eq!(record["traceId"], "00000000000000000000000000000001");
-        assert_eq!(record["severityText"], "WARN");
+        assert_eq!((&record["severityText"], &record["severityNumber"]), (&"WARN".into(), &13.into()));
         assert_eq!(record["body"]["stringValue"], "said");
         assert_eq!(json["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["spanId"], "0000000000000001");
     }

@@ -138,6 +138,8 @@ pub struct Scope {
     pub name: Box<str>,
     /// Empty when not said.
     pub version: Box<str>,
+    /// In the order in which they were sent.
+    pub attributes: Box<[Attribute]>,
 }
 
 /// Something that happened while a span ran. `Span.Event`.
@@ -149,6 +151,8 @@ pub struct Event {
     pub name: Box<str>,
     /// The details, in the order in which they were sent.
     pub attributes: Box<[Attribute]>,
+    /// How many of them the sender left out.
+    pub dropped_attributes: u32,
 }
 
 /// A span that is related to another. `Span.Link`.
@@ -162,6 +166,19 @@ pub struct Link {
     pub trace_state: Box<str>,
     /// The details, in the order in which they were sent.
     pub attributes: Box<[Attribute]>,
+    /// As those of a span.
+    pub flags: u32,
+}
+
+/// How many things of a span its sender left out, by its own limits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// `Span.dropped_attributes_count`
+    pub attributes: u32,
+    /// `Span.dropped_events_count`
+    pub events: u32,
+    /// `Span.dropped_links_count`
+    pub links: u32,
 }
 
 /// One operation of one service. `opentelemetry.proto.trace.v1.Span`.
@@ -191,6 +208,8 @@ pub struct Span {
     pub events: Box<[Event]>,
     /// Spans of this or other traces that are related to it, in the order in which they were sent.
     pub links: Box<[Link]>,
+    /// What the sender left out, since it was too much.
+    pub dropped: Dropped,
     /// How it ended.
     pub status_code: StatusCode,
     /// Why it failed, if it did and said so.
@@ -241,6 +260,7 @@ impl Span {
             + size_of::<Scope>()
             + self.scope.name.len()
             + self.scope.version.len()
+            + attributes_heap_bytes(&self.scope.attributes)
     }
 }
 
@@ -255,7 +275,7 @@ pub(super) mod tests {
             span_id: SpanId::from_bytes(&span.to_be_bytes()).unwrap(),
             parent_span_id: SpanId::from_bytes(&parent.to_be_bytes()),
             resource: Arc::new(Resource { service: "shop".into(), attributes: Box::default() }),
-            scope: Arc::new(Scope { name: "test".into(), version: "1".into() }),
+            scope: Arc::new(Scope { name: "test".into(), version: "1".into(), attributes: Box::default() }),
             name: "buy".into(),
             kind: SpanKind::Server,
             start_unix_nano: 1_000_000 * span,
@@ -263,6 +283,7 @@ pub(super) mod tests {
             attributes: Box::default(),
             events: Box::default(),
             links: Box::default(),
+            dropped: Dropped::default(),
             status_code: StatusCode::Unset,
             status_message: "".into(),
             flags: 1,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    span::{Span, SpanId, SpanKind},
+    span::{Dropped, Span, SpanId, SpanKind},
     store::Trace,
     tree,
     ui::Elapsed,
@@ -31,6 +31,8 @@ pub(super) enum Warning {
     StartsAfterAnswer(u64),
     /// It ends so long after its parent, which is of another service.
     EndsAfterParent(u64),
+    /// Its sender left that out.
+    LeftOut(Dropped),
 }
 
 impl Warning {
@@ -40,6 +42,7 @@ impl Warning {
             Self::EndsBeforeStart(_) => "clock",
             Self::MissingParent(_) => "no parent",
             Self::Circle => "circle",
+            Self::LeftOut(_) => "cut",
             Self::StartsBeforeParent(_) | Self::StartsAfterAnswer(_) | Self::EndsAfterParent(_) => {
                 "clock skew"
             }
@@ -64,6 +67,14 @@ impl Display for Warning {
             Self::EndsAfterParent(nano) => {
                 write!(f, "clock skew: the span ends {} after its parent", Elapsed(nano))
             }
+            Self::LeftOut(Dropped { attributes, events, links }) => {
+                f.write_str("left out by its sender:")?;
+                let counts = [(attributes, "attributes"), (events, "events"), (links, "links")];
+                for (place, (count, what)) in counts.iter().filter(|(count, _)| *count > 0).enumerate() {
+                    write!(f, "{} {what}: {count}", if place > 0 { "," } else { "" })?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -86,6 +97,9 @@ impl<'a> Warnings<'a> {
         let mut warnings = Vec::new();
         if let backwards @ 1.. = span.start_unix_nano.saturating_sub(span.end_unix_nano) {
             warnings.push(Warning::EndsBeforeStart(backwards));
+        }
+        if span.dropped != Dropped::default() {
+            warnings.push(Warning::LeftOut(span.dropped));
         }
         let Some(id) = span.parent_span_id else { return warnings };
         if self.circles.contains(&span.span_id) {
@@ -168,6 +182,13 @@ mod tests {
             [""; 0],
             "it hangs below a circle"
         );
+    }
+
+    #[test]
+    fn what_a_sender_left_out_is_told() {
+        let dropped = Dropped { attributes: 2, events: 0, links: 1 };
+        let told = warnings([Span { dropped, ..span(1, 2, 0) }]);
+        assert_eq!(told, ["left out by its sender: attributes: 2, links: 1"]);
     }
 
     #[test]

@@ -221,12 +221,14 @@ mod tests {
             status_code: StatusCode::Error,
             status_message: "refused".into(),
             events: [Event {
+                dropped_attributes: 0,
                 time_unix_nano: 1_795_155_028_097_300_000,
                 name: "exception".into(),
                 attributes: [text("exception.type", "Io")].into(),
             }]
             .into(),
             links: [Link {
+                flags: 0,
                 trace_id: bare(7, 1, 0).trace_id,
                 span_id: bare(7, 8, 0).span_id,
                 trace_state: "".into(),
@@ -236,6 +238,7 @@ mod tests {
             ..bare(0xab, 2, 1)
         };
         let said = LogRecord {
+            severity_number: 0,
             time_unix_nano: 1_795_155_028_097_100_000,
             span_id: Some(child.span_id),
             resource: Arc::clone(&child.resource),
@@ -288,6 +291,7 @@ mod tests {
         let store = Store::new(1 << 20);
         let root = bare(1, 1, 0);
         let log = |span_id| LogRecord {
+            severity_number: 0,
             time_unix_nano: 5_000,
             span_id,
             resource: Arc::clone(&root.resource),

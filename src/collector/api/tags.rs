@@ -165,7 +165,7 @@ mod tests {
     fn a_span_that_says_nothing_has_no_tags() {
         let silent = Span {
             kind: SpanKind::Unspecified,
-            scope: Arc::new(Scope { name: "".into(), version: "".into() }),
+            scope: Arc::new(Scope { name: "".into(), version: "".into(), attributes: Box::default() }),
             ..span(1, 1, 0)
         };
         assert_eq!(of_span(&silent), []);

@@ -82,8 +82,41 @@ pub(in crate::collector) fn points(body: &[u8]) -> Result<u64, NotOtlp> {
 
 /// serde_json gives up at 128 levels of nesting, so a deep document cannot exhaust the stack, here or later.
 fn parse(body: &[u8]) -> Result<Value, NotOtlp> {
-    let document: Value = serde_json::from_slice(body).map_err(|error| NotOtlp::Syntax(error.to_string()))?;
+    let document =
+        serde_json::from_slice::<Value>(body).or_else(|error| match without_lone_surrogates(body) {
+            // What is told is what was sent.
+            Some(mended) => serde_json::from_slice(&mended).map_err(|_| error),
+            None => Err(error),
+        });
+    let document = document.map_err(|error| NotOtlp::Syntax(error.to_string()))?;
     if document.is_object() { Ok(document) } else { Err(Wrong::expected("an object").into()) }
+}
+
+/// `body` with U+FFFD for each escape of half a character, such as JavaScript writes for a text that was cut within one;
+/// `None` if there is none.
+fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
+    let escape = |at: usize| {
+        let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut mended = body.to_vec();
+    let (mut at, mut found) = (0, false);
+    while let Some(offset) = body.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+        at += offset;
+        let length = match (escape(at), escape(at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                mended.get_mut(at..at + 6)?.copy_from_slice(b"\\ufffd");
+                found = true;
+                6
+            }
+            (Some(_), _) => 6,
+            // A backslash and what it escapes.
+            (None, _) => 2,
+        };
+        at += length;
+    }
+    found.then_some(mended)
 }
 
 /// What `read` makes of each group of `document` and of its scopes.
@@ -234,7 +267,7 @@ pub(super) fn any_value(value: &Value) -> Read<AnyValue> {
     .or_else(|| {
         one("boolValue", |value| value.as_bool().map(Kind::BoolValue).ok_or(Wrong::expected("true or false")))
     })
-    .or_else(|| one("intValue", |value| signed(value).map(Kind::IntValue)))
+    .or_else(|| one("intValue", whole))
     .or_else(|| one("doubleValue", |value| double(value).map(Kind::DoubleValue)))
     .or_else(|| one("bytesValue", |value| base64(value).map(Kind::BytesValue)))
     .or_else(|| {
@@ -250,6 +283,14 @@ pub(super) fn any_value(value: &Value) -> Read<AnyValue> {
         })
     });
     Ok(AnyValue { value: value.transpose()? })
+}
+
+/// A whole number; one beyond 64 bits, as JavaScript writes them, as far as a double holds it.
+fn whole(value: &Value) -> Read<Kind> {
+    signed(value).map(Kind::IntValue).or_else(|wrong| match double(value) {
+        Ok(number) if number.fract() == 0.0 => Ok(Kind::DoubleValue(number)),
+        _ => Err(wrong),
+    })
 }
 
 #[cfg(test)]
@@ -313,6 +354,25 @@ mod tests {
                 Kind::BytesValue(vec![255, 239]),
             ]
         );
+    }
+
+    #[test]
+    fn what_javascript_writes_and_json_has_not_costs_no_span() {
+        let body = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a\ud83d","attributes":[
+            {"key":"\\ud83d\ud83d\ude00","value":{"stringValue":"\ude00\ud83d"}},
+            {"key":"n","value":{"intValue":1e21}},{"key":"m","value":{"intValue":9223372036854775808}}]}]}]}]}"#;
+        let (mut read, invalid) = traces(body).unwrap();
+        assert!(invalid.is_empty(), "{invalid}");
+        let span = read.resource_spans[0].scope_spans[0].spans.pop().unwrap();
+        assert_eq!((&*span.name, &*span.attributes[0].key), ("a\u{fffd}", "\\ud83d\u{1f600}"));
+        let value = |place: usize| span.attributes[place].value.clone().unwrap().value.unwrap();
+        assert_eq!(value(0), Kind::StringValue("\u{fffd}\u{fffd}".into()));
+        assert_eq!(
+            (value(1), value(2)),
+            (Kind::DoubleValue(1e21), Kind::DoubleValue(9_223_372_036_854_775_808.0))
+        );
+        let broken = traces(br#"{"a":"\ud83d"#).unwrap_err();
+        assert!(broken.to_string().starts_with("not JSON: "), "{broken}");
     }
 
     #[test]

@@ -119,6 +119,7 @@ fn logs_wait_for_their_trace_and_go_with_it() {
     let store = Store::new(50_000);
     let trace = span(1, 1, 0).trace_id;
     let log = || LogRecord {
+        severity_number: 0,
         time_unix_nano: 1,
         span_id: None,
         resource: span(1, 1, 0).resource,

@@ -253,6 +253,7 @@ mod tests {
         let circle = [span(1, 3, 4), span(1, 4, 3)];
         let backwards = Span { start_unix_nano: 30 * ms, end_unix_nano: 20 * ms, ..span(1, 5, 1) };
         let log = |span_id, time, words: &str| LogRecord {
+            severity_number: 0,
             time_unix_nano: time,
             span_id,
             resource: Arc::clone(&resource),

@@ -111,6 +111,13 @@ impl<M> Frame<'_, M> {
             write!(f, " and {} of which only logs have come,", Count(log_only_traces, "trace"))?;
         }
         write!(f, " kept in {} of {}", Size(bytes), Size(limit_bytes))?;
+        let Totals { received_spans, received_logs, received_points, .. } = self.totals;
+        write!(f, " · received: {}", Count(usize::try_from(received_spans).unwrap_or(usize::MAX), "span"))?;
+        for (count, what) in [(received_logs, "log record"), (received_points, "data point")] {
+            if count > 0 {
+                write!(f, ", {}", Count(usize::try_from(count).unwrap_or(usize::MAX), what))?;
+            }
+        }
         if evicted_traces > 0 {
             write!(f, " · {evicted_traces} older let go")?;
         }

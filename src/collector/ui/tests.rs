@@ -58,6 +58,7 @@ fn failed(span: Span) -> Span {
 
 fn log(span_id: Option<span::SpanId>, time_unix_nano: u64, words: &str) -> LogRecord {
     LogRecord {
+        severity_number: 0,
         time_unix_nano,
         span_id,
         resource: span(1, 1, 0).resource,
@@ -72,6 +73,7 @@ fn hostile() -> Span {
     let attributes = || [Attribute { key: evil(), value: Value::List([Value::Text(evil())].into()) }];
     let other = span(7, 7, 0);
     let link = Link {
+        flags: 0,
         trace_id: other.trace_id,
         span_id: other.span_id,
         trace_state: evil(),
@@ -82,13 +84,19 @@ fn hostile() -> Span {
         name: evil(),
         kind: SpanKind::Client,
         resource: Arc::new(Resource { service: evil(), attributes: attributes().into() }),
-        scope: Arc::new(Scope { name: evil(), version: evil() }),
+        scope: Arc::new(Scope { name: evil(), version: evil(), attributes: Box::default() }),
         attributes: keys
             .map(|key| text(key, EVIL))
             .into_iter()
             .chain([text("http.url", "http://x/<script>'\"")])
             .collect(),
-        events: [Event { time_unix_nano: 0, name: evil(), attributes: attributes().into() }].into(),
+        events: [Event {
+            time_unix_nano: 0,
+            name: evil(),
+            attributes: attributes().into(),
+            dropped_attributes: 0,
+        }]
+        .into(),
         links: [link].into(),
         status_message: evil(),
         trace_state: evil(),
