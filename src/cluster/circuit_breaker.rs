@@ -122,7 +122,8 @@ fn count(cluster: &ClusterState, resource: Resource, taken: bool) {
             stats.upstream_rq_total.inc();
             stats.upstream_rq_active.inc();
         }
-        (Resource::Pending | Resource::Requests, false) => stats.upstream_rq_pending_overflow.inc(),
+        (Resource::Pending, false) => stats.upstream_rq_pending_overflow.inc(),
+        (Resource::Requests, false) => stats.upstream_rq_active_overflow.inc(),
         (Resource::Connections, false) => stats.upstream_cx_overflow.inc(),
         (Resource::Retries, true) => {
             stats.upstream_rq_retry.inc();

@@ -81,9 +81,32 @@ impl Connection {
         if local {
             self.count_reply(info.details.get(), status);
         }
-        if let Some(cluster) = &*info.cluster.borrow() {
+        // What ends a stream from the client's side is no answer of the cluster's.
+        let details = info.details.get();
+        let of_cluster = !local || !matches!(details, "request_overall_timeout" | "stream_idle_timeout");
+        if of_cluster && let Some(cluster) = &*info.cluster.borrow() {
             count_cluster_response(cluster, status, info.internal.get());
         }
+    }
+
+    /// A request that never became a stream was answered with `status`.
+    pub(super) fn count_broken_request(&self, status: u16, malformed: bool) {
+        let stats = self.stats();
+        stats.downstream_rq_total.inc();
+        stats.downstream_rq_http1_total.inc();
+        stats.downstream_rq_rx_reset.inc();
+        stats.downstream_rq_response_before_rq_complete.inc();
+        stats._codes.count(status);
+        self.listener.http_stats.mine()._codes.count(status);
+        if malformed {
+            stats.downstream_cx_protocol_error.inc();
+        }
+        self.closed_here.set(true);
+    }
+
+    /// A client went on sending after its last response.
+    pub(super) fn count_delayed_close_timeout(&self) {
+        self.stats().downstream_cx_delayed_close_timeout.inc();
     }
 
     /// What the reason of a reply of our own counts as.
@@ -114,21 +137,24 @@ impl Connection {
         if flags.contains(ResponseFlag::StreamIdleTimeout) {
             stats.downstream_rq_idle_timeout.inc();
         }
-        if !info.response_complete.get() {
-            if flags.contains(ResponseFlag::DownstreamConnectionTermination) {
-                // An HTTP/1 stream is broken off by closing its connection, which counts as that.
-                if self.http1.get() {
-                    self.cut.set(true);
-                } else {
-                    stats.downstream_rq_rx_reset.inc();
-                }
-            } else {
-                stats.downstream_rq_tx_reset.inc();
-            }
-        } else if info.request_end.get().is_none() {
+        let left = flags.contains(ResponseFlag::DownstreamConnectionTermination);
+        let whole = info.response_complete.get();
+        if left && self.http1.get() {
+            // An HTTP/1 stream is broken off by closing its connection.
+            self.cut.set(true);
+        }
+        if !whole && !left {
+            stats.downstream_rq_tx_reset.inc();
+        }
+        if left || !whole || info.request_end.get().is_none() {
+            stats.downstream_rq_rx_reset.inc();
+        }
+        if whole && info.request_end.get().is_none() {
             stats.downstream_rq_response_before_rq_complete.inc();
         }
-        if !info.health_check.get() {
+        if info.health_check.get() {
+            stats.tracing.health_check.inc();
+        } else {
             stats.downstream_rq_time.record(milliseconds_since(info.start));
         }
     }

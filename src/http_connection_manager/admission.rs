@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Version, header::CONTENT_TYPE, request::Parts, u
 
 use super::{
     active_stream::ActiveStream,
-    edge_headers::{Edge, asks_to_close, remove_hop_by_hop, requested_upgrade},
+    edge_headers::{Edge, asks_to_close, is_last_request, remove_hop_by_hop, requested_upgrade},
     local_reply::LocalReply,
     path_normalization::{Normalized, normalize},
     request_target::{check_connect, check_method, check_transfer_coding, set_authority, strip_port},
@@ -42,6 +42,9 @@ impl ActiveStream {
         }
         let says_https = parts.uri.scheme_str() == Some("https");
         self.asked.close = asks_to_close(parts.version, &parts.headers, present);
+        if is_last_request(&parts.headers, present) {
+            self.connection.closed_here.set(true);
+        }
         if parts.method == Method::CONNECT {
             check_connect(parts)?;
         }

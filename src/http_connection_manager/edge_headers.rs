@@ -270,6 +270,11 @@ pub(crate) fn asks_to_close(version: Version, headers: &HeaderMap, present: Pres
     }
 }
 
+/// Whether the client said that this is its last request (RFC 9112, 9.6).
+pub(crate) fn is_last_request(headers: &HeaderMap, present: Present) -> bool {
+    present.any(Present::CONNECTION) && has_token(headers, CONNECTION, "close")
+}
+
 /// Take off what speaks of the client's connection only (RFC 9110, 7.6.1); an upgrade that will be passed on
 /// keeps its two headers.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, present: Present, upgrade: bool) {

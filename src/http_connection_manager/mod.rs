@@ -28,7 +28,7 @@ use std::{
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use http::HeaderMap;
@@ -50,10 +50,6 @@ use crate::{
     stream_info::{ConnectionInfo, IpText, StreamInfo, deadline::StreamTimer},
     trace::buffer::SpanBuffer,
 };
-
-/// How long a closing connection still reads what the client has under way, so that the client gets to read the
-/// last response before its own data is refused. Envoy's `delayed_close_timeout`.
-const DELAYED_CLOSE: Duration = Duration::from_secs(1);
 
 /// What all connections of a worker share. Owned by the worker, touched by no other thread.
 #[derive(Debug)]
@@ -315,7 +311,13 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
                 Poll::Ready(Err(error)) if error.is_parse_version_h2() => {
                     return Poll::Ready(End::Http2Preface);
                 }
-                Poll::Ready(_) => return Poll::Ready(End::Done),
+                Poll::Ready(outcome) => {
+                    // hyper answers these itself.
+                    if outcome.is_err_and(|error| error.is_parse()) && connection.http1.get() {
+                        connection.count_broken_request(400, true);
+                    }
+                    return Poll::Ready(End::Done);
+                }
                 Poll::Pending if connection.poll_stuck(cx).is_ready() => return Poll::Ready(End::Done),
                 Poll::Pending => {}
             }
@@ -386,9 +388,12 @@ async fn until_due<F: Future>(connection: &Connection, future: F) -> Option<F::O
 async fn close_http1(mut stream: DownstreamStream, connection: &Connection, end: End) {
     let reply = match end {
         End::Done | End::Resting => None,
-        End::HeadersTimeout(body) => Some(("408 Request Timeout", body)),
+        End::HeadersTimeout(body) => {
+            connection.count_broken_request(408, false);
+            Some(("408 Request Timeout", body))
+        }
         End::Http2Preface => {
-            connection.stats().downstream_cx_protocol_error.inc();
+            connection.count_broken_request(400, true);
             Some(("400 Bad Request", "Bad Request"))
         }
     };
@@ -414,6 +419,9 @@ async fn close_http1(mut stream: DownstreamStream, connection: &Connection, end:
         || connection.open.get() > 0
         || connection.ending.get()
     {
-        let _ = tokio::time::timeout(DELAYED_CLOSE, discard).await;
+        let patience = connection.listener.manager.limits.delayed_close;
+        if tokio::time::timeout(patience, discard).await.is_err() {
+            connection.count_delayed_close_timeout();
+        }
     }
 }

@@ -135,7 +135,11 @@ impl Body for ResponseBody {
                 let failure = Failure::of_body(&error);
                 trace::attempt::failed(info, failure.reason(), failure.flag());
                 info.flag(failure.flag().unwrap_or(ResponseFlag::UpstreamProtocolError));
-                this.end.connection().stats().rq_reset_after_downstream_response_started.inc();
+                if failure == Failure::Reset {
+                    this.end.connection().stats().rq_reset_after_downstream_response_started.inc();
+                } else if let Some(cluster) = &*info.cluster.borrow() {
+                    cluster.stats.mine().upstream_cx_protocol_error.inc();
+                }
                 if info.bytes_sent.get() > 0 {
                     return Poll::Ready(Some(Err(BodyError::Upstream(error))));
                 }

@@ -10,7 +10,7 @@ use std::{future::poll_fn, task::Poll};
 use tokio::{io::AsyncWriteExt, time::timeout};
 
 use super::{
-    Connection, DELAYED_CLOSE,
+    Connection,
     codec::DownstreamStream,
     connection_timer::{ConnectionTimer, Due},
 };
@@ -44,7 +44,7 @@ pub(super) async fn until_read(stream: &mut DownstreamStream, connection: &Conne
     .await;
     if !goes_on {
         // TLS has a word for it.
-        let _ = timeout(DELAYED_CLOSE, stream.shutdown()).await;
+        let _ = timeout(connection.listener.manager.limits.delayed_close, stream.shutdown()).await;
     }
     goes_on
 }

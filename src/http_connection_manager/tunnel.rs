@@ -33,7 +33,6 @@ pub(crate) fn join(
     services: Rc<Services>,
 ) {
     tokio::task::spawn_local(async move {
-        let _guard = guard;
         let _registration = Registration::new(&services).await;
         let (Ok(client), Ok(host)) = (client.await, host.await) else { return };
         let info = end.info();
@@ -48,6 +47,9 @@ pub(crate) fn join(
             // Either side may close when it likes: that is how tunnels end.
             _ = copy => info.response_complete.set(true),
             () = idled(info) => info.flag(ResponseFlag::StreamIdleTimeout),
+        }
+        if !info.flags.get().contains(ResponseFlag::UpstreamConnectionTermination) {
+            guard.close_here();
         }
         stats.downstream_cx_upgrades_active.dec();
     });

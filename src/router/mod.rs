@@ -297,8 +297,10 @@ async fn attempt(
         return Err(RouterFailure::PerTryTimeout);
     };
     let response = outcome.map_err(|failure| {
-        if matches!(failure, Failure::Reset | Failure::Refused) {
-            stats.upstream_rq_rx_reset.inc();
+        match failure {
+            Failure::Reset => stats.upstream_rq_rx_reset.inc(),
+            Failure::Protocol => stats.upstream_cx_protocol_error.inc(),
+            _ => {}
         }
         attempt::failed(info, failure.reason(), failure.flag());
         RouterFailure::Upstream(failure)

@@ -144,6 +144,9 @@ pub(crate) struct Limits {
     pub(crate) connection_duration: Option<Duration>,
     /// How long a connection that is old enough waits for a request to tell it to. Default 5 s. `drain_timeout`.
     pub(crate) drain: Duration,
+    /// How long a closing connection still reads what the client has under way, so that the client gets to read the last
+    /// response before its own data is refused. Default 1 s. `delayed_close_timeout`.
+    pub(crate) delayed_close: Duration,
     /// Requests per connection. Default none. `common_http_protocol_options.max_requests_per_connection`.
     pub(crate) requests_per_connection: Option<u32>,
     /// Number of request headers. Default 100. `common_http_protocol_options.max_headers_count`.

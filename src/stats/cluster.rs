@@ -57,8 +57,10 @@ group! {
         upstream_rq_pending_total: Counter,
         /// Those that wait.
         upstream_rq_pending_active: Gauge,
-        /// Requests that were refused by a circuit breaker.
+        /// Requests that were not let wait, by a circuit breaker.
         upstream_rq_pending_overflow: Counter,
+        /// Requests that were not sent, by a circuit breaker.
+        upstream_rq_active_overflow: Counter,
         /// Those that waited for a connection which could not be opened.
         upstream_rq_pending_failure_eject: Counter,
         /// Those that gave up while they waited.

@@ -97,9 +97,6 @@ impl Http1Client {
 
     /// Close it at once, whatever is under way.
     pub(crate) fn abort(self) {
-        if let Some(slot) = self.slot.upgrade() {
-            slot.cut();
-        }
         self.driver.abort();
     }
 }
@@ -170,6 +167,7 @@ impl Http2Client {
                 outcome
             })
             .await;
+            slot.count_streams(shared.served.get(), shared.streams.get());
             drop(slot);
         });
         Ok(Self { sender, state })

@@ -246,8 +246,18 @@ pub(crate) struct UpstreamBody {
 /// A tunnel counts as the request that it began as, and as a connection, for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct TunnelGuard {
-    _slot: Option<Rc<Slot>>,
+    slot: Option<Rc<Slot>>,
     _permit: Option<Permit>,
+}
+
+impl TunnelGuard {
+    /// The tunnel ends from this side.
+    pub(crate) fn close_here(&self) {
+        if let Some(slot) = &self.slot {
+            slot.close_here();
+            slot.count_streams(1, 1);
+        }
+    }
 }
 
 /// What an exchange holds of a pool.
@@ -285,6 +295,10 @@ impl Http1Lease {
             && let Some(client) = self.client.take()
         {
             self.pool.put_back(client);
+        } else if !self.reusable
+            && let Some(client) = self.client.take()
+        {
+            client.abort();
         }
     }
 }
@@ -292,6 +306,7 @@ impl Http1Lease {
 impl Drop for Http1Lease {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
+            slot::count_cut(self.pool.cluster.config.stats.mine(), !client.is_closed());
             client.abort();
         }
     }
@@ -307,7 +322,7 @@ impl UpstreamBody {
             }
             _ => None,
         };
-        TunnelGuard { _slot: slot, _permit: self.permit.take() }
+        TunnelGuard { slot, _permit: self.permit.take() }
     }
 
     /// The body has been read whole.

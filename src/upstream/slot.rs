@@ -24,7 +24,8 @@ pub(crate) struct Slot {
     began: Instant,
     served: Cell<u32>,
     closed_here: Cell<bool>,
-    cut: Cell<bool>,
+    /// Streams under way at its end. (Of an HTTP/1 connection who holds its request knows.)
+    active: Cell<u32>,
 }
 
 impl Slot {
@@ -40,7 +41,7 @@ impl Slot {
             began: Instant::now(),
             served: Cell::new(0),
             closed_here: Cell::new(false),
-            cut: Cell::new(false),
+            active: Cell::new(0),
         }
     }
 
@@ -75,19 +76,31 @@ impl Slot {
         self.served.set(self.served.get().saturating_add(1));
     }
 
+    /// It has had that many streams, and `active` of them are under way.
+    pub(super) fn count_streams(&self, served: u32, active: u32) {
+        self.served.set(served);
+        self.active.set(active);
+    }
+
     /// It is closed from this side.
     pub(super) fn close_here(&self) {
         self.closed_here.set(true);
     }
 
-    /// It ends with a request under way.
-    pub(super) fn cut(&self) {
-        self.cut.set(true);
-    }
-
     fn age_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// A connection ends with a request under way, from this side or from the host's.
+pub(super) fn count_cut(stats: &ClusterStats, here: bool) {
+    stats.upstream_cx_destroy_with_active_rq.inc();
+    let by = if here {
+        &stats.upstream_cx_destroy_local_with_active_rq
+    } else {
+        &stats.upstream_cx_destroy_remote_with_active_rq
+    };
+    by.inc();
 }
 
 impl Drop for Slot {
@@ -101,14 +114,8 @@ impl Drop for Slot {
         }
         let here = self.closed_here.get();
         if here { &stats.upstream_cx_destroy_local } else { &stats.upstream_cx_destroy_remote }.inc();
-        if self.cut.get() {
-            stats.upstream_cx_destroy_with_active_rq.inc();
-            if here {
-                &stats.upstream_cx_destroy_local_with_active_rq
-            } else {
-                &stats.upstream_cx_destroy_remote_with_active_rq
-            }
-            .inc();
+        if self.active.get() > 0 {
+            count_cut(stats, here);
         }
         self.permit.take();
         if let Some(pool) = self.pool.upgrade() {

@@ -190,7 +190,8 @@ fn of_cluster(cluster: &ClusterState, stats: &mut Vec<Stat>) {
         ("rq_retry", "remaining_retries", Resource::Retries),
     ] {
         let (now, most) = cluster.limits.usage(resource);
-        let open = u64::from(now >= most);
+        // One that lets nothing through never closes, and so never opens.
+        let open = u64::from(most > 0 && now >= most);
         namer.gauge(&format!("circuit_breakers.default.{name}_open"), open, open > 0);
         if cluster.config.thresholds.track_remaining {
             let name = format!("circuit_breakers.default.{remaining}");

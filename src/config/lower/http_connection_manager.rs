@@ -29,6 +29,7 @@ use crate::{
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEADERS: u32 = 100;
 const MAX_HEADERS_KB: u32 = 60;
@@ -156,6 +157,13 @@ impl Lowering<'_> {
             ),
             drain: self
                 .timeout(&path.field("drain_timeout"), manager.drain_timeout.as_ref(), Some(DRAIN_TIMEOUT))
+                .unwrap_or_default(),
+            delayed_close: self
+                .timeout(
+                    &path.field("delayed_close_timeout"),
+                    manager.delayed_close_timeout.as_ref(),
+                    Some(DELAYED_CLOSE_TIMEOUT),
+                )
                 .unwrap_or_default(),
             requests_per_connection: common
                 .max_requests_per_connection

@@ -58,11 +58,7 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["local_reply_config", "request_id_extension", "generate_request_id"]),
             honoured(&["preserve_external_request_id", "always_set_request_id_in_response"]),
             honoured(&["stat_prefix"]),
-            no_effect(
-                &["delayed_close_timeout"],
-                "what a client still sends is read for one second after its last response",
-            ),
-            honoured(&["drain_timeout"]),
+            honoured(&["delayed_close_timeout", "drain_timeout"]),
             refused(
                 &["proxy_100_continue"],
                 "spanway answers Expect: 100-continue itself when a host asks for the body",
