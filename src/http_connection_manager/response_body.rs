@@ -168,8 +168,9 @@ impl Body for ResponseBody {
 
 /// The host's response was read whole.
 fn complete(info: &StreamInfo) {
-    info.response_complete.set(true);
-    count_upstream_time(info);
+    if !info.response_complete.replace(true) {
+        count_upstream_time(info);
+    }
     trace::attempt::completed(info);
 }
 

@@ -99,14 +99,6 @@ group! {
         lb_healthy_panic: Counter,
         /// Changes of the set of hosts.
         membership_change: Counter,
-        /// Hosts.
-        membership_total: Gauge,
-        /// Those that are well.
-        membership_healthy: Gauge,
-        /// Those that are less than well.
-        membership_degraded: Gauge,
-        /// Those that do not count yet.
-        membership_excluded: Gauge,
         /// Attempts to resolve the names of hosts.
         update_attempt: Counter,
         /// Those that went well.
