@@ -42,7 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("admin", &["cluster", "collector", "export", "snapshot", "stats", "stream_info"]),
     ("upstream", &["cluster", "body", "snapshot", "socket", "stats", "stream_info", "trace"]),
     ("body", &["snapshot", "stream_info"]),
-    ("stream_info", &["snapshot", "trace"]),
+    ("stream_info", &["snapshot", "stats", "trace"]),
     ("trace", &["snapshot", "stream_info", "http_headers"]),
     ("socket", &[]),
     ("snapshot", &["stats"]),

@@ -9,13 +9,11 @@
 
 mod harness;
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use harness::{Bootstrap, CannedUpstream, OK, Wire};
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// The lines of a page as names and values.
 fn lines(page: &str) -> BTreeMap<&str, &str> {

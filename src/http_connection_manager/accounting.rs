@@ -86,6 +86,7 @@ impl Connection {
         let of_cluster = !local || !matches!(details, "request_overall_timeout" | "stream_idle_timeout");
         if of_cluster && let Some(cluster) = &*info.cluster.borrow() {
             count_cluster_response(cluster, status, info.internal.get());
+            info.count(|stats| stats._codes.count(status));
         }
     }
 
@@ -163,7 +164,7 @@ impl Connection {
 /// A response of `cluster`, or one of ours in its stead.
 fn count_cluster_response(cluster: &Cluster, status: u16, internal: bool) {
     let stats = cluster.stats.mine();
-    stats._codes.count(status);
+    stats._codes.0.count(status);
     let origin = if internal { &stats.internal } else { &stats.external };
     origin._codes.count(status);
 }
@@ -174,6 +175,7 @@ pub(super) fn count_expired(info: &StreamInfo, expired: Expired) {
         && let Some(cluster) = &*info.cluster.borrow()
     {
         cluster.stats.mine().upstream_rq_timeout.inc();
+        info.count(|stats| stats.upstream_rq_timeout.inc());
     }
 }
 
@@ -185,6 +187,7 @@ pub(super) fn count_upstream_time(info: &StreamInfo) {
     stats.upstream_rq_time.0.record(time);
     let origin = if info.internal.get() { &stats.internal } else { &stats.external };
     origin.upstream_rq_time.0.record(time);
+    info.count(|stats| stats.upstream_rq_time.0.record(time));
 }
 
 fn milliseconds_since(start: Instant) -> u64 {

@@ -234,6 +234,7 @@ impl ActiveStream {
         upgrade: bool,
     ) -> Outcome<'a> {
         let manager: &HttpConnectionManager = &connection.listener.manager;
+        self.choose_groups(virtual_host, route, parts);
         let info = &Rc::clone(&self.info);
         let timeouts = if self.internal {
             Timeouts::of_request(action, &mut parts.headers)
@@ -342,6 +343,13 @@ impl ActiveStream {
                 Outcome::Local(reply, levels.filter(|_| expired != Expired::Request))
             }
         }
+    }
+
+    /// Where the request is counted besides its listener and cluster.
+    fn choose_groups(&self, virtual_host: &VirtualHost, route: &Route, parts: &Parts) {
+        let virtual_cluster = virtual_host.virtual_clusters.as_ref().map(|all| all.of(&self.view(parts)));
+        let groups = virtual_cluster.into_iter().chain(&route.stats).cloned();
+        self.info.groups.borrow_mut().extend(groups);
     }
 
     /// Whether the client may send and get trailers.

@@ -95,11 +95,16 @@ pub(super) async fn retried(
             match decision {
                 Decision::Stands if info.attempts.get() > 1 && outcome.is_ok() => {
                     stats.upstream_rq_retry_success.inc();
+                    info.count(|stats| stats.upstream_rq_retry_success.inc());
                 }
                 Decision::Stands => {}
-                Decision::Again => info.flag(ResponseFlag::UpstreamOverflow),
+                Decision::Again => {
+                    info.count(|stats| stats.upstream_rq_retry_overflow.inc());
+                    info.flag(ResponseFlag::UpstreamOverflow);
+                }
                 Decision::LimitExceeded => {
                     stats.upstream_rq_retry_limit_exceeded.inc();
+                    info.count(|stats| stats.upstream_rq_retry_limit_exceeded.inc());
                     info.flag(ResponseFlag::UpstreamRetryLimitExceeded);
                 }
             }
@@ -110,6 +115,7 @@ pub(super) async fn retried(
             }
             return outcome;
         }
+        info.count(|stats| stats.upstream_rq_retry.inc());
         if let Ok(response) = &outcome {
             stats.retry.count(response.status().as_u16());
         }

@@ -180,6 +180,7 @@ mod tests {
             headers: HeaderMutations::default(),
             decorator: None,
             tracing: None,
+            stats: None,
         };
         let routes: Vec<Route> = matchers.into_iter().map(route).collect();
         RouteConfiguration {
@@ -191,6 +192,7 @@ mod tests {
                 headers: HeaderMutations::default(),
                 include_request_attempt_count: false,
                 include_attempt_count_in_response: false,
+                virtual_clusters: None,
             }],
             domains: domains(&["*"]),
             ..RouteConfiguration::default()

@@ -9,11 +9,12 @@ use super::{
     ClusterId,
     by_length::{ByLength, TextMap},
     format::Format,
-    matcher::{HeaderMatcher, QueryParameterMatcher},
+    matcher::{HeaderMatcher, QueryParameterMatcher, RequestView},
     retry::RetryPolicy,
     route_index::RouteIndex,
     tracing::TracePolicy,
 };
+use crate::stats::RequestGroup;
 
 /// All routes of an HTTP connection manager. `RouteConfiguration`.
 #[derive(Debug, Default)]
@@ -64,6 +65,26 @@ pub(crate) struct VirtualHost {
     pub(crate) include_request_attempt_count: bool,
     /// Tell the client how many attempts there were. `include_attempt_count_in_response`.
     pub(crate) include_attempt_count_in_response: bool,
+    /// What statistics tell apart. `virtual_clusters`.
+    pub(crate) virtual_clusters: Option<VirtualClusters>,
+}
+
+/// The virtual clusters of a virtual host, of which the first that a request matches is its own. `VirtualCluster`.
+#[derive(Debug)]
+pub(crate) struct VirtualClusters {
+    /// What a request must match, and where it is counted then.
+    pub(crate) named: Vec<(Vec<HeaderMatcher>, Arc<RequestGroup>)>,
+    /// Where all others are counted.
+    pub(crate) other: Arc<RequestGroup>,
+}
+
+impl VirtualClusters {
+    /// Where `request` is counted.
+    pub(crate) fn of(&self, request: &RequestView<'_>) -> &Arc<RequestGroup> {
+        let matches = |matchers: &[HeaderMatcher]| matchers.iter().all(|matcher| matcher.matches(request));
+        let named = self.named.iter().find(|(matchers, _)| matches(matchers));
+        named.map_or(&self.other, |(_, group)| group)
+    }
 }
 
 /// One route. `Route`.
@@ -81,6 +102,8 @@ pub(crate) struct Route {
     pub(crate) decorator: Option<Decorator>,
     /// Its own tracing, merged over that of the connection manager. `Route.tracing`.
     pub(crate) tracing: Option<Arc<TracePolicy>>,
+    /// Where its requests are counted besides. `Route.stat_prefix`.
+    pub(crate) stats: Option<Arc<RequestGroup>>,
 }
 
 /// Names the operation in spans. `Decorator`.

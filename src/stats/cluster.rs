@@ -1,6 +1,6 @@
 //! What is counted of a cluster.
 
-use super::{Codes, Counter, Gauge, Histogram, Metric, Reader, group};
+use super::{Codes, Counter, Gauge, Histogram, Metric, Reader, field_name, group};
 
 group! {
     /// `cluster.NAME.*`
@@ -86,7 +86,7 @@ group! {
         /// Requests that were not sent again, as a circuit breaker did not let them.
         upstream_rq_retry_overflow: Counter,
         /// Responses by status.
-        _codes: Codes,
+        _codes: EagerCodes,
         /// Those to requests from outside.
         external: Origin,
         /// Those to requests from inside.
@@ -119,6 +119,27 @@ group! {
         _codes: Codes,
         /// How long they took, in milliseconds.
         upstream_rq_time: OnceUsed,
+    }
+}
+
+/// [`Codes`] of which Envoy has the sum before there is any.
+#[derive(Debug, Default)]
+pub(crate) struct EagerCodes(pub(crate) Codes);
+
+impl Metric for EagerCodes {
+    fn absorb(&self, other: &Self) {
+        self.0.absorb(&other.0);
+    }
+
+    fn read(&self, name: &str, reader: &mut dyn Reader) {
+        if self.0.completed() == 0 {
+            reader.counter(&field_name(name, "upstream_rq_completed"), 0);
+        }
+        self.0.read(name, reader);
+    }
+
+    fn rebase(&self, base: &Self) {
+        self.0.rebase(&base.0);
     }
 }
 

@@ -30,6 +30,13 @@ impl Codes {
     }
 }
 
+impl Codes {
+    /// How many responses there were.
+    pub(crate) fn completed(&self) -> u64 {
+        self.completed.get()
+    }
+}
+
 impl Metric for Codes {
     fn absorb(&self, other: &Self) {
         self.completed.absorb(&other.completed);

@@ -12,6 +12,7 @@ mod codes;
 mod histogram;
 mod http;
 mod listener;
+mod request;
 
 use std::{
     cell::Cell,
@@ -28,6 +29,7 @@ pub(crate) use self::{
     histogram::{Bins, Histogram},
     http::{HttpListenerStats, HttpStats},
     listener::ListenerStats,
+    request::{RequestGroup, RequestStats},
 };
 
 /// A number that only grows.

@@ -20,6 +20,7 @@ pub(crate) use self::flags::ResponseFlag;
 use self::{deadline::Deadlines, flags::ResponseFlags};
 use crate::{
     snapshot::{Address, Local, cluster::Cluster},
+    stats::{RequestGroup, RequestStats},
     trace::Span,
 };
 
@@ -110,6 +111,8 @@ pub(crate) struct StreamInfo {
     pub(crate) internal: Cell<bool>,
     /// The chosen route's name.
     pub(crate) route_name: RefCell<Arc<str>>,
+    /// Where it is counted besides.
+    pub(crate) groups: RefCell<Vec<Arc<RequestGroup>>>,
     /// The chosen cluster.
     pub(crate) cluster: RefCell<Option<Local<Cluster>>>,
     /// Address of the chosen host.
@@ -144,9 +147,17 @@ impl StreamInfo {
             health_check: Cell::new(false),
             internal: Cell::new(false),
             route_name: RefCell::default(),
+            groups: RefCell::default(),
             cluster: RefCell::new(None),
             upstream_host: RefCell::new(None),
             span: RefCell::new(None),
+        }
+    }
+
+    /// Count it where its virtual cluster and its route say, too.
+    pub(crate) fn count(&self, count: impl Fn(&RequestStats)) {
+        for group in &*self.groups.borrow() {
+            count(group.stats.mine());
         }
     }
 

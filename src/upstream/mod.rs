@@ -181,6 +181,7 @@ pub(crate) async fn exchange(
             });
             (sent.await, lease)
         };
+        info.count(|stats| stats.upstream_rq_total.inc());
         match outcome {
             Ok(mut response) => {
                 if http2.is_none() {

@@ -6,8 +6,8 @@ use super::Value;
 use crate::{
     admin::{Subject, tracing::envoy_counters},
     cluster::{ClusterState, circuit_breaker::Resource},
-    snapshot::listener::Listener,
-    stats::{Group, Histogram, Metric, Reader, Scope},
+    snapshot::{listener::Listener, route::VirtualHost},
+    stats::{Group, Histogram, Metric, Reader, RequestGroup, Scope},
 };
 
 /// One statistic.
@@ -50,6 +50,8 @@ pub(in crate::admin) fn reset_counters(subject: &Subject) {
         listener.stats.reset_counters();
         listener.http_stats.reset_counters();
         listener.manager.stats.reset_counters();
+        let hosts = &listener.manager.routes.virtual_hosts;
+        hosts.iter().flat_map(groups).for_each(|group| group.stats.reset_counters());
     }
     for cluster in &subject.clusters {
         cluster.config.stats.reset_counters();
@@ -166,6 +168,30 @@ fn of_listener(listener: &Listener, stats: &mut Vec<Stat>) {
     let prefix = format!("listener.{address}.http.{}", manager.stat_prefix);
     read(&listener.http_stats, prefix, "listener_http", &[http, at], stats);
     read(&manager.stats, format!("http.{}", manager.stat_prefix), "http", &[http], stats);
+    for virtual_host in &manager.routes.virtual_hosts {
+        of_virtual_host(virtual_host, stats);
+    }
+}
+
+fn of_virtual_host(virtual_host: &VirtualHost, stats: &mut Vec<Stat>) {
+    let named = ("envoy_virtual_host", &*virtual_host.name);
+    for group in groups(virtual_host) {
+        let prefix = format!("vhost.{}.{}", virtual_host.name, group.name);
+        let (family, tag) = match group.name.split_once('.') {
+            Some(("vcluster", name)) => ("vhost_vcluster", ("envoy_virtual_cluster", name)),
+            Some((_, name)) => ("vhost_route", ("envoy_route", name)),
+            None => continue,
+        };
+        read(&group.stats, prefix, family, &[tag, named], stats);
+    }
+}
+
+/// Where requests of a virtual host are counted besides.
+fn groups(virtual_host: &VirtualHost) -> impl Iterator<Item = &RequestGroup> {
+    let clusters = virtual_host.virtual_clusters.iter();
+    let named = clusters.flat_map(|all| all.named.iter().map(|(_, group)| group).chain([&all.other]));
+    let routes = virtual_host.routes.iter().filter_map(|route| route.stats.as_ref());
+    named.chain(routes).map(AsRef::as_ref)
 }
 
 fn of_cluster(cluster: &ClusterState, stats: &mut Vec<Stat>) {

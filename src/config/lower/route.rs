@@ -7,8 +7,8 @@ use envoy_types::pb::envoy::{
         core::v3::RuntimeFractionalPercent,
         route::v3::{
             Route as ProtoRoute, RouteConfiguration as ProtoRouteConfiguration,
-            RouteMatch as ProtoRouteMatch, VirtualHost as ProtoVirtualHost, route::Action as ProtoAction,
-            route_match::PathSpecifier, virtual_host::TlsRequirementType,
+            RouteMatch as ProtoRouteMatch, VirtualCluster, VirtualHost as ProtoVirtualHost,
+            route::Action as ProtoAction, route_match::PathSpecifier, virtual_host::TlsRequirementType,
         },
     },
     r#type::v3::{FractionalPercent, fractional_percent::DenominatorType},
@@ -22,11 +22,12 @@ use crate::{
         retry::RetryPolicy,
         route::{
             Action, Decorator, Domains, Fraction, PathMatch, RequestMirror, Route, RouteConfiguration,
-            RouteMatch, VirtualHost,
+            RouteMatch, VirtualClusters, VirtualHost,
         },
         route_index::RouteIndex,
         tracing::TracePolicy,
     },
+    stats::RequestGroup,
 };
 
 const MAX_DIRECT_RESPONSE_BYTES: u32 = 4096;
@@ -138,7 +139,26 @@ impl Lowering<'_> {
             headers: self.mutations(path, &mutation_fields!(host)),
             include_request_attempt_count: host.include_request_attempt_count,
             include_attempt_count_in_response: host.include_attempt_count_in_response,
+            virtual_clusters: self.virtual_clusters(&path.field("virtual_clusters"), &host.virtual_clusters),
         }
+    }
+
+    fn virtual_clusters(
+        &mut self,
+        path: &FieldPath<'_>,
+        clusters: &[VirtualCluster],
+    ) -> Option<VirtualClusters> {
+        let group = |name: &str| Arc::new(RequestGroup::new("vcluster", name));
+        let mut named = Vec::new();
+        for (index, cluster) in clusters.iter().enumerate() {
+            let path = path.index(index);
+            if cluster.headers.is_empty() {
+                self.problems.push_with_hint(&path, "nothing says which requests it takes", "give headers");
+            }
+            let matchers = self.header_matchers(&path.field("headers"), &cluster.headers);
+            named.push((matchers, group(&cluster.name)));
+        }
+        (!named.is_empty()).then(|| VirtualClusters { named, other: group("other") })
     }
 
     fn route(
@@ -172,6 +192,10 @@ impl Lowering<'_> {
         let whole = context.tracing;
         let tracing = whole.and_then(|whole| self.route_policy(path, route, whole));
         Some(Route {
+            stats: match route.stat_prefix.as_str() {
+                "" => None,
+                prefix => Some(Arc::new(RequestGroup::new("route", prefix))),
+            },
             name: route.name.as_str().into(),
             matcher: matcher?,
             action: action?,

@@ -25,7 +25,7 @@ pub(super) const TABLE: &[MessageRow] = &[
                 &["typed_extension_protocol_options"],
                 &["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"],
             ),
-            no_effect(&["track_cluster_stats", "track_timeout_budgets"], "there are no statistics yet"),
+            no_effect(&["track_cluster_stats", "track_timeout_budgets"], "there are no such statistics"),
             honoured(&["metadata"]),
             no_effect(&["cleanup_interval"], "it concerns clusters of type ORIGINAL_DST, and there are none"),
             no_effect(
@@ -96,7 +96,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.endpoint.v3.Endpoint",
         &[
             honoured(&["address", "hostname"]),
-            no_effect(&["observability_name"], "there are no statistics yet"),
+            no_effect(&["observability_name"], "clusters have their names in statistics, or alt_stat_name"),
             no_effect(&["health_check_config"], "active health checks are not there yet"),
         ],
     ),

@@ -4,7 +4,7 @@ use super::{
     MessageRow, guarded, holds, holds_filters, honoured, message, message_at, no_effect, only, refused,
 };
 
-const LATER_STATISTICS: &str = "there are no statistics yet";
+const ALL_STATISTICS: &str = "everything is counted in any case";
 const LATER_ACCESS_LOG: &str = "there are no access logs yet";
 
 /// The tracers that spanway has.
@@ -304,7 +304,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.extensions.filters.http.router.v3.Router",
         &[
             honoured(&["suppress_envoy_headers", "start_child_span"]),
-            no_effect(&["dynamic_stats", "suppress_grpc_request_failure_code_stats"], LATER_STATISTICS),
+            no_effect(&["dynamic_stats", "suppress_grpc_request_failure_code_stats"], ALL_STATISTICS),
             refused(&["upstream_log", "upstream_log_options"], LATER_ACCESS_LOG),
             guarded(&["upstream_http_filters", "strict_check_headers"], "leave it out"),
         ],

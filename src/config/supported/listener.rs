@@ -8,13 +8,18 @@ pub(super) const TABLE: &[MessageRow] = &[
         &[
             honoured(&["node", "static_resources", "layered_runtime"]),
             honoured(&["admin"]),
+            refused(&["stats_config"], "leave it out: tags and buckets are Envoy's defaults"),
             no_effect(
-                &["stats_config", "stats_flush_interval", "stats_flush_on_admin", "deferred_stat_options"],
-                "there are no statistics yet",
+                &["stats_flush_interval", "stats_flush_on_admin"],
+                "statistics are read when somebody asks for them",
             ),
             no_effect(
-                &["enable_dispatcher_stats", "stats_server_version_override", "stats_eviction_interval"],
-                "there are no statistics yet",
+                &["deferred_stat_options", "stats_eviction_interval"],
+                "statistics take memory once something is counted",
+            ),
+            no_effect(
+                &["enable_dispatcher_stats", "stats_server_version_override"],
+                "there are no such statistics",
             ),
             no_effect(&["watchdog", "watchdogs"], "workers are not watched"),
             no_effect(&["cluster_manager"], "its settings concern xDS and statistics"),
