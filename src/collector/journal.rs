@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, BufWriter, Read, Write},
+    io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -120,8 +120,17 @@ struct LogFile {
 
 impl LogFile {
     fn open(path: &Path, limit_bytes: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let mut file = OpenOptions::new().read(true).create(true).append(true).open(path)?;
         let written = file.metadata()?.len();
+        // A process that was killed may have left half a line, which is not to spoil the next one.
+        let mut last = [b'\n'];
+        if written > 0 && file.metadata()?.is_file() {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file), written, limit_bytes })
     }
 
@@ -205,6 +214,18 @@ mod tests {
         assert_eq!(store.totals().traces, 3);
         let newest = store.newest(1).remove(0);
         assert_eq!(newest.root.as_ref().unwrap().end_unix_nano, u64::MAX / 2, "numbers are kept whole");
+    }
+
+    #[test]
+    fn half_a_line_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spans.jsonl");
+        fs::write(&path, "{\"resourceSpans\":[{\"sco").unwrap();
+        let journal = Journal::open(&path, 1 << 20).unwrap();
+        journal.append(&request(1));
+        drop(journal);
+        let store = Store::new(1 << 20);
+        assert_eq!(read_back(&path, &store).unwrap(), (1, 1));
     }
 
     #[test]

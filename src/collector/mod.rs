@@ -14,6 +14,7 @@ pub(crate) mod intake;
 pub(crate) mod invalid;
 mod journal;
 mod limits;
+mod listener;
 pub mod log;
 mod otlp_grpc;
 mod otlp_http;
@@ -36,10 +37,15 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, routing::get, serve::ListenerExt as _};
+use axum::{Router, routing::get};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use self::{intake::Intake, journal::Journal, store::Store};
+use self::{
+    intake::Intake,
+    journal::Journal,
+    listener::{PATIENCE, serve},
+    store::Store,
+};
 use crate::server::options::CollectorOptions;
 
 /// Where the health check is if nobody says it: where the OpenTelemetry Collector has it.
@@ -140,13 +146,26 @@ impl Collector {
         let (stop, stopping) = watch::channel(());
         let mut servers = JoinSet::new();
         let intake = Arc::new(Intake::new(Arc::clone(&self.store), self.journal));
-        servers.spawn(serve(self.grpc, otlp_grpc::router(Arc::clone(&intake)), stopping.clone()));
-        servers.spawn(serve(self.http, otlp_http::router(intake), stopping.clone()));
+        let most = listener::connections_of_each(4);
+        servers.spawn(serve(
+            self.grpc,
+            otlp_grpc::router(Arc::clone(&intake)),
+            most,
+            PATIENCE,
+            stopping.clone(),
+        ));
+        servers.spawn(serve(self.http, otlp_http::router(intake), most, PATIENCE, stopping.clone()));
         let store = Arc::clone(&self.store);
-        servers.spawn(serve(self.pages, ui::router(self.store, Some(self.addresses), ""), stopping.clone()));
+        servers.spawn(serve(
+            self.pages,
+            ui::router(self.store, Some(self.addresses), ""),
+            most,
+            PATIENCE,
+            stopping.clone(),
+        ));
         if let Some(listener) = self.health {
             let healthy = Router::new().route("/", get(async || "the collector is up\n"));
-            servers.spawn(serve(listener, healthy, stopping));
+            servers.spawn(serve(listener, healthy, most, PATIENCE, stopping));
         }
 
         shutdown.await;
@@ -194,15 +213,4 @@ async fn listen(
     flag: &'static str,
 ) -> Result<TcpListener, CollectorError> {
     TcpListener::bind(address).await.map_err(|cause| CollectorError::Bind { who, address, flag, cause })
-}
-
-/// Serve `router` on `listener` until the other end of `stopping` is gone.
-async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<()>) {
-    let listener = listener.tap_io(|stream| {
-        // Only latency is lost if this fails.
-        let _ = stream.set_nodelay(true);
-    });
-    let stopped = async move { while stopping.changed().await.is_ok() {} };
-    // It only ends by being stopped: a connection that cannot be accepted is tried again.
-    let _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
 }

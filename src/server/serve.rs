@@ -168,6 +168,11 @@ async fn run(
     };
     discover(&clusters).await;
     let kept = options.keep_traces.map(|bytes| Arc::new(Store::new(bytes)));
+    if kept.is_some() && snapshot.tracers.is_empty() {
+        tracing::warn!(
+            "--keep-traces keeps nothing: no listener traces; give its HTTP connection manager `tracing` with a provider"
+        );
+    }
     let (hurry, patience) = watch::channel(false);
     let Exporting { queues, exporters, statuses } = export(&snapshot, &clusters, kept.as_ref(), &patience)?;
     if let Some(admin) = admin {

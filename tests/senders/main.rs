@@ -47,7 +47,8 @@ fn expected_of_python() -> Expected {
     server["links"][0]["traceState"] = "".into();
     let resource = expected.json["resourceSpans"][0]["resource"].clone();
     expected.json["resourceLogs"] = json!([{"resource": resource, "scopeLogs": [{"logRecords": [{
-        "traceId": ID, "spanId": "0000000000000002", "timeUnixNano": "1795155028001700000", "severityText": "WARNING",
+        "traceId": ID, "spanId": "0000000000000002", "timeUnixNano": "1795155028001700000",
+        "severityNumber": 13, "severityText": "WARNING",
         "body": {"kvlistValue": {"values": [{"key": "said", "value": {"arrayValue": {"values": [
             {"stringValue": "slow"}, {"intValue": "3"},
         ]}}}]}},
@@ -63,6 +64,7 @@ fn expected_of_node() -> Expected {
         let flags = &mut expected.span(span)["flags"];
         *flags = json!(flags.as_u64().unwrap() | 1);
     }
+    expected.span(0)["links"][0]["flags"] = json!(769);
     expected
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::collector::{
     span::TraceId,
-    store::{Search, Store, Trace},
+    store::{Search, Store, Trace, by_start},
 };
 
 /// How many traces are answered unless the request says how many.
@@ -90,7 +90,7 @@ impl Query {
             return store.search(&self.search, self.limit);
         }
         let found = store.search(&self.search, usize::MAX).into_iter();
-        found.filter(|trace| self.finds_made(trace)).take(self.limit).collect()
+        by_start(found.filter(|trace| self.finds_made(trace)).take(self.limit))
     }
 
     /// Whether one span of `trace` has all that is said of spans.

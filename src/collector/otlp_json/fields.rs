@@ -25,7 +25,8 @@ impl Wrong {
         self
     }
 
-    fn in_item(self, index: usize) -> Self {
+    /// The same, as seen from the list of which it is an item.
+    pub(super) fn in_item(self, index: usize) -> Self {
         self.in_field(&format!("[{index}]"))
     }
 }

@@ -23,8 +23,12 @@ type Read<T> = Result<T, Wrong>;
 pub(in crate::collector) fn traces(body: &[u8]) -> Result<(ExportTraceServiceRequest, Invalid), NotOtlp> {
     let document = parse(body)?;
     let mut invalid = Invalid::default();
-    let resource_spans = groups(&document, "resourceSpans", "scopeSpans", |group, scopes| {
-        let scope_spans = scopes.iter().map(|scope| scope_spans(scope, &mut invalid)).collect::<Read<_>>()?;
+    let resource_spans = groups(&document, "resourceSpans", "scopeSpans", |place, group, scopes| {
+        let mut scope_spans = |(index, scope)| {
+            let place = format!("{place}.scopeSpans[{index}]");
+            scope_spans(scope, &place, &mut invalid)
+        };
+        let scope_spans = scopes.iter().enumerate().map(&mut scope_spans).collect::<Read<_>>()?;
         let mut of_resource =
             ResourceSpans { scope_spans, schema_url: group.text("schemaUrl")?, ..ResourceSpans::default() };
         match group.message("resource", resource) {
@@ -32,7 +36,7 @@ pub(in crate::collector) fn traces(body: &[u8]) -> Result<(ExportTraceServiceReq
             // Spans of nobody knows whom are no good to anybody.
             Err(wrong) => {
                 let spans = of_resource.scope_spans.drain(..).map(|scope| scope.spans.len()).sum();
-                invalid.add(spans, &wrong);
+                invalid.add(spans, &wrong.in_field(place));
             }
         }
         Ok(of_resource)
@@ -44,15 +48,19 @@ pub(in crate::collector) fn traces(body: &[u8]) -> Result<(ExportTraceServiceReq
 pub(in crate::collector) fn logs(body: &[u8]) -> Result<(ExportLogsServiceRequest, Invalid), NotOtlp> {
     let document = parse(body)?;
     let mut invalid = Invalid::default();
-    let resource_logs = groups(&document, "resourceLogs", "scopeLogs", |group, scopes| {
-        let scope_logs = scopes.iter().map(|scope| scope_logs(scope, &mut invalid)).collect::<Read<_>>()?;
+    let resource_logs = groups(&document, "resourceLogs", "scopeLogs", |place, group, scopes| {
+        let mut scope_logs = |(index, scope)| {
+            let place = format!("{place}.scopeLogs[{index}]");
+            scope_logs(scope, &place, &mut invalid)
+        };
+        let scope_logs = scopes.iter().enumerate().map(&mut scope_logs).collect::<Read<_>>()?;
         let mut of_resource =
             ResourceLogs { scope_logs, schema_url: group.text("schemaUrl")?, ..ResourceLogs::default() };
         match group.message("resource", resource) {
             Ok(resource) => of_resource.resource = resource,
             Err(wrong) => {
                 let records = of_resource.scope_logs.drain(..).map(|scope| scope.log_records.len()).sum();
-                invalid.add(records, &wrong);
+                invalid.add(records, &wrong.in_field(place));
             }
         }
         Ok(of_resource)
@@ -66,7 +74,7 @@ pub(in crate::collector) fn points(body: &[u8]) -> Result<u64, NotOtlp> {
     const DATA: [&str; 5] = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"];
     let document = parse(body)?;
     let mut points = 0;
-    groups(&document, "resourceMetrics", "scopeMetrics", |_, scopes| {
+    groups(&document, "resourceMetrics", "scopeMetrics", |_, _, scopes| {
         for scope in scopes {
             for metric in Fields::of(scope)?.items("metrics")? {
                 let metric = Fields::of(metric)?;
@@ -119,43 +127,53 @@ fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
     found.then_some(mended)
 }
 
-/// What `read` makes of each group of `document` and of its scopes.
+/// What `read` makes of each group of `document`, whose place it is told, and of its scopes.
 fn groups<'a, T>(
     document: &'a Value,
     name: &str,
     scopes: &str,
-    mut read: impl FnMut(Fields<'a>, &'a [Value]) -> Read<T>,
+    mut read: impl FnMut(&str, Fields<'a>, &'a [Value]) -> Read<T>,
 ) -> Result<Vec<T>, NotOtlp> {
     let mut groups = Vec::new();
     for (index, group) in Fields::of(document)?.items(name)?.iter().enumerate() {
-        let group = Fields::of(group).and_then(|group| read(group, group.items(scopes)?));
-        groups.push(group.map_err(|wrong| wrong.in_field(&format!("{name}[{index}]")))?);
+        let place = format!("{name}[{index}]");
+        let group = Fields::of(group).and_then(|group| read(&place, group, group.items(scopes)?));
+        groups.push(group.map_err(|wrong| wrong.in_field(&place))?);
     }
     Ok(groups)
 }
 
-fn scope_spans(scope: &Value, invalid: &mut Invalid) -> Read<ScopeSpans> {
+fn scope_spans(scope: &Value, place: &str, invalid: &mut Invalid) -> Read<ScopeSpans> {
     let fields = Fields::of(scope)?;
     Ok(ScopeSpans {
         scope: fields.message("scope", self::scope)?,
-        spans: valid(fields.items("spans")?, span, invalid),
+        spans: valid(fields, "spans", span, place, invalid)?,
         schema_url: fields.text("schemaUrl")?,
     })
 }
 
-fn scope_logs(scope: &Value, invalid: &mut Invalid) -> Read<ScopeLogs> {
+fn scope_logs(scope: &Value, place: &str, invalid: &mut Invalid) -> Read<ScopeLogs> {
     let fields = Fields::of(scope)?;
     Ok(ScopeLogs {
         scope: fields.message("scope", self::scope)?,
-        log_records: valid(fields.items("logRecords")?, log_record, invalid),
+        log_records: valid(fields, "logRecords", log_record, place, invalid)?,
         schema_url: fields.text("schemaUrl")?,
     })
 }
 
-/// Those of `items` that `read` can read; the others are counted.
-fn valid<T>(items: &[Value], read: impl Fn(&Value) -> Read<T>, invalid: &mut Invalid) -> Vec<T> {
-    let keep = |item| read(item).map_err(|wrong| invalid.add(1, &wrong)).ok();
-    items.iter().filter_map(keep).collect()
+/// Those items of the list `name`, whose message is at `place`, that `read` can read; the others are counted.
+fn valid<T>(
+    fields: Fields<'_>,
+    name: &str,
+    read: impl Fn(&Value) -> Read<T>,
+    place: &str,
+    invalid: &mut Invalid,
+) -> Read<Vec<T>> {
+    let keep = |(index, item)| {
+        let wrong = |wrong: Wrong| invalid.add(1, &wrong.in_item(index).in_field(name).in_field(place));
+        read(item).map_err(wrong).ok()
+    };
+    Ok(fields.items(name)?.iter().enumerate().filter_map(keep).collect())
 }
 
 fn span(value: &Value) -> Read<Span> {
@@ -406,7 +424,9 @@ mod tests {
             let (read, invalid) =
                 traces(&of_spans(json!([{"name": "before"}, span, {"name": "after"}]))).unwrap();
             assert_eq!(read.resource_spans[0].scope_spans[0].spans.len(), 2, "{span}");
-            assert_eq!(invalid.to_string(), format!("1 invalid, the first because of {told}"));
+            let place = "resourceSpans[0].scopeSpans[0].spans[1]";
+            let point = if told.contains(':') { "." } else { ": " };
+            assert_eq!(invalid.to_string(), format!("1 invalid, the first because of {place}{point}{told}"));
         }
         let huge = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":1180591620717411303424}]}]}]}"#;
         assert!(
@@ -423,7 +443,7 @@ mod tests {
         let (read, invalid) = traces(body.to_string().as_bytes()).unwrap();
         assert_eq!(
             invalid.to_string(),
-            "3 invalid, the first because of resource.attributes[0].key: a text is expected"
+            "3 invalid, the first because of resourceSpans[0].resource.attributes[0].key: a text is expected"
         );
         assert_eq!(read.resource_spans[1].scope_spans[0].spans[0].name, "good");
     }

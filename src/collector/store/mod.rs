@@ -65,6 +65,13 @@ pub struct Totals {
     pub refused_spans: u64,
 }
 
+/// `traces` in the order of the times that are shown of them. They came in that of their ends, or later.
+pub fn by_start(traces: impl Iterator<Item = Arc<Trace>>) -> Vec<Arc<Trace>> {
+    let mut traces: Vec<_> = traces.collect();
+    traces.sort_by_key(|trace| std::cmp::Reverse(trace.start_unix_nano));
+    traces
+}
+
 impl Store {
     /// An empty store that holds at most `limit_bytes`, by its own estimate.
     pub fn new(limit_bytes: usize) -> Self {
@@ -109,9 +116,9 @@ impl Store {
         all.filter(|trace| trace.root.is_some()).take(count).cloned().collect()
     }
 
-    /// The first `count` traces that `search` finds, newest first.
+    /// The `count` traces that came last of those that `search` finds, in the order in which they began, newest first.
     pub fn search(&self, search: &Search, count: usize) -> Vec<Arc<Trace>> {
-        self.newest(usize::MAX).into_iter().filter(|trace| search.finds(trace)).take(count).collect()
+        by_start(self.newest(usize::MAX).into_iter().filter(|trace| search.finds(trace)).take(count))
     }
 
     /// The trace `id`, if it is still here.

@@ -183,6 +183,11 @@ impl Seen {
         self.printed.insert(trace.id.clone());
     }
 
+    /// Whether `trace` was there before.
+    pub(super) fn knows(&self, trace: &Trace) -> bool {
+        self.printed.contains(&trace.id) || self.growing.contains_key(&trace.id)
+    }
+
     /// Which of `traces` are to be printed now: those that were here last time, with as many spans. What is still
     /// growing would be printed half.
     pub(super) fn ready(&mut self, traces: &[Trace]) -> Vec<bool> {

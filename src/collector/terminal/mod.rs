@@ -36,8 +36,10 @@ use crate::server::options::TracesOptions;
 
 /// How long `--follow` waits between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How many traces `--follow` asks for at once: more than come between two looks.
+/// How many traces `--follow` asks for at once: more than usually come between two looks.
 const FOLLOWED: usize = 200;
+/// How many it asks for at most, when more have come.
+const MOST_FOLLOWED: usize = 100_000;
 
 /// What `/api/traces` answers.
 #[derive(Debug, Deserialize)]
@@ -174,7 +176,8 @@ async fn warnings(options: &TracesOptions, id: &str) -> Result<Vec<String>, Trac
 
 /// Print the newest traces, oldest first, and then each new one once no more of it comes.
 async fn follow(options: &TracesOptions, style: Style, out: &mut impl Write) -> Result<(), TracesError> {
-    let path = query::list(options, FOLLOWED.max(options.limit.unwrap_or_default()))?;
+    let mut limit = FOLLOWED.max(options.limit.unwrap_or_default());
+    let path = query::list(options, limit)?;
     let mut seen = Seen::default();
     let first = data(options, &path).await?;
     let traces = summaries(options, &first)?;
@@ -190,8 +193,20 @@ async fn follow(options: &TracesOptions, style: Style, out: &mut impl Write) -> 
     loop {
         out.flush()?;
         tokio::time::sleep(PAUSE).await;
-        let data = data(options, &path).await?;
-        let traces = summaries(options, &data)?;
+        let (mut data, mut traces);
+        loop {
+            data = self::data(options, &query::list(options, limit)?).await?;
+            traces = summaries(options, &data)?;
+            // If none is known, more may have come than were asked for.
+            if traces.len() < limit || traces.iter().any(|trace| seen.knows(trace)) {
+                break;
+            }
+            if limit >= MOST_FOLLOWED {
+                writeln!(out, "(more than {limit} traces came at once; these are the newest)")?;
+                break;
+            }
+            limit = limit.saturating_mul(4);
+        }
         let ready = seen.ready(&traces);
         for ((json, trace), _) in data.iter().zip(&traces).zip(ready).rev().filter(|(_, ready)| *ready) {
             line(options, json, trace, style, out)?;

@@ -54,7 +54,7 @@ use super::{
     Addresses, api,
     service_map::ServiceMap,
     span::TraceId,
-    store::{Store, Trace},
+    store::{Store, Trace, by_start},
 };
 
 /// The files that the pages load: path, type, content.
@@ -231,7 +231,7 @@ impl Pages {
     /// The newest traces, or the one that was asked for.
     fn as_json(&self, query: &Query) -> Response {
         let traces: Vec<Arc<Trace>> = match query.get("trace_id") {
-            None => self.store.newest(LISTED),
+            None => by_start(self.store.newest(LISTED).into_iter()),
             Some(id) => TraceId::from_hex(id).and_then(|id| self.store.trace(&id)).into_iter().collect(),
         };
         match serde_json::to_vec(&json::Traces::from(&*traces)) {
