@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -24,6 +25,15 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
+    /// The address of its own end; `None` for a unix socket.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Unix(_) => None,
+            Self::Tls(stream) => stream.get_ref().0.local_address(),
+        }
+    }
+
     /// The protocol that was agreed by ALPN, if any.
     pub(crate) fn alpn_protocol(&self) -> Option<&[u8]> {
         match self {

@@ -10,7 +10,7 @@ use crate::{
         Protocol,
         stats::{DropReason, Figures},
     },
-    stream_info::formatter::iso_8601,
+    stream_info::calendar::iso_8601,
 };
 
 /// For programs.

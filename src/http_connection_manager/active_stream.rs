@@ -100,13 +100,21 @@ pub(crate) fn serve(
 
 impl ActiveStream {
     fn new(connection: Rc<Connection>, request: &Request<Incoming>) -> Self {
-        let info = Rc::new(StreamInfo::new(Rc::clone(&connection.info), request.version()));
+        let mut info = StreamInfo::new(Rc::clone(&connection.info), request.version());
+        if connection.listener.manager.observes {
+            info = info.observed();
+        }
+        let info = Rc::new(info);
         let present = Present::of(request.headers());
+        let grpc = present.any(Present::CONTENT_TYPE) && is_grpc(request.headers());
+        if let Some(observed) = &info.observed {
+            observed.grpc.set(grpc);
+        }
         connection.stream_started(&info);
         Self {
             end: StreamEnd::new(Rc::clone(&connection), Rc::clone(&info), request.method() == Method::HEAD),
             random: fastrand::u64(..),
-            grpc: present.any(Present::CONTENT_TYPE) && is_grpc(request.headers()),
+            grpc,
             present,
             internal: false,
             asked: Asked::default(),

@@ -14,7 +14,7 @@ use crate::{
         format::Format,
         listener::{BodyFormat, BodyTemplate, Comparison, JsonTemplate, LocalReplyConfig, ReplyFilter},
     },
-    stream_info::{StreamInfo, formatter::FormatContext},
+    stream_info::{StreamInfo, formatter::FormatContext, grpc_status},
 };
 
 impl LocalReply {
@@ -97,15 +97,7 @@ impl LocalReply {
 
 /// gRPC clients read their own status, in a response that says 200 and has no body.
 fn write_grpc_status(status: StatusCode, body: &[u8], content_type: &HeaderValue, headers: &mut HeaderMap) {
-    // The mapping is gRPC's own ("HTTP to gRPC Status Code Mapping").
-    let code = match status.as_u16() {
-        400 => 13_u16,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502 | 503 | 504 => 14,
-        _ => 2,
-    };
+    let code = grpc_status::of_http(status.as_u16());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.entry(GRPC_STATUS).or_insert_with(|| HeaderValue::from(code));
     // A line of JSON ends with a newline, a message does not.

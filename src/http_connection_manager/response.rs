@@ -8,6 +8,7 @@ use http::{
     header::{CONNECTION, DATE, SERVER, TRANSFER_ENCODING, UPGRADE},
 };
 use hyper::ext::ReasonPhrase;
+use tokio::time::Instant;
 
 use super::{
     active_stream::{ActiveStream, Outcome},
@@ -95,6 +96,9 @@ impl ActiveStream {
         self.info.status.set(if gone { 0 } else { response.status().as_u16() });
         self.connection.count_response(&self.info, local);
         note_response(&self.info, response.headers());
+        if let Some(observed) = &self.info.observed {
+            observed.reply_start.set(Some(Instant::now()));
+        }
         if response.status().canonical_reason().is_none() {
             let reason = match response.status().as_u16() {
                 599 => ReasonPhrase::from_static(b"Last Unassigned Server Error Code"),

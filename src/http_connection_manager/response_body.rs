@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
 use super::{
     accounting::{count_expired, count_upstream_time},
@@ -121,6 +122,9 @@ impl Body for ResponseBody {
                     }
                 } else if let Some(trailers) = frame.trailers_ref() {
                     trace::stream::note_grpc_status(info, trailers);
+                    if let Some(observed) = &info.observed {
+                        observed.keep_trailers(trailers);
+                    }
                     if !this.trailers {
                         complete(info);
                         return Poll::Ready(None);
@@ -170,6 +174,9 @@ impl Body for ResponseBody {
 fn complete(info: &StreamInfo) {
     if !info.response_complete.replace(true) {
         count_upstream_time(info);
+        if let Some(observed) = &info.observed {
+            observed.response_end.set(Some(Instant::now()));
+        }
     }
     trace::attempt::completed(info);
 }

@@ -2,6 +2,8 @@
 
 use std::{cell::Cell, rc::Rc};
 
+use tokio::time::Instant;
+
 use super::Connection;
 use crate::{
     stream_info::{ResponseFlag, StreamInfo},
@@ -52,6 +54,11 @@ impl Drop for EndGuard {
             self.info.flag(ResponseFlag::DownstreamConnectionTermination);
         }
         self.connection.count_stream_end(&self.info);
+        if let Some(observed) = &self.info.observed
+            && self.info.response_complete.get()
+        {
+            observed.reply_end.set(Some(Instant::now()));
+        }
         trace::stream::finish(&self.info, &self.connection.services.spans);
         self.connection.stream_ended();
     }

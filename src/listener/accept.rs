@@ -1,14 +1,6 @@
 //! Accepts a listener's connections on one worker.
 
-use std::{
-    io,
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, UnixListener};
 
@@ -17,14 +9,11 @@ use crate::{
     http_connection_manager::{self, Services},
     snapshot::{Address, listener::Listener},
     socket::Socket,
-    stream_info::ConnectionInfo,
+    stream_info::{ConnectionInfo, next_connection_id},
 };
 
 /// How long to wait when the process may open no more files.
 const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(100);
-
-/// Ids of connections, over all workers.
-static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
 /// Accept for ever; each connection becomes a task of this worker.
 pub(crate) async fn run(
@@ -41,7 +30,8 @@ pub(crate) async fn run(
                         // A socket that cannot be asked is gone already.
                         let Ok(local) = stream.local_addr() else { continue };
                         let _ = stream.set_nodelay(true);
-                        let info = ConnectionInfo::new(next_id(), Some(peer), Address::Socket(local));
+                        let info =
+                            ConnectionInfo::new(next_connection_id(), Some(peer), Address::Socket(local));
                         spawn(&services, &listener, info, Socket::Tcp(stream));
                     }
                     Err(error) => after_error(&listener, &error).await,
@@ -53,7 +43,7 @@ pub(crate) async fn run(
             loop {
                 match socket.accept().await {
                     Ok((stream, _)) => {
-                        let info = ConnectionInfo::new(next_id(), None, listener.address.clone());
+                        let info = ConnectionInfo::new(next_connection_id(), None, listener.address.clone());
                         spawn(&services, &listener, info, Socket::Unix(stream));
                     }
                     Err(error) => after_error(&listener, &error).await,
@@ -61,10 +51,6 @@ pub(crate) async fn run(
             }
         }
     }
-}
-
-fn next_id() -> u64 {
-    NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed)
 }
 
 fn spawn(services: &Rc<Services>, listener: &Arc<Listener>, info: ConnectionInfo, socket: Socket) {

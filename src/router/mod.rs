@@ -13,6 +13,7 @@ use std::{
     cell::RefCell,
     pin::{Pin, pin},
     rc::Rc,
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -22,6 +23,7 @@ use http::{
     uri::PathAndQuery,
 };
 use hyper::body::{Body, Incoming};
+use tokio::time::Instant;
 
 use self::{
     hash::hash_request,
@@ -47,6 +49,7 @@ use crate::{
     stream_info::{
         IpText, ResponseFlag, StreamInfo,
         formatter::{FormatContext, PseudoHeaders},
+        observed::AttemptedHost,
     },
     trace::{self, attempt, buffer::SpanBuffer},
     upstream::{self, Failure, UpstreamBody, conn_pool::HostPool},
@@ -280,6 +283,11 @@ async fn attempt(
         attempt::chose_host(info, &pool.host.address_text);
         trace::stream::inject(info, tracing, &mut parts.headers);
     }
+    if let Some(observed) = &info.observed {
+        let host =
+            AttemptedHost { address: Rc::clone(&pool.address_text), name: Arc::clone(&pool.host.hostname) };
+        observed.start_attempt(host, &pool.host.metadata);
+    }
     let body = body(trailers && context.downstream_trailers);
     framing::frame(parts, http2, body.is_end_stream(), context.scheme, info);
     info.upstream_trailers.set(trailers);
@@ -303,9 +311,18 @@ async fn attempt(
             _ => {}
         }
         attempt::failed(info, failure.reason(), failure.flag());
+        if let Some(observed) = &info.observed
+            && observed.pool_ready.get().is_none()
+        {
+            observed.pool_ready.set(Some(Instant::now()));
+            observed.transport_failure.set(failure.transport_reason());
+        }
         RouterFailure::Upstream(failure)
     })?;
     info.touch();
+    if let Some(observed) = &info.observed {
+        observed.response_start.set(Some(info.last_activity.get()));
+    }
     attempt::responded(info, response.status().as_u16());
     Ok(response)
 }

@@ -19,7 +19,7 @@ use tracing_subscriber::{
 };
 
 use super::options::{LogLevel, Options};
-use crate::stream_info::formatter::civil_date;
+use crate::stream_info::calendar::civil_date;
 
 /// Envoy's default, without what names places in its own code.
 const DEFAULT_PATTERN: &str = "[%Y-%m-%d %T.%e][%l] %v";

@@ -2,9 +2,13 @@
 //!
 //! Reference: Envoy, "Access logging", command operators. Evaluation is in `stream_info::formatter`.
 
+pub(crate) mod command;
+mod operators;
+pub(crate) mod time_format;
+
 use std::sync::Arc;
 
-use http::HeaderName;
+pub(crate) use self::command::{Command, FormatHeader};
 
 /// A parsed format string.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,110 +26,6 @@ pub(crate) enum Piece {
     Command(Command, Option<usize>),
 }
 
-/// A command operator.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Command {
-    /// `%REQ(X?Y)%`: a request header, or the other one where the first is absent.
-    RequestHeader(FormatHeader, Option<FormatHeader>),
-    /// `%RESP(X?Y)%`: a response header.
-    ResponseHeader(HeaderName, Option<HeaderName>),
-    /// `%PROTOCOL%`: `HTTP/1.1` and so on.
-    Protocol,
-    /// `%START_TIME%`: when the request came in, ISO 8601 with milliseconds.
-    StartTime,
-    /// `%DOWNSTREAM_REMOTE_ADDRESS%`: the trusted client's address and port.
-    DownstreamRemoteAddress,
-    /// `%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%`
-    DownstreamRemoteAddressWithoutPort,
-    /// `%DOWNSTREAM_REMOTE_PORT%`
-    DownstreamRemotePort,
-    /// `%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%`: the peer of the connection.
-    DownstreamDirectRemoteAddress,
-    /// `%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%`
-    DownstreamDirectRemoteAddressWithoutPort,
-    /// `%DOWNSTREAM_LOCAL_ADDRESS%`
-    DownstreamLocalAddress,
-    /// `%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%`
-    DownstreamLocalAddressWithoutPort,
-    /// `%DOWNSTREAM_LOCAL_PORT%`
-    DownstreamLocalPort,
-    /// `%UPSTREAM_HOST%`: address and port of the host that was chosen.
-    UpstreamHost,
-    /// `%UPSTREAM_CLUSTER%`: its cluster's name in statistics.
-    UpstreamCluster,
-    /// `%UPSTREAM_CLUSTER_RAW%`: its cluster's name.
-    UpstreamClusterRaw,
-    /// `%UPSTREAM_REQUEST_ATTEMPT_COUNT%`: how often the request was sent.
-    UpstreamRequestAttemptCount,
-    /// `%RESPONSE_CODE%`
-    ResponseCode,
-    /// `%RESPONSE_FLAGS%`
-    ResponseFlags,
-    /// `%RESPONSE_CODE_DETAILS%`
-    ResponseCodeDetails,
-    /// `%ROUTE_NAME%`
-    RouteName,
-    /// `%TRACE_ID%`
-    TraceId,
-    /// `%SPAN_ID%`
-    SpanId,
-    /// `%STREAM_ID%`: the request id.
-    StreamId,
-    /// `%BYTES_RECEIVED%`: of the request's body.
-    BytesReceived,
-    /// `%BYTES_SENT%`: of the response's body.
-    BytesSent,
-    /// `%DURATION%`: milliseconds since the request came in.
-    Duration,
-    /// `%CONNECTION_ID%`
-    ConnectionId,
-}
-
-impl Command {
-    /// Whether its value is a number, which JSON writes without quotes.
-    pub(crate) fn is_number(&self) -> bool {
-        matches!(
-            self,
-            Self::ResponseCode
-                | Self::BytesReceived
-                | Self::BytesSent
-                | Self::Duration
-                | Self::DownstreamLocalPort
-                | Self::DownstreamRemotePort
-                | Self::ConnectionId
-                | Self::UpstreamRequestAttemptCount
-        )
-    }
-}
-
-/// A request header as a format string names it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum FormatHeader {
-    /// `:path`
-    Path,
-    /// `:method`
-    Method,
-    /// `:authority`
-    Authority,
-    /// `:scheme`
-    Scheme,
-    /// Any other.
-    Name(HeaderName),
-}
-
-impl FormatHeader {
-    /// Read a name; the four pseudo-headers have one, too.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        Some(match text.to_ascii_lowercase().as_str() {
-            ":path" => Self::Path,
-            ":method" => Self::Method,
-            ":authority" | "host" => Self::Authority,
-            ":scheme" => Self::Scheme,
-            name => Self::Name(name.parse().ok()?),
-        })
-    }
-}
-
 /// Why a format string cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
@@ -135,6 +35,9 @@ pub(crate) enum FormatError {
     /// No such command, or none that spanway has.
     #[error("spanway has no format command '%{0}%'")]
     Unknown(String),
+    /// A command of Envoy's that spanway does not have.
+    #[error("spanway does not have Envoy's format command '%{0}%': {1}")]
+    Refused(String, &'static str),
     /// A command is written wrongly.
     #[error("'%{command}%': {reason}")]
     Malformed {
@@ -145,9 +48,18 @@ pub(crate) enum FormatError {
     },
 }
 
+/// What is the same for all streams of a listener.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Constants {
+    /// `%LISTENER_NAME%`
+    pub(crate) listener: Box<str>,
+    /// `%FILTER_CHAIN_NAME%`
+    pub(crate) filter_chain: Box<str>,
+}
+
 impl Format {
-    /// Parse `text`; `%HOSTNAME%` and `%ENVIRONMENT(X)%` become literals, since they do not change.
-    pub(crate) fn parse(text: &str) -> Result<Self, FormatError> {
+    /// Parse `text`; `%HOSTNAME%`, `%ENVIRONMENT(X)%` and names of `constants` become literals, since they do not change.
+    pub(crate) fn parse(text: &str, constants: &Constants) -> Result<Self, FormatError> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -160,13 +72,16 @@ impl Format {
             rest = behind;
             if inside.is_empty() {
                 literal.push('%');
-            } else if let Some(constant) = constant_command(inside) {
-                literal.push_str(&constant);
-            } else {
-                if !literal.is_empty() {
-                    pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
+                continue;
+            }
+            match parse_command(inside, constants)? {
+                Parsed::Constant(text) => literal.push_str(&text),
+                Parsed::Piece(piece) => {
+                    if !literal.is_empty() {
+                        pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
+                    }
+                    pieces.push(piece);
                 }
-                pieces.push(parse_command(inside)?);
             }
         }
         literal.push_str(rest);
@@ -174,6 +89,14 @@ impl Format {
             pieces.push(Piece::Literal(literal.into()));
         }
         Ok(Self { pieces })
+    }
+
+    /// Its commands.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Literal(_) => None,
+            Piece::Command(command, _) => Some(command),
+        })
     }
 
     /// The text, if it holds no command.
@@ -200,17 +123,15 @@ fn split_command(after: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// Commands whose value is known at once.
-fn constant_command(inside: &str) -> Option<String> {
-    if inside == "HOSTNAME" {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "-".into());
-        return Some(name.trim().to_owned());
-    }
-    let variable = inside.strip_prefix("ENVIRONMENT(")?.strip_suffix(')')?;
-    Some(std::env::var(variable).unwrap_or_else(|_| "-".into()))
+/// What stands between two percent signs.
+enum Parsed {
+    /// A text that does not change.
+    Constant(String),
+    /// A command.
+    Piece(Piece),
 }
 
-fn parse_command(inside: &str) -> Result<Piece, FormatError> {
+fn parse_command(inside: &str, constants: &Constants) -> Result<Parsed, FormatError> {
     let malformed = |reason| FormatError::Malformed { command: inside.to_owned(), reason };
     // NAME, NAME(ARGUMENTS), NAME(ARGUMENTS):LENGTH
     let (head, limit) = match inside.rsplit_once(':') {
@@ -226,72 +147,72 @@ fn parse_command(inside: &str) -> Result<Piece, FormatError> {
         }
         None => (head, None),
     };
-    let command = match (name, arguments) {
-        ("REQ" | "REQUEST_HEADER", Some(arguments)) => {
-            let (first, second) = alternatives(arguments);
-            let read = |text| FormatHeader::parse(text).ok_or_else(|| malformed("not a header name"));
-            Command::RequestHeader(read(first)?, second.map(read).transpose()?)
-        }
-        ("RESP" | "RESPONSE_HEADER", Some(arguments)) => {
-            let (first, second) = alternatives(arguments);
-            let read = |text: &str| text.parse::<HeaderName>().map_err(|_| malformed("not a header name"));
-            Command::ResponseHeader(read(first)?, second.map(read).transpose()?)
-        }
-        ("PROTOCOL", None) => Command::Protocol,
-        ("START_TIME", None) => Command::StartTime,
-        ("DOWNSTREAM_REMOTE_ADDRESS", None) => Command::DownstreamRemoteAddress,
-        ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", None) => Command::DownstreamRemoteAddressWithoutPort,
-        ("DOWNSTREAM_REMOTE_PORT", None) => Command::DownstreamRemotePort,
-        ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS", None) => Command::DownstreamDirectRemoteAddress,
-        ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", None) => {
-            Command::DownstreamDirectRemoteAddressWithoutPort
-        }
-        ("DOWNSTREAM_LOCAL_ADDRESS" | "DOWNSTREAM_DIRECT_LOCAL_ADDRESS", None) => {
-            Command::DownstreamLocalAddress
-        }
-        ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", None) => Command::DownstreamLocalAddressWithoutPort,
-        ("DOWNSTREAM_LOCAL_PORT", None) => Command::DownstreamLocalPort,
-        ("UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS", None) => Command::UpstreamHost,
-        ("UPSTREAM_CLUSTER", None) => Command::UpstreamCluster,
-        ("UPSTREAM_CLUSTER_RAW", None) => Command::UpstreamClusterRaw,
-        ("UPSTREAM_REQUEST_ATTEMPT_COUNT", None) => Command::UpstreamRequestAttemptCount,
-        ("SPAN_ID", None) => Command::SpanId,
-        ("RESPONSE_CODE", None) => Command::ResponseCode,
-        ("RESPONSE_FLAGS", None) => Command::ResponseFlags,
-        ("RESPONSE_CODE_DETAILS", None) => Command::ResponseCodeDetails,
-        ("ROUTE_NAME", None) => Command::RouteName,
-        ("TRACE_ID", None) => Command::TraceId,
-        ("STREAM_ID", None) => Command::StreamId,
-        ("BYTES_RECEIVED", None) => Command::BytesReceived,
-        ("BYTES_SENT", None) => Command::BytesSent,
-        ("DURATION", None) => Command::Duration,
-        ("CONNECTION_ID", None) => Command::ConnectionId,
-        ("REQ" | "RESP", None) => return Err(malformed("the header's name in parentheses is missing")),
-        _ => return Err(FormatError::Unknown(inside.to_owned())),
-    };
-    if limit.is_some() && !matches!(command, Command::RequestHeader(..) | Command::ResponseHeader(..)) {
+    let arguments = arguments.filter(|arguments| !arguments.is_empty());
+    if let Some(text) = constant_command(name, arguments, constants) {
+        return match limit {
+            None => Ok(Parsed::Constant(text)),
+            Some(limit) if name == "ENVIRONMENT" => Ok(Parsed::Constant(truncate(&text, limit).to_owned())),
+            Some(_) => Err(malformed("it takes no length")),
+        };
+    }
+    let command = operators::read(name, arguments).map_err(|wrong| match wrong {
+        operators::Wrong::Unknown => FormatError::Unknown(inside.to_owned()),
+        operators::Wrong::Refused(reason) => FormatError::Refused(inside.to_owned(), reason),
+        operators::Wrong::Malformed(reason) => malformed(reason),
+    })?;
+    if limit.is_some() && !command.takes_length() {
         return Err(malformed("it takes no length"));
     }
-    Ok(Piece::Command(command, limit))
+    Ok(Parsed::Piece(Piece::Command(command, limit)))
 }
 
-/// `X?Y` as both names.
-fn alternatives(arguments: &str) -> (&str, Option<&str>) {
-    match arguments.split_once('?') {
-        Some((first, second)) => (first, Some(second)),
-        None => (arguments, None),
+/// Commands whose value is known at once.
+fn constant_command(name: &str, arguments: Option<&str>, constants: &Constants) -> Option<String> {
+    match (name, arguments) {
+        ("HOSTNAME", None) => {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "-".into());
+            Some(name.trim().to_owned())
+        }
+        ("ENVIRONMENT", Some(variable)) => Some(std::env::var(variable).unwrap_or_else(|_| "-".into())),
+        ("LISTENER_NAME", None) => Some(constants.listener.to_string()),
+        // Without a name it has no value, which JSON tells from an empty one.
+        ("FILTER_CHAIN_NAME", None) => {
+            Some(constants.filter_chain.to_string()).filter(|name| !name.is_empty())
+        }
+        // There is one only while a local reply is written, which sees to it itself.
+        ("LOCAL_REPLY_BODY", None) => Some(String::new()),
+        _ => None,
     }
+}
+
+/// The first `limit` bytes, or fewer so as not to cut a character.
+pub(crate) fn truncate(text: &str, limit: usize) -> &str {
+    if text.len() <= limit {
+        return text;
+    }
+    (0..=limit).rev().find_map(|at| text.get(..at)).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
     use proptest::prelude::*;
 
     use super::*;
 
+    fn parse(text: &str) -> Result<Format, FormatError> {
+        Format::parse(text, &Constants::default())
+    }
+
+    #[test]
+    fn truncation_never_cuts_a_character() {
+        assert_eq!(truncate("añb", 2), "a");
+        assert_eq!(truncate("abc", 8), "abc");
+    }
+
     #[test]
     fn literals_commands_and_doubled_percent_signs_are_told_apart() {
-        let format = Format::parse("a%%b%PROTOCOL%-%REQ(X-A?:path):3%").expect("parses");
+        let format = parse("a%%b%PROTOCOL%-%REQ(X-A?:path):3%").expect("parses");
         assert_eq!(
             format.pieces,
             vec![
@@ -311,22 +232,25 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        assert_eq!(Format::parse("x%PROTOCOL"), Err(FormatError::Unterminated(1)));
-        assert_eq!(Format::parse("%NOPE%"), Err(FormatError::Unknown("NOPE".into())));
-        assert!(matches!(Format::parse("%REQ(a b)%"), Err(FormatError::Malformed { .. })));
-        assert!(matches!(Format::parse("%REQ(a):x%"), Err(FormatError::Malformed { .. })));
-        assert!(matches!(Format::parse("%RESPONSE_CODE:3%"), Err(FormatError::Malformed { .. })));
+        assert_eq!(parse("x%PROTOCOL"), Err(FormatError::Unterminated(1)));
+        assert_eq!(parse("%NOPE%"), Err(FormatError::Unknown("NOPE".into())));
+        assert!(matches!(parse("%REQ(a b)%"), Err(FormatError::Malformed { .. })));
+        assert!(matches!(parse("%REQ(a):x%"), Err(FormatError::Malformed { .. })));
+        assert_eq!(parse("%LISTENER_NAME%").expect("parses").as_literal(), Some(""));
+        assert!(matches!(parse("%CEL(1)%"), Err(FormatError::Refused(..))));
+        assert!(matches!(parse("%REQ()%"), Err(FormatError::Malformed { .. })));
+        assert!(matches!(parse("%RESPONSE_CODE:3%"), Err(FormatError::Malformed { .. })));
     }
 
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in "[%A-Z():?a-z0-9 é-]{0,24}") {
-            let _ = Format::parse(&text);
+            let _ = parse(&text);
         }
 
         #[test]
         fn text_without_percent_signs_stands_for_itself(text in "[^%]{0,24}") {
-            let format = Format::parse(&text).expect("parses");
+            let format = parse(&text).expect("parses");
             prop_assert_eq!(format.as_literal(), Some(text.as_str()));
         }
     }

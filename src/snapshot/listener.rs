@@ -99,6 +99,8 @@ pub(crate) struct HttpConnectionManager {
     pub(crate) scheme_is_https: Option<bool>,
     /// Do not make `x-envoy-*` headers. `Router.suppress_envoy_headers`.
     pub(crate) suppress_envoy_headers: bool,
+    /// Its formats read what streams record only where that is asked for.
+    pub(crate) observes: bool,
 }
 
 /// Which HTTP a listener speaks. `HttpConnectionManager.CodecType`.

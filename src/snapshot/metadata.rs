@@ -26,13 +26,18 @@ pub(crate) enum PathSegment {
 }
 
 impl MetadataKey {
-    /// The note as text: a list or an object as JSON. `None` if it is absent or null.
-    pub(crate) fn text(&self, metadata: &Value) -> Option<String> {
+    /// The note, if there is one.
+    pub(crate) fn find<'m>(&self, metadata: &'m Value) -> Option<&'m Value> {
         let whole = metadata.get(&self.filter)?;
-        let note = self.path.iter().try_fold(whole, |value, segment| match segment {
+        self.path.iter().try_fold(whole, |value, segment| match segment {
             PathSegment::Key(key) => value.get(key),
             PathSegment::Index(index) => value.get(index),
-        })?;
+        })
+    }
+
+    /// The note as text: a list or an object as JSON. `None` if it is absent or null.
+    pub(crate) fn text(&self, metadata: &Value) -> Option<String> {
+        let note = self.find(metadata)?;
         match note {
             Value::Null => None,
             Value::Bool(value) => Some(value.to_string()),

@@ -3,6 +3,7 @@
 //! Nothing here knows sockets, runtimes or protobuf. The main thread builds a [`Snapshot`] and publishes it;
 //! each worker pins one for as long as a stream or connection needs it.
 
+pub(crate) mod access_log;
 pub(crate) mod by_length;
 pub(crate) mod cluster;
 pub(crate) mod delivery;

@@ -88,6 +88,13 @@ impl ResponseFlags {
         }
     }
 
+    /// The long names, joined by `,`; `-` for none.
+    pub(crate) fn long_text(self) -> std::borrow::Cow<'static, str> {
+        let flags = ALL.iter().filter(|(flag, _)| self.contains(*flag));
+        let names = flags.map(|(flag, _)| format!("{flag:?}")).collect::<Vec<_>>();
+        if names.is_empty() { "-".into() } else { names.join(",").into() }
+    }
+
     /// Whether any of `codes` is in it.
     pub(crate) fn contains_any(self, codes: &[String]) -> bool {
         ALL.iter().any(|(flag, code)| self.contains(*flag) && codes.iter().any(|wanted| wanted == code))
@@ -115,5 +122,6 @@ mod tests {
             .with(ResponseFlag::UpstreamConnectionFailure)
             .with(ResponseFlag::UpstreamOverflow);
         assert_eq!(flags.text(), "UO,UF");
+        assert_eq!(flags.long_text(), "UpstreamOverflow,UpstreamConnectionFailure");
     }
 }

@@ -1,14 +1,21 @@
 //! What is known of one stream: filled in on its way, read at its end by spans, replies and formats.
 
+pub(crate) mod calendar;
 pub(crate) mod deadline;
 pub(crate) mod flags;
 pub(crate) mod formatter;
+pub(crate) mod grpc_status;
+pub(crate) mod observed;
+pub(crate) mod value;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
     net::{IpAddr, SocketAddr},
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Waker,
     time::{Duration, SystemTime},
 };
@@ -17,7 +24,7 @@ use http::{HeaderValue, Version};
 use tokio::time::Instant;
 
 pub(crate) use self::flags::ResponseFlag;
-use self::{deadline::Deadlines, flags::ResponseFlags};
+use self::{deadline::Deadlines, flags::ResponseFlags, observed::Observed};
 use crate::{
     snapshot::{Address, Local, cluster::Cluster},
     stats::{RequestGroup, RequestStats},
@@ -119,6 +126,8 @@ pub(crate) struct StreamInfo {
     pub(crate) upstream_host: RefCell<Option<Local<str>>>,
     /// Its span, unless it is not traced at all.
     pub(crate) span: RefCell<Option<Span>>,
+    /// What only some formats read; `None` where there are none of these.
+    pub(crate) observed: Option<Box<Observed>>,
 }
 
 impl StreamInfo {
@@ -151,7 +160,14 @@ impl StreamInfo {
             cluster: RefCell::new(None),
             upstream_host: RefCell::new(None),
             span: RefCell::new(None),
+            observed: None,
         }
+    }
+
+    /// The same, where formats read more than most do.
+    #[must_use]
+    pub(crate) fn observed(self) -> Self {
+        Self { observed: Some(Box::default()), ..self }
     }
 
     /// Count it where its virtual cluster and its route say, too.
@@ -193,6 +209,12 @@ impl StreamInfo {
     pub(crate) fn duration(&self) -> Duration {
         self.start.elapsed()
     }
+}
+
+/// The id of a connection, of either side: unique in this process.
+pub(crate) fn next_connection_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// `HTTP/1.1` and so on, as logs and spans have it.

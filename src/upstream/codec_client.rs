@@ -20,6 +20,7 @@ use crate::{
     body::RequestBody,
     snapshot::cluster::{Cluster, Http2Options},
     socket::Socket,
+    stream_info::observed::UpstreamConnection,
 };
 
 /// Bytes that a connection buffers in each direction before back-pressure, unless the cluster allows fewer.
@@ -40,6 +41,8 @@ fn buffer_bytes(cluster: &Cluster) -> usize {
 #[derive(Debug)]
 pub(crate) struct Http1Client {
     sender: http1::SendRequest<RequestBody>,
+    /// What is known of it.
+    pub(crate) facts: Rc<UpstreamConnection>,
     /// Requests it has been given.
     pub(crate) served: u32,
     driver: AbortHandle,
@@ -48,7 +51,12 @@ pub(crate) struct Http1Client {
 
 impl Http1Client {
     /// Speak HTTP/1 over `stream`. `slot` is given back when the connection is closed.
-    pub(crate) async fn handshake(stream: Socket, cluster: &Arc<Cluster>, slot: Slot) -> hyper::Result<Self> {
+    pub(crate) async fn handshake(
+        stream: Socket,
+        facts: Rc<UpstreamConnection>,
+        cluster: &Arc<Cluster>,
+        slot: Slot,
+    ) -> hyper::Result<Self> {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(buffer_bytes(cluster))
             .handshake::<_, RequestBody>(TokioIo::new(Counted::new(stream, cluster)))
@@ -60,7 +68,7 @@ impl Http1Client {
             let _ = connection.with_upgrades().await;
             drop(held);
         });
-        Ok(Self { sender, served: 0, driver: driver.abort_handle(), slot: Rc::downgrade(&slot) })
+        Ok(Self { sender, facts, served: 0, driver: driver.abort_handle(), slot: Rc::downgrade(&slot) })
     }
 
     /// Whether it can take a request now.
@@ -122,6 +130,7 @@ pub(crate) struct Http2Client {
 /// What is known of an HTTP/2 connection.
 #[derive(Debug)]
 struct Http2State {
+    facts: Rc<UpstreamConnection>,
     /// Streams now.
     streams: Cell<u32>,
     /// Streams ever.
@@ -138,6 +147,7 @@ impl Http2Client {
     /// Speak HTTP/2 over `stream`. `slot` is given back when the connection is closed.
     pub(crate) async fn handshake(
         stream: Socket,
+        facts: Rc<UpstreamConnection>,
         options: &Http2Options,
         cluster: &Arc<Cluster>,
         slot: Slot,
@@ -151,6 +161,7 @@ impl Http2Client {
             .await?;
         let own_limit = options.max_concurrent_streams as usize;
         let state = Rc::new(Http2State {
+            facts,
             streams: Cell::new(0),
             served: Cell::new(0),
             most_streams: Cell::new(own_limit),
@@ -171,6 +182,11 @@ impl Http2Client {
             drop(slot);
         });
         Ok(Self { sender, state })
+    }
+
+    /// What is known of it.
+    pub(crate) fn facts(&self) -> &Rc<UpstreamConnection> {
+        &self.state.facts
     }
 
     /// Whether it can take one more stream.

@@ -14,7 +14,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     Failure,
     codec_client::{Http1Client, Http2Client},
-    connect::{ConnectError, connect},
+    connect::{ConnectError, connect_and_tell},
     slot::Slot,
 };
 use crate::{
@@ -24,6 +24,8 @@ use crate::{
         host::Host,
     },
     snapshot::{Local, cluster::Http2Options},
+    socket::Socket,
+    stream_info::{next_connection_id, observed::UpstreamConnection},
 };
 
 /// The connections of this worker to one host: idle HTTP/1 ones, open HTTP/2 ones, and who waits for one.
@@ -135,6 +137,23 @@ impl HostPool {
         self.replace_for_waiter();
     }
 
+    /// A new connection, and what is known of it.
+    async fn connect(&self, version: Version) -> Result<(Socket, Rc<UpstreamConnection>), ConnectError> {
+        let (start, connected) = (Instant::now(), Cell::new(None));
+        let note = || connected.set(Some(Instant::now()));
+        let config = &self.cluster.config;
+        let stream = connect_and_tell(&self.host.address, config, version, note).await?;
+        let facts = UpstreamConnection {
+            id: next_connection_id(),
+            local: stream.local_address(),
+            remote: self.host.address.socket(),
+            start,
+            connected: connected.get().unwrap_or(start),
+            secured: config.tls.as_ref().map(|_| Instant::now()),
+        };
+        Ok((stream, Rc::new(facts)))
+    }
+
     async fn connect_http1(&self, slot: Slot) -> Result<Http1Client, Failure> {
         // While this still has its slot: freeing it would have a connection opened for who waits.
         let failed = |failure: Failure| {
@@ -144,10 +163,10 @@ impl HostPool {
             failure
         };
         slot.speaks(Version::HTTP_11);
-        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_11).await;
-        let stream = stream.map_err(|error| failed(error.into()))?;
+        let opened = self.connect(Version::HTTP_11).await;
+        let (stream, facts) = opened.map_err(|error| failed(error.into()))?;
         slot.opened();
-        Http1Client::handshake(stream, &self.cluster.config, slot)
+        Http1Client::handshake(stream, facts, &self.cluster.config, slot)
             .await
             .map_err(|error| Failure::of_exchange(&error))
     }
@@ -281,15 +300,15 @@ impl HostPool {
     async fn connect_http2(self: &Rc<Self>, options: &Http2Options) -> Result<Http2Client, Failure> {
         let slot = self.slot().ok_or(Failure::Overflow)?;
         slot.speaks(Version::HTTP_2);
-        let stream = connect(&self.host.address, &self.cluster.config, Version::HTTP_2).await;
-        let stream = stream.map_err(|error| {
+        let opened = self.connect(Version::HTTP_2).await;
+        let (stream, facts) = opened.map_err(|error| {
             let failure = error.into();
             slot.failed(failure);
             self.cluster.config.stats.mine().upstream_rq_pending_failure_eject.inc();
             failure
         })?;
         slot.opened();
-        let client = Http2Client::handshake(stream, options, &self.cluster.config, slot)
+        let client = Http2Client::handshake(stream, facts, options, &self.cluster.config, slot)
             .await
             .map_err(|error| Failure::of_exchange(&error))?;
         let mut clients = self.http2.borrow_mut();

@@ -32,17 +32,8 @@ pub(crate) enum ConnectError {
     Timeout(#[from] Elapsed),
 }
 
-/// Open a connection to `address` with the options of `cluster`, within its connect timeout. It will speak
-/// `version` of HTTP.
-pub(crate) async fn connect(
-    address: &Address,
-    cluster: &Cluster,
-    version: Version,
-) -> Result<Socket, ConnectError> {
-    connect_and_tell(address, cluster, version, || {}).await
-}
-
-/// The same, and call `connected` before a TLS handshake begins.
+/// Open a connection to `address` with the options of `cluster`, within its connect timeout. It will speak `version` of
+/// HTTP. `connected` is called before a TLS handshake begins.
 pub(crate) async fn connect_and_tell(
     address: &Address,
     cluster: &Cluster,

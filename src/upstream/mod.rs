@@ -88,6 +88,21 @@ impl Failure {
         }
     }
 
+    /// Why there is no connection, in Envoy's words; empty if that is not why, or cannot be said.
+    pub(crate) const fn transport_reason(self) -> &'static str {
+        match self {
+            Self::Connect(io::ErrorKind::ConnectionRefused) => "delayed_connect_error:_Connection_refused",
+            Self::Connect(io::ErrorKind::HostUnreachable) => "delayed_connect_error:_No_route_to_host",
+            Self::Connect(io::ErrorKind::NetworkUnreachable) => {
+                "delayed_connect_error:_Network_is_unreachable"
+            }
+            Self::Connect(io::ErrorKind::ConnectionReset) => {
+                "delayed_connect_error:_Connection_reset_by_peer"
+            }
+            _ => "",
+        }
+    }
+
     /// The flag that it sets; none for what is the client's fault.
     pub(crate) const fn flag(self) -> Option<ResponseFlag> {
         Some(match self {
@@ -153,6 +168,9 @@ pub(crate) async fn exchange(
             *request.version_mut() =
                 if request.uri().authority().is_some() { Version::HTTP_2 } else { Version::HTTP_11 };
             attempt::connected(info, Version::HTTP_2);
+            if let Some(observed) = &info.observed {
+                observed.connected(client.facts(), Version::HTTP_2);
+            }
             let stream = client.stream();
             last = connections == MAX_HTTP2_CONNECTIONS;
             (client.send(request).await, Lease::Http2(stream))
@@ -168,6 +186,9 @@ pub(crate) async fn exchange(
             };
             *request.version_mut() = Version::HTTP_11;
             attempt::connected(info, Version::HTTP_11);
+            if let Some(observed) = &info.observed {
+                observed.connected(&client.facts, Version::HTTP_11);
+            }
             last = client.served == 0;
             let slot = if upgrade { client.slot() } else { None };
             let sent = client.send(request);

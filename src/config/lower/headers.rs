@@ -12,7 +12,7 @@ use super::Lowering;
 use crate::{
     config::FieldPath,
     snapshot::{
-        format::Format,
+        format::{Command, Format, FormatError},
         route::{AddedValue, AppendAction, HeaderAddition, HeaderMutations},
     },
 };
@@ -144,6 +144,16 @@ impl Lowering<'_> {
 
     /// A format string, or a problem of `path`.
     pub(super) fn format(&mut self, path: &FieldPath<'_>, text: &str) -> Option<Format> {
-        Format::parse(text).map_err(|error| self.problems.push(path, error.to_string())).ok()
+        let format = Format::parse(text, &self.constants).map_err(|error| match error {
+            FormatError::Refused(..) => self.problems.push_with_hint(
+                path,
+                error.to_string(),
+                "docs/access-logs.md lists the operators that are there",
+            ),
+            error => self.problems.push(path, error.to_string()),
+        });
+        let format = format.ok()?;
+        self.observes |= format.commands().any(Command::reads_observed);
+        Some(format)
     }
 }

@@ -45,6 +45,7 @@ impl Lowering<'_> {
             self.problems.push_with_hint(path, "no routes", "give them in route_config");
             return None;
         };
+        self.observes = false;
         let (filters, router) = self.http_filters(path, manager);
         #[expect(deprecated, reason = "Envoy still reads the field that spawn_upstream_span replaced")]
         let child_spans = router.start_child_span;
@@ -100,6 +101,7 @@ impl Lowering<'_> {
                 Some(scheme == "https")
             }),
             suppress_envoy_headers: router.suppress_envoy_headers,
+            observes: self.observes,
         })
     }
 

@@ -15,6 +15,7 @@ use crate::{
     config::FieldPath,
     snapshot::{
         Address,
+        format::Constants,
         listener::{HttpConnectionManager, Listener, TrafficDirection},
         tls::DownstreamTls,
     },
@@ -93,6 +94,8 @@ impl Lowering<'_> {
                 return None;
             }
         };
+        self.constants =
+            Constants { listener: listener.name.as_str().into(), filter_chain: chain.name.as_str().into() };
         let tls = self.downstream_tls(&path, chain);
         let manager = self.network_filter(&path.field("filters"), &chain.filters)?;
         Some((tls, manager))

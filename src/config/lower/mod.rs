@@ -43,7 +43,7 @@ use self::environment::OtelEnvironment;
 use self::metadata::lower_metadata;
 use self::runtime::Runtime;
 use super::{FieldPath, Loaded, Problems};
-use crate::snapshot::{ClusterId, Node, Snapshot, cluster::Cluster, tracing::Tracer};
+use crate::snapshot::{ClusterId, Node, Snapshot, cluster::Cluster, format::Constants, tracing::Tracer};
 
 /// What the command line says over the file.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +71,8 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         cluster_index: HashMap::new(),
         tracers: Vec::new(),
         runtime: Runtime::of(bootstrap.layered_runtime.as_ref()),
+        constants: Constants::default(),
+        observes: false,
         environment: None,
     };
     let resources = bootstrap.static_resources.clone().unwrap_or_default();
@@ -129,6 +131,10 @@ struct Lowering<'a> {
     cluster_index: HashMap<Arc<str>, ClusterId>,
     tracers: Vec<Arc<Tracer>>,
     runtime: Runtime,
+    /// What formats of the listener at hand have as literals.
+    constants: Constants,
+    /// Formats of the connection manager at hand read what streams record only where that is asked for.
+    observes: bool,
     /// Read when it is first asked for.
     environment: Option<Arc<OtelEnvironment>>,
 }

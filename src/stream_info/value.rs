@@ -1,0 +1,250 @@
+//! The values of command operators on a stream.
+
+use std::{
+    borrow::Cow,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, HeaderName};
+use percent_encoding::percent_decode_str;
+
+use super::{
+    StreamInfo,
+    calendar::iso_8601,
+    formatter::{FormatContext, request_bytes, response_bytes},
+    grpc_status,
+    observed::AttemptedHost,
+    protocol_name,
+};
+use crate::snapshot::{
+    Address,
+    format::command::{AddressPart, Command, FormatHeader, GrpcStatusStyle, MetadataKind, PathSource},
+    metadata::{MetadataKey, PathSegment},
+};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_ENVOY_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
+
+/// The value of a command.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value<'a> {
+    /// A text.
+    Text(Cow<'a, str>),
+    /// What somebody else sent; not always a text.
+    Bytes(Cow<'a, [u8]>),
+    /// A number, which JSON writes without quotes.
+    Number(u64),
+    /// A note of metadata, which JSON writes as it is.
+    Note(serde_json::Value),
+}
+
+impl<'a> Value<'a> {
+    /// As text.
+    pub(crate) fn into_text(self) -> Cow<'a, str> {
+        match self {
+            Self::Text(text) => text,
+            Self::Bytes(Cow::Borrowed(bytes)) => String::from_utf8_lossy(bytes),
+            Self::Bytes(Cow::Owned(bytes)) => String::from_utf8_lossy(&bytes).into_owned().into(),
+            Self::Number(number) => number.to_string().into(),
+            Self::Note(serde_json::Value::String(text)) => text.into(),
+            Self::Note(note) => note.to_string().into(),
+        }
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl Command {
+    /// Its value on this stream; `None` if it has none there.
+    pub(crate) fn value<'a>(&'a self, context: &FormatContext<'a>) -> Option<Value<'a>> {
+        let info = context.info;
+        let bytes = |bytes: &'a [u8]| Value::Bytes(bytes.into());
+        Some(match self {
+            Self::RequestHeader(first, second) => bytes(
+                request_bytes(context, first)
+                    .or_else(|| request_bytes(context, second.as_ref()?))
+                    .filter(|value| !is_absent(first, value))?,
+            ),
+            Self::ResponseHeader(first, second) => {
+                bytes(response_bytes(context, first).or_else(|| response_bytes(context, second.as_ref()?))?)
+            }
+            Self::ResponseTrailer(first, second) => {
+                let trailers = info.observed.as_ref()?.trailers.borrow();
+                let value =
+                    trailers.as_ref()?.get(first).or_else(|| trailers.as_ref()?.get(second.as_ref()?))?;
+                Value::Bytes(value.as_bytes().to_owned().into())
+            }
+            Self::Protocol => protocol_name(info.protocol).into(),
+            Self::StartTime(pattern) => time(info.start_time, pattern.as_ref()),
+            Self::EmitTime(pattern) => time(SystemTime::now(), pattern.as_ref()),
+            Self::DownstreamRemoteAddress(part) => address(info.remote.get()?, *part),
+            Self::DownstreamDirectRemoteAddress(part) => address(info.connection.peer?, *part),
+            Self::DownstreamLocalAddress(part) => match &info.connection.local {
+                Address::Socket(local) => address(*local, *part),
+                Address::Pipe(_) if *part == AddressPart::Port => return None,
+                Address::Pipe(path) => path.display().to_string().into(),
+            },
+            Self::UpstreamHost => info.upstream_host.borrow().as_ref()?.to_string().into(),
+            Self::UpstreamCluster => info.cluster.borrow().as_ref()?.observability_name.to_string().into(),
+            Self::UpstreamClusterRaw => info.cluster.borrow().as_ref()?.name.to_string().into(),
+            Self::UpstreamRequestAttemptCount => Value::Number(info.attempts.get().into()),
+            Self::ResponseCode => Value::Number(info.status.get().into()),
+            Self::ResponseFlags => Value::Text(info.flags.get().text()),
+            Self::ResponseFlagsLong => Value::Text(info.flags.get().long_text()),
+            Self::ResponseCodeDetails => Some(info.details.get()).filter(|text| !text.is_empty())?.into(),
+            Self::RouteName => {
+                Some(info.route_name.borrow().to_string()).filter(|name| !name.is_empty())?.into()
+            }
+            Self::TraceId => info.span.borrow().as_ref()?.trace_id.to_string().into(),
+            Self::SpanId => info.span.borrow().as_ref()?.span_id.to_string().into(),
+            Self::StreamId => bytes(context.request.get(X_REQUEST_ID)?.as_bytes()),
+            Self::UniqueId => uuid::Uuid::new_v4().to_string().into(),
+            Self::BytesReceived => Value::Number(info.bytes_received.get()),
+            Self::BytesSent => Value::Number(info.bytes_sent.get()),
+            Self::Duration => Value::Number(milliseconds(info.duration())),
+            Self::ConnectionId => Value::Number(info.connection.id),
+            Self::Path { query, source } => path(context, *query, *source)?,
+            Self::QueryParam(name) => {
+                let (_, query) = context.pseudo.path.split_once('?')?;
+                let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+                let is_named = |key: &str| percent_decode_str(key).eq(name.bytes());
+                let (_, value) = pairs.into_iter().find(|(key, _)| is_named(key))?;
+                Value::Bytes(percent_decode_str(value).into())
+            }
+            Self::QueryParams { decoded } => {
+                let (_, query) = context.pseudo.path.split_once('?')?;
+                if *decoded { Value::Bytes(percent_decode_str(query).into()) } else { query.into() }
+            }
+            Self::Nothing => return None,
+            _ => return self.observed(info, context.response),
+        })
+    }
+
+    /// The value of those that read what is recorded for them only.
+    fn observed<'a>(&self, info: &'a StreamInfo, response: Option<&HeaderMap>) -> Option<Value<'a>> {
+        let observed = info.observed.as_deref()?;
+        let connection = observed.connection.borrow();
+        Some(match self {
+            Self::UpstreamHostName { without_port } => {
+                host_text(observed.host.borrow().as_ref()?.name(), *without_port).to_owned().into()
+            }
+            Self::UpstreamHostsAttempted { names, without_port } => {
+                let text = |host: &AttemptedHost| {
+                    let text = if *names { host.name() } else { &host.address };
+                    host_text(text, *without_port).to_owned()
+                };
+                let attempted = observed.attempted.borrow();
+                let texts = attempted.iter().map(text).collect::<Vec<_>>().join(",");
+                Some(texts).filter(|texts| !texts.is_empty())?.into()
+            }
+            Self::UpstreamRemoteAddress(part) => address(connection.as_ref()?.remote?, *part),
+            Self::UpstreamLocalAddress(part) => address(connection.as_ref()?.local?, *part),
+            Self::UpstreamConnectionId => {
+                Value::Number(connection.as_ref().map_or(0, |connection| connection.id))
+            }
+            Self::UpstreamProtocol => protocol_name(observed.protocol.get()?).into(),
+            Self::UpstreamTransportFailureReason => {
+                Some(observed.transport_failure.get()).filter(|reason| !reason.is_empty())?.into()
+            }
+            Self::RequestHeadersBytes => {
+                Value::Number(observed.request.borrow().as_ref().map_or(0, |request| request.bytes))
+            }
+            Self::ResponseHeadersBytes => Value::Number(observed.response_bytes.get()),
+            Self::ResponseTrailersBytes => Value::Number(observed.trailers_bytes()),
+            Self::Between(from, to, precision) => {
+                Value::Number(observed.between(info, (*from, *to), *precision)?)
+            }
+            Self::GrpcStatus(style) => {
+                if !observed.grpc.get() {
+                    return None;
+                }
+                let status = grpc_status::of_response(
+                    observed.trailers.borrow().as_ref(),
+                    response,
+                    info.status.get(),
+                )?;
+                match style {
+                    GrpcStatusStyle::Number => Value::Number(status.into()),
+                    GrpcStatusStyle::Camel => Value::Text(grpc_status::camel(status)),
+                    GrpcStatusStyle::Snake => Value::Text(grpc_status::snake(status)),
+                }
+            }
+            Self::AccessLogType => match observed.log_type.get() {
+                "" => "NotSet".into(),
+                log_type => log_type.into(),
+            },
+            Self::Metadata(kind, filter, path) => {
+                let cluster = info.cluster.borrow();
+                let host = observed.host_metadata.borrow();
+                let metadata = match kind {
+                    MetadataKind::Cluster => cluster.as_ref()?.metadata.as_ref(),
+                    MetadataKind::UpstreamHost => host.as_ref(),
+                };
+                Value::Note(note(metadata?, filter, path)?)
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Whether a pseudo-header is there at all: a request that is no path has none.
+fn is_absent(header: &FormatHeader, value: &[u8]) -> bool {
+    value.is_empty() && !matches!(header, FormatHeader::Name(_))
+}
+
+fn time(
+    time: SystemTime,
+    pattern: Option<&crate::snapshot::format::time_format::TimeFormat>,
+) -> Value<'static> {
+    pattern.map_or_else(|| iso_8601(time), |pattern| pattern.text(time)).into()
+}
+
+fn address(address: SocketAddr, part: AddressPart) -> Value<'static> {
+    match part {
+        AddressPart::Whole => address.to_string().into(),
+        AddressPart::WithoutPort => address.ip().to_string().into(),
+        AddressPart::Port => Value::Number(address.port().into()),
+    }
+}
+
+/// A host as `HOST:PORT`, or as `HOST`.
+fn host_text(text: &str, without_port: bool) -> &str {
+    match text.rsplit_once(':') {
+        Some((host, port)) if without_port && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            host.trim_start_matches('[').trim_end_matches(']')
+        }
+        _ => text,
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn path<'a>(context: &FormatContext<'a>, query: bool, source: PathSource) -> Option<Value<'a>> {
+    let original = context.request.get(X_ENVOY_ORIGINAL_PATH).map(http::HeaderValue::as_bytes);
+    let path = Some(context.pseudo.path.as_bytes()).filter(|path| !path.is_empty());
+    let whole = match source {
+        PathSource::Original => original,
+        PathSource::Path => path,
+        PathSource::OriginalOrPath => original.or(path),
+    }?;
+    let end = if query { None } else { whole.iter().position(|byte| *byte == b'?') };
+    Some(Value::Bytes(whole.get(..end.unwrap_or(whole.len()))?.into()))
+}
+
+fn note(metadata: &serde_json::Value, filter: &str, path: &[PathSegment]) -> Option<serde_json::Value> {
+    let key = MetadataKey { filter: filter.to_owned(), path: path.to_vec() };
+    key.find(metadata).filter(|note| !note.is_null()).cloned()
+}
