@@ -1,5 +1,6 @@
 //! spanway: an L7 proxy that reads Envoy's configuration, with tracing built in.
 
+mod access_log;
 mod admin;
 #[doc(hidden)]
 pub mod benchmark;

@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http_connection_manager",
         &[
+            "access_log",
             "filter",
             "router",
             "cluster",
@@ -32,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "stats",
         ],
     ),
+    ("access_log", &["snapshot", "stream_info"]),
     // Filters never import the router.
     ("filter", &["snapshot", "stream_info", "http_headers"]),
     ("router", &["cluster", "upstream", "body", "snapshot", "stream_info", "trace", "http_headers", "stats"]),

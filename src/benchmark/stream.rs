@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{Operation, Variation, headers::connection, listener, snapshot, spans};
 use crate::{
+    access_log::buffer::LogBuffer,
     cluster::{ClusterManager, ClusterState},
     http_connection_manager::{self, Services, date::DateCache},
     socket::Socket,
@@ -58,6 +59,7 @@ impl Stream {
         let services = Rc::new(Services {
             clusters: ClusterManager::new(&ClusterState::all(&snapshot)),
             spans,
+            logs: LogBuffer::new(Vec::new(), Default::default()),
             date: DateCache::new(),
             own_ip: IpAddr::from([192, 0, 2, 1]).into(),
             no_headers: HeaderMap::new(),

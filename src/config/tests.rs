@@ -85,8 +85,8 @@ fn problems_of_hcm(yaml: &str, skip_unsupported: bool) -> Vec<String> {
 
 #[test]
 fn a_field_that_is_not_implemented_is_refused_unless_it_is_skipped() {
-    let yaml = "access_log: [{name: file}]";
-    let refused = [".access_log: spanway does not implement it; there are no access logs yet"];
+    let yaml = "http3_protocol_options: {}";
+    let refused = [".http3_protocol_options: spanway does not implement it; HTTP/3 is not there yet"];
     assert_eq!(problems_of_hcm(yaml, false), refused);
     assert!(problems_of_hcm(yaml, true).is_empty());
     let loaded = load(&Sources { skip_unsupported: true, ..text("stats_sinks: [{name: x}]") }).unwrap();

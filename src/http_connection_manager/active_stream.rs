@@ -10,7 +10,7 @@ use http::{
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
-    Connection, accounting::count_expired, local_reply::LocalReply, redirect, response_body::ResponseBody,
+    Connection, accounting::count_expired, local_reply::LocalReply, observed, redirect, response_body::ResponseBody,
     stream_end::StreamEnd,
 };
 use crate::{
@@ -100,16 +100,9 @@ pub(crate) fn serve(
 
 impl ActiveStream {
     fn new(connection: Rc<Connection>, request: &Request<Incoming>) -> Self {
-        let mut info = StreamInfo::new(Rc::clone(&connection.info), request.version());
-        if connection.listener.manager.observes {
-            info = info.observed();
-        }
-        let info = Rc::new(info);
         let present = Present::of(request.headers());
         let grpc = present.any(Present::CONTENT_TYPE) && is_grpc(request.headers());
-        if let Some(observed) = &info.observed {
-            observed.grpc.set(grpc);
-        }
+        let info = observed::stream_info(&connection, request.version(), grpc);
         connection.stream_started(&info);
         Self {
             end: StreamEnd::new(Rc::clone(&connection), Rc::clone(&info), request.method() == Method::HEAD),
@@ -147,6 +140,9 @@ impl ActiveStream {
             }
             Err(reply) => Outcome::Local(reply, None),
         };
+        if matches!(outcome, Outcome::Local(..)) {
+            self.observe_request(manager, parts);
+        }
         self.respond(manager, outcome)
     }
 
@@ -169,10 +165,12 @@ impl ActiveStream {
             self.info.route_name.replace(std::sync::Arc::clone(&route.name));
         }
         let action = route.map(|route| &route.action);
+        self.observe_route(connection, parts, action);
         if upgrade.as_deref().is_some_and(|name| !is_allowed(name, action, manager)) {
             return Outcome::Local(LocalReply::upgrade_refused(), None);
         }
         self.start_span(connection, parts, found);
+        self.log_beginning(manager, parts);
         if let Some(reply) = self.decode_headers(manager, parts) {
             let levels = found.and_then(|(virtual_host, route)| {
                 Some(MutationLevels {
@@ -267,6 +265,7 @@ impl ActiveStream {
             buffer_limit_bytes: buffer_limit_bytes(connection),
             tracing: manager.tracing.as_ref(),
             spans: &connection.services.spans,
+            wanted: &manager.access_log.wanted,
             kept: None,
         };
         let target = match router::choose_cluster(action, &parts.headers, &context) {

@@ -9,6 +9,7 @@ mod connection_timer;
 pub(crate) mod date;
 pub(crate) mod edge_headers;
 pub(crate) mod local_reply;
+mod observed;
 mod path_normalization;
 mod redirect;
 mod reply_format;
@@ -44,6 +45,7 @@ use self::{
     connection_timer::{ConnectionTimer, Due},
 };
 use crate::{
+    access_log::buffer::LogBuffer,
     cluster::ClusterManager,
     snapshot::{Snapshot, listener::Listener},
     socket::Socket,
@@ -60,6 +62,8 @@ pub(crate) struct Services {
     pub(crate) clusters: ClusterManager,
     /// Where finished spans go.
     pub(crate) spans: Rc<SpanBuffer>,
+    /// Where entries of access logs go.
+    pub(crate) logs: Rc<LogBuffer>,
     /// The `date` header.
     pub(crate) date: date::DateCache,
     /// This machine's address towards others.

@@ -8,13 +8,14 @@ use http::{
 
 use super::local_reply::LocalReply;
 use crate::{
+    access_log::filter as log_filter,
     http_headers::{GRPC_MESSAGE, GRPC_STATUS},
     router::header_transform::{self, MutationLevels},
     snapshot::{
         format::Format,
-        listener::{BodyFormat, BodyTemplate, Comparison, JsonTemplate, LocalReplyConfig, ReplyFilter},
+        listener::{BodyFormat, BodyTemplate, JsonTemplate, LocalReplyConfig},
     },
-    stream_info::{StreamInfo, formatter::FormatContext, grpc_status},
+    stream_info::{formatter::FormatContext, grpc_status},
 };
 
 impl LocalReply {
@@ -45,7 +46,7 @@ impl LocalReply {
 
         let mut body = self.body;
         let mut content_type = HeaderValue::from_static("text/plain");
-        let mapper = config.mappers.iter().find(|mapper| mapper.filter.passes(info));
+        let mapper = config.mappers.iter().find(|mapper| log_filter::passes(&mapper.filter, context));
         let mut format = config.body_format.as_ref();
         let (mut rewritten, mut custom_type) = (false, false);
         if let Some(mapper) = mapper {
@@ -119,26 +120,6 @@ fn percent_encode(text: &[u8]) -> String {
         }
         out
     })
-}
-
-impl ReplyFilter {
-    fn passes(&self, info: &StreamInfo) -> bool {
-        match self {
-            Self::Status(comparison, value) => {
-                let status = u32::from(info.status.get());
-                match comparison {
-                    Comparison::Equal => status == *value,
-                    Comparison::AtLeast => status >= *value,
-                    Comparison::AtMost => status <= *value,
-                    Comparison::NotEqual => status != *value,
-                }
-            }
-            Self::Flags(codes) if codes.is_empty() => !info.flags.get().is_empty(),
-            Self::Flags(codes) => info.flags.get().contains_any(codes),
-            Self::All(filters) => filters.iter().all(|filter| filter.passes(info)),
-            Self::Any(filters) => filters.iter().any(|filter| filter.passes(info)),
-        }
-    }
 }
 
 impl BodyFormat {

@@ -22,7 +22,10 @@ use crate::{
         KEEP_ALIVE, PROXY_CONNECTION, Present, SERVER_TIMING, X_ENVOY_ATTEMPT_COUNT, X_REQUEST_ID,
     },
     router::header_transform::MutationLevels,
-    snapshot::listener::{HttpConnectionManager, ServerHeaderTransformation},
+    snapshot::{
+        access_log::LogType,
+        listener::{HttpConnectionManager, ServerHeaderTransformation},
+    },
     stream_info::ResponseFlag,
     trace::{
         decorator::decorate_response,
@@ -39,6 +42,7 @@ impl ActiveStream {
         outcome: Outcome<'_>,
     ) -> Response<ResponseBody> {
         let local = matches!(outcome, Outcome::Local(..));
+        let tunnel = matches!(outcome, Outcome::Tunnel(..));
         let mut response = match outcome {
             Outcome::Local(reply, levels) => {
                 let mut response = {
@@ -98,6 +102,10 @@ impl ActiveStream {
         note_response(&self.info, response.headers());
         if let Some(observed) = &self.info.observed {
             observed.reply_start.set(Some(Instant::now()));
+            observed.keep_response(&manager.access_log.wanted, response.headers());
+            if tunnel && manager.access_log.on_tunnel {
+                self.end.log(LogType::TunnelEstablished);
+            }
         }
         if response.status().canonical_reason().is_none() {
             let reason = match response.status().as_u16() {

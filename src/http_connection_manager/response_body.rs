@@ -144,6 +144,10 @@ impl Body for ResponseBody {
                 } else if let Some(cluster) = &*info.cluster.borrow() {
                     cluster.stats.mine().upstream_cx_protocol_error.inc();
                 }
+                info.details.set(match failure {
+                    Failure::Reset => "upstream_reset_after_response_started{remote_reset}",
+                    _ => "upstream_reset_after_response_started{protocol_error}",
+                });
                 if info.bytes_sent.get() > 0 {
                     return Poll::Ready(Some(Err(BodyError::Upstream(error))));
                 }

@@ -1,11 +1,13 @@
 //! The end of a stream: its span is finished, its connection may idle.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use tokio::time::Instant;
 
 use super::Connection;
 use crate::{
+    access_log,
+    snapshot::access_log::LogType,
     stream_info::{ResponseFlag, StreamInfo},
     trace,
 };
@@ -37,6 +39,23 @@ impl StreamEnd {
         &self.0.connection
     }
 
+    /// Write an entry of it in each access log, before it ends.
+    pub(crate) fn log(&self, log_type: LogType) {
+        self.0.log(log_type);
+    }
+
+    /// Write an entry of it each time `interval` has passed, for as long as it lasts.
+    pub(crate) fn log_by_time(&self, interval: Duration) {
+        let guard = Rc::downgrade(&self.0);
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                let Some(guard) = guard.upgrade() else { return };
+                guard.log(LogType::Periodic);
+            }
+        });
+    }
+
     /// Its response has no body.
     pub(crate) fn set_bodiless(&self) {
         self.0.bodiless.set(true);
@@ -48,10 +67,21 @@ impl StreamEnd {
     }
 }
 
+impl EndGuard {
+    /// Write an entry of it in each access log.
+    fn log(&self, log_type: LogType) {
+        let logs = &self.connection.listener.manager.access_log;
+        if !logs.logs.is_empty() {
+            access_log::log(logs, &self.connection.services.logs, &self.info, log_type);
+        }
+    }
+}
+
 impl Drop for EndGuard {
     fn drop(&mut self) {
         if !self.info.response_complete.get() && self.info.flags.get().is_empty() {
             self.info.flag(ResponseFlag::DownstreamConnectionTermination);
+            self.info.details.set("downstream_remote_disconnect");
         }
         self.connection.count_stream_end(&self.info);
         if let Some(observed) = &self.info.observed
@@ -59,6 +89,8 @@ impl Drop for EndGuard {
         {
             observed.reply_end.set(Some(Instant::now()));
         }
+        // Before the span ends, since entries may name it.
+        self.log(LogType::End);
         trace::stream::finish(&self.info, &self.connection.services.spans);
         self.connection.stream_ended();
     }

@@ -39,6 +39,7 @@ use crate::{
     },
     snapshot::{
         ClusterId, Snapshot,
+        access_log::Wanted,
         matcher::header_text,
         route::{
             Action, ClusterChoice, HeaderMutations, HostRewrite, Route, RouteAction, RouteConfiguration,
@@ -90,6 +91,8 @@ pub(crate) struct RouterContext<'a, 's> {
     pub(crate) buffer_limit_bytes: usize,
     /// How the listener traces, if it does.
     pub(crate) tracing: Option<&'a Tracing>,
+    /// What access logs read of the request.
+    pub(crate) wanted: &'a Wanted,
     /// Where spans go that end on their own.
     pub(crate) spans: &'a Rc<SpanBuffer>,
     /// Where the request is kept as it goes upstream, for formats of response headers; only if there are any.
@@ -287,6 +290,7 @@ async fn attempt(
         let host =
             AttemptedHost { address: Rc::clone(&pool.address_text), name: Arc::clone(&pool.host.hostname) };
         observed.start_attempt(host, &pool.host.metadata);
+        observed.keep_request(context.wanted, parts, context.scheme == "https");
     }
     let body = body(trailers && context.downstream_trailers);
     framing::frame(parts, http2, body.is_end_stream(), context.scheme, info);

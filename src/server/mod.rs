@@ -17,6 +17,7 @@ use clap::Parser;
 
 use self::options::{Command, CommandLine, Mode, Options};
 use crate::{
+    access_log::file::LogFiles,
     collector,
     config::{
         self, Sources,
@@ -65,6 +66,11 @@ fn run(options: &Options) -> ExitCode {
             ExitCode::FAILURE
         }
         Ok(snapshot) if options.mode == Mode::Validate => {
+            // As Envoy does; what cannot be opened would not be served either.
+            if let Err(error) = LogFiles::open(&snapshot.log_files) {
+                complain(&error.to_string());
+                return ExitCode::FAILURE;
+            }
             drop(snapshot);
             let name =
                 options.config_path.as_ref().map_or("--config-yaml".into(), |path| path.to_string_lossy());

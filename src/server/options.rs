@@ -17,7 +17,7 @@ Examples:
 
 Signals:
   SIGTERM, SIGINT  stop accepting, let open requests finish within --drain-time-s; a second one ends at once
-  SIGUSR1          open the file of --log-path again, after it was moved
+  SIGUSR1          open the file of --log-path and those of access logs again, after they were moved
   SIGHUP           ignored, as by Envoy
 
 Exit codes:
@@ -117,6 +117,9 @@ pub struct Options {
     /// Pattern of a log line: %Y %m %d %T %e (date and time), %l (level), %n (logger), %v (message), %P (process), %% (a percent sign)
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     pub log_format: Option<String>,
+    /// Milliseconds that entries of access logs wait at most before they are written
+    #[arg(long, value_name = "MILLISECONDS", default_value = "10000")]
+    pub file_flush_interval_msec: u64,
     /// Name of the local cluster; overrides node.cluster
     #[arg(long, value_name = "NAME")]
     pub service_cluster: Option<String>,
@@ -150,6 +153,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// How long entries of access logs wait. `--file-flush-interval-msec`, default 10 s.
+    pub fn file_flush_interval(&self) -> Duration {
+        Duration::from_millis(self.file_flush_interval_msec)
+    }
+
     /// How long open requests get to finish after SIGTERM. `--drain-time-s`, default 600 s.
     pub fn drain_time(&self) -> Duration {
         Duration::from_secs(self.drain_time_s)

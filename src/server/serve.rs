@@ -16,13 +16,13 @@ use tokio::{
 };
 
 use super::{
-    keep,
-    log::LogFile,
+    keep, log,
     options::Options,
     overrides, sources,
     worker::{self, Stage, WorkerSetup, WorkerSockets},
 };
 use crate::{
+    access_log::file::{LogFile, LogFiles, OpenError},
     admin::{self, AdminError, TracerStatus},
     cluster::{ClusterState, discovery},
     collector::store::Store,
@@ -67,6 +67,9 @@ pub(crate) enum ServeError {
     /// The admin interface cannot.
     #[error("{0}")]
     Admin(#[from] AdminError),
+    /// The file of an access log cannot be opened.
+    #[error("{0}")]
+    AccessLog(#[from] OpenError),
     /// The system refuses a thread, a runtime or a signal handler.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -114,17 +117,20 @@ pub(super) fn load(sources: &Sources, overrides: &Overrides) -> Result<Snapshot,
 pub(crate) fn serve(
     snapshot: Snapshot,
     options: &Options,
-    log_file: Option<LogFile>,
+    log_file: Option<log::LogFile>,
 ) -> Result<(), ServeError> {
     let snapshot = Arc::new(snapshot);
     let workers = workers(options);
     // All or none: no listener accepts before all are bound.
     let sockets = bind(&snapshot, workers)?;
+    let logs = LogFiles::open(&snapshot.log_files)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        mind_signals(log_file)?;
-        run(snapshot, sockets, options).await
-    })
+    let served = runtime.block_on(async {
+        mind_signals(log_file, logs.files.clone())?;
+        run(snapshot, sockets, &logs.files, options).await
+    });
+    logs.finish();
+    served
 }
 
 fn workers(options: &Options) -> usize {
@@ -151,6 +157,7 @@ fn bind(snapshot: &Snapshot, workers: usize) -> Result<Vec<WorkerSockets>, BindE
 async fn run(
     snapshot: Arc<Snapshot>,
     sockets: Vec<WorkerSockets>,
+    logs: &[LogFile],
     options: &Options,
 ) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -206,6 +213,8 @@ async fn run(
             sockets,
             clusters: clusters.clone(),
             spans: queues.clone(),
+            logs: logs.to_vec(),
+            log_interval: options.file_flush_interval(),
             stage: receiver.clone(),
         })?);
     }
@@ -246,14 +255,15 @@ async fn trim_memory() {
     spanway_heap::collect();
 }
 
-/// Do what Envoy does on signals that would otherwise end the process: SIGHUP nothing, SIGUSR1 open the log again.
-fn mind_signals(log_file: Option<LogFile>) -> io::Result<()> {
+/// Do what Envoy does on signals that would otherwise end the process: SIGHUP nothing, SIGUSR1 open logs again.
+fn mind_signals(log_file: Option<log::LogFile>, access_logs: Vec<LogFile>) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut rotated = signal(SignalKind::user_defined1())?;
     tokio::spawn(async move { while hangup.recv().await.is_some() {} });
     tokio::spawn(async move {
         while rotated.recv().await.is_some() {
-            if let Some(Err(error)) = log_file.as_ref().map(LogFile::reopen) {
+            LogFiles::reopen(&access_logs);
+            if let Some(Err(error)) = log_file.as_ref().map(log::LogFile::reopen) {
                 tracing::error!("--log-path cannot be opened again: {error}; the old file goes on");
             }
         }

@@ -14,6 +14,7 @@ use http::HeaderMap;
 use tokio::sync::watch;
 
 use crate::{
+    access_log::{buffer::LogBuffer, file::LogFile},
     cluster::{ClusterManager, ClusterState},
     http_connection_manager::{Services, date::DateCache},
     listener::{BoundSocket, accept},
@@ -49,6 +50,10 @@ pub(crate) struct WorkerSetup {
     pub(crate) clusters: Vec<Arc<ClusterState>>,
     /// One per tracer.
     pub(crate) spans: Vec<SpanQueue>,
+    /// The files of access logs.
+    pub(crate) logs: Vec<LogFile>,
+    /// How long their entries may wait.
+    pub(crate) log_interval: Duration,
     /// What it is to do.
     pub(crate) stage: watch::Receiver<Stage>,
 }
@@ -74,13 +79,16 @@ pub(crate) fn start(setup: WorkerSetup) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(setup: WorkerSetup) {
-    let WorkerSetup { index, snapshot, sockets, clusters, spans, mut stage } = setup;
+    let WorkerSetup { index, snapshot, sockets, clusters, spans, logs, log_interval, mut stage } = setup;
     stats::enter_worker(index);
+    let logs = LogBuffer::new(logs, log_interval);
+    let log_flusher = tokio::task::spawn_local(Rc::clone(&logs).flush_by_age());
     let spans = SpanBuffer::new(spans);
     let flusher = tokio::task::spawn_local(Rc::clone(&spans).flush_by_age());
     let services = Rc::new(Services {
         clusters: ClusterManager::new(&clusters),
         spans: Rc::clone(&spans),
+        logs: Rc::clone(&logs),
         date: DateCache::new(),
         own_ip: own_ip().into(),
         no_headers: HeaderMap::new(),
@@ -112,7 +120,9 @@ async fn run(setup: WorkerSetup) {
     services.clusters.close();
     // Streams that are cut now push their spans later; the buffer hands over what is left when it is dropped.
     spans.flush();
+    logs.flush();
     flusher.abort();
+    log_flusher.abort();
     trimmer.abort();
 }
 

@@ -1,6 +1,157 @@
-//! Access logs: what is written of each request, and where to.
+//! Access logs: what is written of each request, where to, and of which ones.
+
+use std::{path::PathBuf, time::Duration};
 
 use http::HeaderName;
+
+use super::{
+    format::{Command, Format, FormatHeader},
+    matcher::{HeaderKey, HeaderMatcher},
+    route::Fraction,
+};
+
+/// The access logs of a connection manager. `HttpConnectionManager.access_log` and `access_log_options`.
+#[derive(Debug, Default)]
+pub(crate) struct AccessLogs {
+    /// `access_log`
+    pub(crate) logs: Vec<AccessLog>,
+    /// What of requests and responses is kept for them.
+    pub(crate) wanted: Wanted,
+    /// There is an entry when a request begins, too. `flush_access_log_on_new_request`.
+    pub(crate) on_new_request: bool,
+    /// And one when its connection has become a tunnel. `flush_log_on_tunnel_successfully_established`.
+    pub(crate) on_tunnel: bool,
+    /// And one each time so much has passed. `access_log_flush_interval`.
+    pub(crate) interval: Option<Duration>,
+}
+
+/// One access log. `config.accesslog.v3.AccessLog`.
+#[derive(Debug)]
+pub(crate) struct AccessLog {
+    /// Which streams; `None` for all. `filter`.
+    pub(crate) filter: Option<LogFilter>,
+    /// Where entries go: a place in `Snapshot::log_files`.
+    pub(crate) file: usize,
+    /// `log_format`
+    pub(crate) format: LogFormat,
+}
+
+/// Where entries go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LogTarget {
+    /// `FileAccessLog.path`
+    File(PathBuf),
+    /// `StdoutAccessLog`
+    Stdout,
+    /// `StderrAccessLog`
+    Stderr,
+}
+
+/// What an entry looks like. `SubstitutionFormatString`.
+#[derive(Debug)]
+pub(crate) enum LogFormat {
+    /// `text_format_source`, and what stands for a command without value: `-`, or nothing where values may be empty.
+    Text(Format, &'static str),
+    /// `json_format`, one object a line, and whether members without value are left out (`omit_empty_values`).
+    Json(LogJson, bool),
+}
+
+/// JSON before its values are known.
+#[derive(Debug)]
+pub(crate) enum LogJson {
+    /// What stands in the output as it is.
+    Literal(Box<str>),
+    /// One command alone, whose value keeps its type.
+    Value(Format),
+    /// A text with values in it.
+    Text(Format),
+    /// Items in order.
+    List(Vec<LogJson>),
+    /// Members in the order of their names, which are quoted and have their colon.
+    Object(Vec<(Box<str>, LogJson)>),
+}
+
+/// What an entry is about. `data.accesslog.v3.AccessLogType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogType {
+    /// A request has come in.
+    Start,
+    /// A request goes on.
+    Periodic,
+    /// A request's connection has become a tunnel.
+    TunnelEstablished,
+    /// A request has ended.
+    End,
+}
+
+impl LogType {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Start => "DownstreamStart",
+            Self::Periodic => "DownstreamPeriodic",
+            Self::TunnelEstablished => "DownstreamTunnelSuccessfullyEstablished",
+            Self::End => "DownstreamEnd",
+        }
+    }
+}
+
+/// Which streams are meant. `config.accesslog.v3.AccessLogFilter`.
+#[derive(Debug)]
+pub(crate) enum LogFilter {
+    /// `status_code_filter`
+    Status(Comparison, u32),
+    /// `duration_filter`, in milliseconds.
+    Duration(Comparison, u32),
+    /// `not_health_check_filter`
+    NotHealthCheck,
+    /// `traceable_filter`
+    Traceable,
+    /// `runtime_filter`
+    Runtime {
+        /// How many of them.
+        share: Fraction,
+        /// Drawn anew, and not by the request's id.
+        independent: bool,
+    },
+    /// `and_filter`
+    All(Vec<LogFilter>),
+    /// `or_filter`
+    Any(Vec<LogFilter>),
+    /// `header_filter`
+    Header(HeaderMatcher),
+    /// `response_flag_filter`; empty: any flag.
+    Flags(Vec<String>),
+    /// `grpc_status_filter`
+    GrpcStatus {
+        /// These codes,
+        statuses: Vec<u32>,
+        /// or all but them.
+        exclude: bool,
+    },
+    /// `log_type_filter`
+    LogType {
+        /// The names of these types,
+        types: Vec<&'static str>,
+        /// or all but them.
+        exclude: bool,
+    },
+    /// What passes or not whatever the stream is: `metadata_filter`, since nothing here notes anything of a request.
+    Always(bool),
+}
+
+/// `ComparisonFilter.Op`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    /// `EQ`
+    Equal,
+    /// `GE`
+    AtLeast,
+    /// `LE`
+    AtMost,
+    /// `NE`
+    NotEqual,
+}
 
 /// What is kept of requests and responses until their entries are written.
 #[derive(Debug, Default)]
@@ -13,4 +164,82 @@ pub(crate) struct Wanted {
     pub(crate) request_bytes: bool,
     /// The same of a response's.
     pub(crate) response_bytes: bool,
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_ENVOY_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+impl Wanted {
+    /// What these logs read.
+    pub(crate) fn of(logs: &[AccessLog]) -> Self {
+        let mut wanted = Self::default();
+        for log in logs {
+            if let Some(filter) = &log.filter {
+                wanted.add_filter(filter);
+            }
+            match &log.format {
+                LogFormat::Text(format, _) => wanted.add_format(format),
+                LogFormat::Json(json, _) => wanted.add_json(json),
+            }
+        }
+        wanted
+    }
+
+    fn add_json(&mut self, json: &LogJson) {
+        match json {
+            LogJson::Literal(_) => {}
+            LogJson::Value(format) | LogJson::Text(format) => self.add_format(format),
+            LogJson::List(items) => items.iter().for_each(|item| self.add_json(item)),
+            LogJson::Object(members) => members.iter().for_each(|(_, value)| self.add_json(value)),
+        }
+    }
+
+    fn add_format(&mut self, format: &Format) {
+        for command in format.commands() {
+            match command {
+                Command::RequestHeader(first, second) => {
+                    for header in [Some(first), second.as_ref()].into_iter().flatten() {
+                        if let FormatHeader::Name(name) = header {
+                            add(&mut self.request, name);
+                        }
+                    }
+                }
+                Command::ResponseHeader(first, second) => {
+                    [Some(first), second.as_ref()].into_iter().flatten().for_each(|name| {
+                        add(&mut self.response, name);
+                    });
+                }
+                Command::StreamId => add(&mut self.request, &X_REQUEST_ID),
+                Command::Path { .. } => add(&mut self.request, &X_ENVOY_ORIGINAL_PATH),
+                Command::GrpcStatus(_) => add(&mut self.response, &GRPC_STATUS),
+                Command::RequestHeadersBytes => self.request_bytes = true,
+                Command::ResponseHeadersBytes => self.response_bytes = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn add_filter(&mut self, filter: &LogFilter) {
+        match filter {
+            LogFilter::All(filters) | LogFilter::Any(filters) => {
+                filters.iter().for_each(|filter| self.add_filter(filter));
+            }
+            LogFilter::Header(matcher) => {
+                if let HeaderKey::Name(name) = &matcher.name {
+                    add(&mut self.request, name);
+                }
+            }
+            LogFilter::GrpcStatus { .. } => add(&mut self.response, &GRPC_STATUS),
+            LogFilter::Runtime { .. } => add(&mut self.request, &X_REQUEST_ID),
+            _ => {}
+        }
+    }
+}
+
+/// Add a name once. (`host` is kept anyway.)
+fn add(names: &mut Vec<HeaderName>, name: &HeaderName) {
+    if *name != http::header::HOST && !names.contains(name) {
+        names.push(name.clone());
+    }
 }

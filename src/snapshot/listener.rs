@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{
     Address,
+    access_log::{AccessLogs, LogFilter},
     cluster::Http2Options,
     filter::HttpFilter,
     format::Format,
@@ -99,7 +100,9 @@ pub(crate) struct HttpConnectionManager {
     pub(crate) scheme_is_https: Option<bool>,
     /// Do not make `x-envoy-*` headers. `Router.suppress_envoy_headers`.
     pub(crate) suppress_envoy_headers: bool,
-    /// Its formats read what streams record only where that is asked for.
+    /// `access_log`
+    pub(crate) access_log: AccessLogs,
+    /// Its formats or access logs read what streams record only where that is asked for.
     pub(crate) observes: bool,
 }
 
@@ -313,7 +316,7 @@ impl LocalReplyConfig {
 #[derive(Debug)]
 pub(crate) struct LocalReplyMapper {
     /// Which replies.
-    pub(crate) filter: ReplyFilter,
+    pub(crate) filter: LogFilter,
     /// `status_code`
     pub(crate) status: Option<StatusCode>,
     /// `body`
@@ -322,32 +325,6 @@ pub(crate) struct LocalReplyMapper {
     pub(crate) body_format: Option<BodyFormat>,
     /// `headers_to_add`
     pub(crate) headers: Vec<HeaderAddition>,
-}
-
-/// Which local replies a mapper changes. `config.accesslog.v3.AccessLogFilter`, as far as it makes sense here.
-#[derive(Debug)]
-pub(crate) enum ReplyFilter {
-    /// `status_code_filter`
-    Status(Comparison, u32),
-    /// `response_flag_filter`; empty: any flag.
-    Flags(Vec<String>),
-    /// `and_filter`
-    All(Vec<ReplyFilter>),
-    /// `or_filter`
-    Any(Vec<ReplyFilter>),
-}
-
-/// `ComparisonFilter.Op`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Comparison {
-    /// `EQ`
-    Equal,
-    /// `GE`
-    AtLeast,
-    /// `LE`
-    AtMost,
-    /// `NE`
-    NotEqual,
 }
 
 /// How the body of a local reply is made. `SubstitutionFormatString`.

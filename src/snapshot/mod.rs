@@ -35,6 +35,8 @@ pub(crate) struct Snapshot {
     pub(crate) cluster_index: HashMap<Arc<str>, ClusterId>,
     /// The tracers, one for each different configuration of one.
     pub(crate) tracers: Vec<Arc<tracing::Tracer>>,
+    /// Where access logs go, each once.
+    pub(crate) log_files: Vec<access_log::LogTarget>,
     /// Where the admin interface listens; `None` for nowhere, which is the default. `Bootstrap.admin.address`.
     pub(crate) admin: Option<Address>,
 }

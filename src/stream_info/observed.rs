@@ -178,7 +178,11 @@ impl Observed {
         self.connection.replace(Some(Rc::clone(connection)));
         self.protocol.set(Some(protocol));
         let mut attempted = self.attempted.borrow_mut();
-        attempted.extend(self.host.borrow().clone());
+        let host = self.host.borrow();
+        let is_new = |host: &&AttemptedHost| !attempted.iter().any(|known| known.address == host.address);
+        if let Some(host) = host.as_ref().filter(is_new) {
+            attempted.push(host.clone());
+        }
     }
 
     /// Bytes of the trailers.

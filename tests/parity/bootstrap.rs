@@ -117,19 +117,32 @@ service_name: svc
     tracing
 }
 
-fn access_log(world: &World, format: &str) -> Value {
-    let mut log = yaml(
-        r#"
-- name: envoy.access_loggers.file
-  typed_config:
-    "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+/// File access logs: of a text, of what is merged over one, or of a list of these. All write the same file.
+fn access_log(world: &World, said: &Value) -> Value {
+    let logs = match said {
+        Value::Sequence(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let log = |said: &Value| {
+        let mut log = yaml(
+            r#"
+name: envoy.access_loggers.file
+typed_config:
+  "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
 "#,
-    );
-    log[0]["typed_config"]["path"] = world.access_log.to_string_lossy().into_owned().into();
-    log[0]["typed_config"]["log_format"] = yaml("text_format_source: {}");
-    log[0]["typed_config"]["log_format"]["text_format_source"]["inline_string"] =
-        format!("{format}\n").into();
-    log
+        );
+        log["typed_config"]["path"] = world.access_log.to_string_lossy().into_owned().into();
+        match said {
+            Value::String(format) => {
+                log["typed_config"]["log_format"] = yaml("text_format_source: {}");
+                log["typed_config"]["log_format"]["text_format_source"]["inline_string"] =
+                    format!("{format}\n").into();
+            }
+            over => merge(&mut log, over.clone()),
+        }
+        log
+    };
+    Value::Sequence(logs.iter().map(log).collect())
 }
 
 /// Those of the upstreams, the collector, and those that lead back to a listener.

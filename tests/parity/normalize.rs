@@ -76,6 +76,11 @@ impl Normalizer {
         if let Some(fixed) = fixed(path, value) {
             return fixed;
         }
+        let durations = path.starts_with("access_log.").then(|| {
+            let [default, named] = &*DURATIONS;
+            named.replace_all(&default.replace(value, "$1 <ms> $2$3"), "ms:<ms>").into_owned()
+        });
+        let value = durations.as_deref().unwrap_or(value);
         let value = match &self.unique {
             Some(unique) => unique.replace_all(value, |found: &Captures<'_>| self.names[&found[0]].clone()),
             None => value.into(),
@@ -190,6 +195,12 @@ fn reversed(digits: &str) -> String {
     let digits: Vec<char> = digits.chars().collect();
     digits.chunks(2).rev().flatten().collect()
 }
+
+/// Durations in entries of access logs: `ms:7`, and those of the default format.
+static DURATIONS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+    let default = r#"^(\[[^\]]*\] "[^"]*" \d+ \S+ \d+ \d+) \d+ (-|<?)\d*( ")"#;
+    [Regex::new(default).unwrap(), Regex::new(r"\bms:\d+").unwrap()]
+});
 
 /// What has no fixed value because of where it stands.
 fn fixed(path: &str, value: &str) -> Option<String> {

@@ -45,9 +45,9 @@ impl Program {
         command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
         let kept = ["PATH", "HOME"].map(|name| (name, std::env::var_os(name)));
         command.envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?)))).envs(env);
-        command.args(["--concurrency", "1"]);
+        command.args(["--concurrency", "1", "--file-flush-interval-msec", "50"]);
         if self.kind == Kind::Envoy {
-            command.args(["--disable-hot-restart", "-l", "error", "--file-flush-interval-msec", "50"]);
+            command.args(["--disable-hot-restart", "-l", "error"]);
         }
         command
     }

@@ -51,7 +51,7 @@ pub(crate) struct Spec {
     #[serde(default)]
     pub(crate) compare: Compare,
     #[serde(default)]
-    pub(crate) access_log: Option<String>,
+    pub(crate) access_log: Option<Value>,
     #[serde(default)]
     pub(crate) stats: Vec<String>,
     #[serde(default)]

@@ -46,6 +46,7 @@ impl Lowering<'_> {
             return None;
         };
         self.observes = false;
+        let access_log = self.access_logs(path, manager);
         let (filters, router) = self.http_filters(path, manager);
         #[expect(deprecated, reason = "Envoy still reads the field that spawn_upstream_span replaced")]
         let child_spans = router.start_child_span;
@@ -101,7 +102,8 @@ impl Lowering<'_> {
                 Some(scheme == "https")
             }),
             suppress_envoy_headers: router.suppress_envoy_headers,
-            observes: self.observes,
+            observes: self.observes || !access_log.logs.is_empty(),
+            access_log,
         })
     }
 

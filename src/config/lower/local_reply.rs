@@ -2,10 +2,7 @@
 
 use envoy_types::pb::{
     envoy::{
-        config::{
-            accesslog::v3::{AccessLogFilter, access_log_filter::FilterSpecifier, comparison_filter::Op},
-            core::v3::{SubstitutionFormatString, substitution_format_string::Format as ProtoFormat},
-        },
+        config::core::v3::{SubstitutionFormatString, substitution_format_string::Format as ProtoFormat},
         extensions::filters::network::http_connection_manager::v3::LocalReplyConfig as ProtoConfig,
     },
     google::protobuf::{Struct, Value, value::Kind},
@@ -17,12 +14,8 @@ use crate::{
     config::FieldPath,
     snapshot::{
         format::{Format, Piece},
-        listener::{
-            BodyFormat, BodyTemplate, Comparison, JsonTemplate, LocalReplyConfig, LocalReplyMapper,
-            ReplyFilter,
-        },
+        listener::{BodyFormat, BodyTemplate, JsonTemplate, LocalReplyConfig, LocalReplyMapper},
     },
-    stream_info::flags::ResponseFlags,
 };
 
 impl Lowering<'_> {
@@ -38,7 +31,7 @@ impl Lowering<'_> {
         for (index, mapper) in config.mappers.iter().enumerate() {
             let path = mappers_path.index(index);
             let Some(filter) =
-                mapper.filter.as_ref().and_then(|filter| self.reply_filter(&path.field("filter"), filter))
+                mapper.filter.as_ref().and_then(|filter| self.log_filter(&path.field("filter"), filter))
             else {
                 continue;
             };
@@ -63,44 +56,6 @@ impl Lowering<'_> {
             mappers,
             body_format: self.body_format(&path.field("body_format"), config.body_format.as_ref()),
         }
-    }
-
-    fn reply_filter(&mut self, path: &FieldPath<'_>, filter: &AccessLogFilter) -> Option<ReplyFilter> {
-        match filter.filter_specifier.as_ref()? {
-            FilterSpecifier::StatusCodeFilter(filter) => {
-                let comparison = filter.comparison.as_ref()?;
-                let operator = match comparison.op() {
-                    Op::Eq => Comparison::Equal,
-                    Op::Ge => Comparison::AtLeast,
-                    Op::Le => Comparison::AtMost,
-                    Op::Ne => Comparison::NotEqual,
-                };
-                Some(ReplyFilter::Status(operator, comparison.value.as_ref()?.default_value))
-            }
-            FilterSpecifier::ResponseFlagFilter(filter) => {
-                let flags = path.field("response_flag_filter.flags");
-                for (index, flag) in filter.flags.iter().enumerate() {
-                    if !ResponseFlags::is_code(flag) {
-                        self.problems
-                            .push(&flags.index(index), format!("spanway never sets the flag \"{flag}\""));
-                    }
-                }
-                Some(ReplyFilter::Flags(filter.flags.clone()))
-            }
-            FilterSpecifier::AndFilter(filter) => {
-                Some(ReplyFilter::All(self.reply_filters(&path.field("and_filter.filters"), &filter.filters)))
-            }
-            FilterSpecifier::OrFilter(filter) => {
-                Some(ReplyFilter::Any(self.reply_filters(&path.field("or_filter.filters"), &filter.filters)))
-            }
-            // Refused before.
-            _ => None,
-        }
-    }
-
-    fn reply_filters(&mut self, path: &FieldPath<'_>, filters: &[AccessLogFilter]) -> Vec<ReplyFilter> {
-        let lower = |(index, filter)| self.reply_filter(&path.index(index), filter);
-        filters.iter().enumerate().filter_map(lower).collect()
     }
 
     fn body_format(

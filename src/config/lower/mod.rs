@@ -3,6 +3,8 @@
 //! Lowering adds what it finds wrong to a list and goes on with a stand-in, so that one run tells everything.
 //! It reads only fields that [`super::supported`] lists; the others were refused before.
 
+mod access_log;
+mod access_log_filter;
 mod address;
 mod cel;
 mod client_address;
@@ -43,7 +45,9 @@ use self::environment::OtelEnvironment;
 use self::metadata::lower_metadata;
 use self::runtime::Runtime;
 use super::{FieldPath, Loaded, Problems};
-use crate::snapshot::{ClusterId, Node, Snapshot, cluster::Cluster, format::Constants, tracing::Tracer};
+use crate::snapshot::{
+    ClusterId, Node, Snapshot, access_log::LogTarget, cluster::Cluster, format::Constants, tracing::Tracer,
+};
 
 /// What the command line says over the file.
 #[derive(Debug, Clone, Default)]
@@ -70,9 +74,11 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         clusters: Vec::new(),
         cluster_index: HashMap::new(),
         tracers: Vec::new(),
+        log_files: Vec::new(),
         runtime: Runtime::of(bootstrap.layered_runtime.as_ref()),
         constants: Constants::default(),
         observes: false,
+        skipping: !loaded.report.skipped.is_empty(),
         environment: None,
     };
     let resources = bootstrap.static_resources.clone().unwrap_or_default();
@@ -118,6 +124,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         clusters: lowering.clusters,
         cluster_index: lowering.cluster_index,
         tracers: lowering.tracers,
+        log_files: lowering.log_files,
         admin,
     }
 }
@@ -130,11 +137,14 @@ struct Lowering<'a> {
     clusters: Vec<Arc<Cluster>>,
     cluster_index: HashMap<Arc<str>, ClusterId>,
     tracers: Vec<Arc<Tracer>>,
+    log_files: Vec<LogTarget>,
     runtime: Runtime,
     /// What formats of the listener at hand have as literals.
     constants: Constants,
     /// Formats of the connection manager at hand read what streams record only where that is asked for.
     observes: bool,
+    /// Fields that spanway does not have were left out.
+    skipping: bool,
     /// Read when it is first asked for.
     environment: Option<Arc<OtelEnvironment>>,
 }

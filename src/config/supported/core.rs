@@ -40,6 +40,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.core.v3.SubstitutionFormatString",
         &[
             honoured(&["text_format", "text_format_source", "json_format", "content_type"]),
+            honoured(&["omit_empty_values"]),
             no_effect(&["json_format_options"], "the properties are written in the order of their names"),
             refused(&["formatters"], "use the built-in commands"),
         ],

@@ -5,7 +5,6 @@ use super::{
 };
 
 const ALL_STATISTICS: &str = "everything is counted in any case";
-const LATER_ACCESS_LOG: &str = "there are no access logs yet";
 
 /// The tracers that spanway has.
 const TRACERS: &[&str] = &[
@@ -64,8 +63,8 @@ pub(super) const TABLE: &[MessageRow] = &[
                 "spanway answers Expect: 100-continue itself when a host asks for the body",
             ),
             no_effect(&["add_proxy_protocol_connection_state"], "the PROXY protocol is not there yet"),
-            no_effect(&["access_log_options"], LATER_ACCESS_LOG),
-            refused(&["access_log"], LATER_ACCESS_LOG),
+            honoured(&["access_log", "access_log_options"]),
+            honoured(&["flush_access_log_on_new_request", "access_log_flush_interval"]),
             refused(&["rds", "scoped_routes"], "give the routes in route_config"),
             guarded(
                 &[
@@ -254,21 +253,6 @@ pub(super) const TABLE: &[MessageRow] = &[
         &[honoured(&["filter", "status_code", "body", "body_format_override", "headers_to_add"])],
     ),
     message(
-        "envoy.config.accesslog.v3.AccessLogFilter",
-        &[
-            honoured(&["status_code_filter", "and_filter", "or_filter", "response_flag_filter"]),
-            refused(
-                &["duration_filter", "header_filter", "runtime_filter", "not_health_check_filter"],
-                "choose replies by status code or response flag",
-            ),
-        ],
-    ),
-    message("envoy.config.accesslog.v3.StatusCodeFilter", &[honoured(&["comparison"])]),
-    message("envoy.config.accesslog.v3.ComparisonFilter", &[honoured(&["op", "value"])]),
-    message("envoy.config.accesslog.v3.AndFilter", &[honoured(&["filters"])]),
-    message("envoy.config.accesslog.v3.OrFilter", &[honoured(&["filters"])]),
-    message("envoy.config.accesslog.v3.ResponseFlagFilter", &[honoured(&["flags"])]),
-    message(
         "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension",
         &[holds(&["typed_config"], &["envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"])],
     ),
@@ -305,7 +289,10 @@ pub(super) const TABLE: &[MessageRow] = &[
         &[
             honoured(&["suppress_envoy_headers", "start_child_span"]),
             no_effect(&["dynamic_stats", "suppress_grpc_request_failure_code_stats"], ALL_STATISTICS),
-            refused(&["upstream_log", "upstream_log_options"], LATER_ACCESS_LOG),
+            refused(
+                &["upstream_log", "upstream_log_options"],
+                "use access_log of the HTTP connection manager",
+            ),
             guarded(&["upstream_http_filters", "strict_check_headers"], "leave it out"),
         ],
     ),

@@ -34,7 +34,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.bootstrap.v3.Admin",
         &[
             honoured(&["address"]),
-            no_effect(&["access_log", "access_log_path"], "there are no access logs yet"),
+            no_effect(&["access_log", "access_log_path"], "requests of the admin interface are not logged"),
             no_effect(&["profile_path"], "there is no profiler"),
             no_effect(&["ignore_global_conn_limit"], "there is no global limit"),
             refused(&["socket_options"], "leave it out"),
@@ -91,7 +91,7 @@ pub(super) const TABLE: &[MessageRow] = &[
             no_effect(&["drain_type"], "a listener is drained when the process stops, and only then"),
             no_effect(&["reuse_port"], "each worker has its own socket in any case"),
             refused(&["connection_balance_config"], "the kernel spreads connections over the workers"),
-            refused(&["access_log"], "there are no access logs yet"),
+            refused(&["access_log"], "use access_log of the HTTP connection manager"),
             refused(&["use_original_dst", "transparent", "freebind", "socket_options"], "leave it out"),
             guarded(&["listener_filters"], "no listener filter is there yet"),
             guarded(&["filter_chain_matcher"], "use one filter chain"),

@@ -9,6 +9,7 @@
 //! - `refused`: refused with a hint; `guarded`: refused even where `--skip-unsupported` is given, because
 //!   leaving it out would let something through.
 
+mod access_log;
 mod cluster;
 mod core;
 mod http;
@@ -47,7 +48,7 @@ pub(super) enum Support {
 
 /// The whole table, in the order in which a request meets it.
 pub(super) fn table() -> impl Iterator<Item = &'static MessageRow> {
-    [listener::TABLE, http::TABLE, route::TABLE, cluster::TABLE, tls::TABLE, core::TABLE]
+    [listener::TABLE, http::TABLE, access_log::TABLE, route::TABLE, cluster::TABLE, tls::TABLE, core::TABLE]
         .into_iter()
         .flatten()
 }

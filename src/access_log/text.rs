@@ -1,0 +1,88 @@
+//! Entries as text.
+
+use std::io::Write;
+
+use crate::{
+    snapshot::format::{Format, Piece, truncate},
+    stream_info::{formatter::FormatContext, value::Value},
+};
+
+/// Write an entry; a command that has no value writes `absent`. Values never begin a new entry, nor move a terminal's
+/// cursor: what is no text in them is escaped.
+pub(super) fn write(format: &Format, context: &FormatContext<'_>, absent: &str, out: &mut Vec<u8>) {
+    for piece in &format.pieces {
+        match piece {
+            Piece::Literal(text) => out.extend_from_slice(text.as_bytes()),
+            Piece::Command(command, limit) => match command.value(context) {
+                None => out.extend_from_slice(absent.as_bytes()),
+                Some(Value::Number(number)) => push_number(number, out),
+                Some(Value::Bytes(bytes)) => push_escaped(cut(&bytes, *limit), out),
+                Some(value) => push_escaped(cut(value.into_text().as_bytes(), *limit), out),
+            },
+        }
+    }
+}
+
+/// A number in digits.
+pub(super) fn push_number(number: u64, out: &mut Vec<u8>) {
+    // Writing to a vector does not fail.
+    let _ = write!(out, "{number}");
+}
+
+/// The first `limit` bytes; of a text no character is cut.
+pub(super) fn cut(bytes: &[u8], limit: Option<usize>) -> &[u8] {
+    match (limit, std::str::from_utf8(bytes)) {
+        (None, _) => bytes,
+        (Some(limit), Ok(text)) => truncate(text, limit).as_bytes(),
+        (Some(limit), Err(_)) => bytes.get(..limit).unwrap_or(bytes),
+    }
+}
+
+/// Control characters, and bytes that are no text, become `\xHH`.
+fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return out.extend_from_slice(bytes);
+    }
+    for chunk in bytes.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            if letter.is_control() {
+                let mut room = [0; 4];
+                push_hex(letter.encode_utf8(&mut room).as_bytes(), out);
+            } else {
+                let mut room = [0; 4];
+                out.extend_from_slice(letter.encode_utf8(&mut room).as_bytes());
+            }
+        }
+        push_hex(chunk.invalid(), out);
+    }
+}
+
+fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        let _ = write!(out, "\\x{byte:02x}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_escaped() {
+        let escaped = |bytes: &[u8]| {
+            let mut out = Vec::new();
+            push_escaped(bytes, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(escaped(b"plain \"quoted\" \\"), "plain \"quoted\" \\");
+        assert_eq!(escaped("é\n\u{1b}[1m\t\u{85}".as_bytes()), "é\\x0a\\x1b[1m\\x09\\xc2\\x85");
+        assert_eq!(escaped(b"a\xffb"), "a\\xffb");
+    }
+
+    #[test]
+    fn a_cut_spares_characters_of_texts() {
+        assert_eq!(cut("aé".as_bytes(), Some(2)), b"a");
+        assert_eq!(cut(b"\xff\xfe", Some(1)), b"\xff");
+        assert_eq!(cut(b"ab", Some(5)), b"ab");
+    }
+}

@@ -1,0 +1,61 @@
+//! What a stream records for access logs and for formats that read more than most, where there are such.
+
+use std::rc::Rc;
+
+use http::{Version, request::Parts};
+
+use super::{Connection, active_stream::ActiveStream};
+use crate::{
+    router,
+    snapshot::{access_log::LogType, listener::HttpConnectionManager, route::Action},
+    stream_info::StreamInfo,
+};
+
+/// What will be known of a stream that begins.
+pub(super) fn stream_info(connection: &Connection, version: Version, grpc: bool) -> Rc<StreamInfo> {
+    let info = StreamInfo::new(Rc::clone(&connection.info), version);
+    if !connection.listener.manager.observes {
+        return Rc::new(info);
+    }
+    let info = info.observed();
+    if let Some(observed) = &info.observed {
+        observed.grpc.set(grpc);
+    }
+    Rc::new(info)
+}
+
+impl ActiveStream {
+    /// Keep what access logs read of a request that is answered here, unless it was kept on its way to a host.
+    pub(super) fn observe_request(&self, manager: &HttpConnectionManager, parts: &Parts) {
+        if let Some(observed) = &self.info.observed
+            && observed.request.borrow().is_none()
+        {
+            observed.keep_request(&manager.access_log.wanted, parts, self.asked.https);
+        }
+    }
+
+    /// Keep the cluster of the request's route: entries name it even if the request never gets as far as that.
+    pub(super) fn observe_route(&self, connection: &Connection, parts: &Parts, action: Option<&Action>) {
+        if let (Some(_), Some(Action::Forward(action))) = (&self.info.observed, action) {
+            let services = &connection.services;
+            let (id, _) = router::draw_cluster(action, &parts.headers, self.random, &services.snapshot);
+            let cluster = id.and_then(|id| services.clusters.cluster(id));
+            self.info.cluster.replace(cluster.map(|cluster| Rc::clone(&cluster.config)));
+        }
+    }
+
+    /// Write the entries of a request that begins, and see to those while it lasts, where that is asked for.
+    pub(super) fn log_beginning(&self, manager: &HttpConnectionManager, parts: &Parts) {
+        let logs = &manager.access_log;
+        if logs.logs.is_empty() {
+            return;
+        }
+        if logs.on_new_request {
+            self.observe_request(manager, parts);
+            self.end.log(LogType::Start);
+        }
+        if let Some(interval) = logs.interval {
+            self.end.log_by_time(interval);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Files of access logs as an operator meets them: when they are written, moved away, or cannot be written.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails where it stands"
+)]
+
+mod harness;
+
+use std::path::{Path, PathBuf};
+
+use harness::{Bootstrap, CannedUpstream, OK, TestProxy, within};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+use tokio::time::{Duration, Instant, sleep};
+
+/// A bootstrap with an access log of paths and statuses.
+fn logging_to(upstream: &CannedUpstream, path: &Path) -> Bootstrap {
+    Bootstrap::to(upstream.address()).manager(&format!(
+        r#"
+access_log:
+- name: envoy.access_loggers.file
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+    path: "{}"
+    log_format: {{text_format_source: {{inline_string: "%REQ(:PATH)% %RESPONSE_CODE%\n"}}}}
+"#,
+        path.display()
+    ))
+}
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    (folder, path)
+}
+
+async fn get(proxy: &TestProxy, path: &str) {
+    assert_eq!(proxy.connect().await.get(path).await.status(), 200);
+}
+
+/// Wait until the file holds `text`.
+async fn until_it_holds(path: &Path, text: &str) {
+    let holds = async {
+        while std::fs::read_to_string(path).unwrap_or_default() != text {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(holds).await;
+}
+
+#[tokio::test]
+async fn entries_wait_no_longer_than_the_flush_interval() {
+    let (_folder, path) = folder();
+    let upstream = CannedUpstream::answering(OK).await;
+    let proxy =
+        logging_to(&upstream, &path).argument("--file-flush-interval-msec").argument("20").start().await;
+    get(&proxy, "/a").await;
+    until_it_holds(&path, "/a 200\n").await;
+    get(&proxy, "/b").await;
+    until_it_holds(&path, "/a 200\n/b 200\n").await;
+}
+
+#[tokio::test]
+async fn entries_that_wait_are_written_when_the_process_ends() {
+    let (_folder, path) = folder();
+    let upstream = CannedUpstream::answering(OK).await;
+    let mut proxy = logging_to(&upstream, &path).start().await;
+    get(&proxy, "/a").await;
+    get(&proxy, "/b").await;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_code().await, Some(0));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "/a 200\n/b 200\n");
+}
+
+#[tokio::test]
+async fn sigusr1_opens_the_file_again_after_it_was_moved_away() {
+    let (folder, path) = folder();
+    let moved = folder.path().join("moved");
+    let upstream = CannedUpstream::answering(OK).await;
+    let proxy =
+        logging_to(&upstream, &path).argument("--file-flush-interval-msec").argument("20").start().await;
+    get(&proxy, "/a").await;
+    until_it_holds(&path, "/a 200\n").await;
+    std::fs::rename(&path, &moved).unwrap();
+    proxy.signal(Signal::SIGUSR1);
+    until_it_holds(&path, "").await;
+    within(async {
+        while !path.exists() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    get(&proxy, "/b").await;
+    until_it_holds(&path, "/b 200\n").await;
+    assert_eq!(std::fs::read_to_string(&moved).unwrap(), "/a 200\n");
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_no_traffic_and_is_told_once() {
+    let upstream = CannedUpstream::answering(OK).await;
+    let mut proxy = logging_to(&upstream, Path::new("/dev/full"))
+        .argument("--file-flush-interval-msec")
+        .argument("5")
+        .start()
+        .await;
+    let told = |proxy: &TestProxy| proxy.log().matches("entries are lost").count();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while told(&proxy) == 0 && Instant::now() < deadline {
+        get(&proxy, "/").await;
+    }
+    for _ in 0..50 {
+        get(&proxy, "/").await;
+    }
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_code().await, Some(0));
+    assert_eq!(told(&proxy), 1, "{}", proxy.log());
+    assert!(proxy.log().contains("entries of access logs were lost since the start"), "{}", proxy.log());
+}
+
+#[tokio::test]
+async fn a_pipe_that_nobody_reads_stops_neither_traffic_nor_the_end() {
+    let (_folder, path) = folder();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    // Open for both, so that opening waits for nobody.
+    let _reader = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let upstream = CannedUpstream::answering(OK).await;
+    let mut proxy =
+        logging_to(&upstream, &path).argument("--file-flush-interval-msec").argument("1").start().await;
+    let mut client = proxy.connect().await;
+    // More than a pipe holds.
+    let long = format!("/{}", "x".repeat(4000));
+    for _ in 0..40 {
+        assert_eq!(client.get(&long).await.status(), 200);
+    }
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_code().await, Some(0));
+    assert!(proxy.log().contains("its last entries are lost"), "{}", proxy.log());
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_opened_is_an_error_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("envoy.yaml");
+    let upstream = CannedUpstream::answering(OK).await;
+    let yaml = logging_to(&upstream, Path::new("/nonexistent/folder/log")).text(([127, 0, 0, 1], 1).into());
+    std::fs::write(&config, yaml).unwrap();
+    for mode in ["serve", "validate"] {
+        let outcome =
+            harness::run(["-c".as_ref(), config.as_os_str(), "--mode".as_ref(), mode.as_ref()]).await;
+        assert_eq!(outcome.code, Some(1));
+        let expected = "unable to open file '/nonexistent/folder/log': No such file or directory";
+        assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    }
+}
+
+#[tokio::test]
+async fn operators_that_are_not_there_are_refused_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("envoy.yaml");
+    let yaml = Bootstrap::empty()
+        .manager(
+            r#"
+access_log:
+- name: envoy.access_loggers.file
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+    path: /dev/null
+    log_format: {json_format: {subject: "%DOWNSTREAM_PEER_SUBJECT%", none: "%NONE%"}}
+"#,
+        )
+        .text(([127, 0, 0, 1], 1).into());
+    std::fs::write(&config, yaml).unwrap();
+    let outcome = harness::run(["-c".as_ref(), config.as_os_str()]).await;
+    assert_eq!(outcome.code, Some(1));
+    for expected in [
+        "access_log[0].typed_config.log_format.json_format",
+        "spanway does not have Envoy's format command '%DOWNSTREAM_PEER_SUBJECT%'",
+        "spanway has no format command '%NONE%'",
+    ] {
+        assert!(outcome.stderr.contains(expected), "{expected}:\n{}", outcome.stderr);
+    }
+}
