@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use rustls::{CipherSuite, ProtocolVersion};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -25,6 +26,13 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
+    /// What its TLS agreed on, if it has any.
+    pub(crate) fn negotiated(&self) -> Option<(ProtocolVersion, CipherSuite)> {
+        let Self::Tls(stream) = self else { return None };
+        let (_, session) = stream.get_ref();
+        Some((session.protocol_version()?, session.negotiated_cipher_suite()?.suite()))
+    }
+
     /// The address of its own end; `None` for a unix socket.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         match self {

@@ -231,6 +231,7 @@ impl Proxy {
         certificates.write("proxy.yaml", &bootstrap(address, chain, manager, host, cluster));
         let file = certificates.path("proxy.yaml");
         let mut process = spanway(&["-c", file.to_str().unwrap(), "--concurrency", "1", "-l", "debug"])
+            .args(["--file-flush-interval-msec", "10"])
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -478,6 +479,21 @@ async fn a_host_is_spoken_to_over_tls() {
             assert_eq!(answer, (StatusCode::OK, expected.to_owned()));
         }
     }
+}
+
+#[tokio::test]
+async fn an_access_log_names_version_and_cipher_of_both_sides() {
+    let certificates = Certificates::new();
+    let host = host(Some(host_tls(&certificates.authority, "host.test", None))).await;
+    let chain = certificates.downstream(BOTH, "");
+    let cluster = upstream(&certificates.trusting("ca.pem"), "sni: host.test");
+    let manager = r#"access_log: [{name: stderr, typed_config: {
+            "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog,
+            log_format: {text_format: "entry %DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER% %UPSTREAM_TLS_VERSION% %UPSTREAM_TLS_CIPHER%\n"}}}]"#;
+    let mut proxy = Proxy::start(&certificates, &chain, manager, host, &cluster).await;
+    assert_eq!(proxy.get(certificates.client(&[], None)).await.unwrap().0, StatusCode::OK);
+    let entry = proxy.logged("entry ").await;
+    assert_eq!(entry, "entry TLSv1.3 TLS_AES_256_GCM_SHA384 TLSv1.3 TLS_AES_256_GCM_SHA384");
 }
 
 #[tokio::test]

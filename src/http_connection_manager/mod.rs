@@ -49,7 +49,7 @@ use crate::{
     cluster::ClusterManager,
     snapshot::{Snapshot, listener::Listener},
     socket::Socket,
-    stream_info::{ConnectionInfo, IpText, StreamInfo, deadline::StreamTimer},
+    stream_info::{ConnectionInfo, IpText, StreamInfo, deadline::StreamTimer, tls::TlsFacts},
     trace::buffer::SpanBuffer,
 };
 
@@ -218,7 +218,9 @@ pub(crate) async fn serve(
     let manager = Arc::clone(&connection.listener.manager);
     let _registration = Registration::new(&connection.services).await;
     let open = async {
-        let mut stream = DownstreamStream::new(socket.await?, &connection);
+        let socket = socket.await?;
+        connection.info.tls.set(socket.negotiated().map(TlsFacts::of));
+        let mut stream = DownstreamStream::new(socket, &connection);
         let protocol = codec::detect(manager.codec, &mut stream).await?;
         io::Result::Ok((stream, protocol))
     };

@@ -6,6 +6,7 @@ pub(crate) mod flags;
 pub(crate) mod formatter;
 pub(crate) mod grpc_status;
 pub(crate) mod observed;
+pub(crate) mod tls;
 pub(crate) mod value;
 
 use std::{
@@ -24,7 +25,7 @@ use http::{HeaderValue, Version};
 use tokio::time::Instant;
 
 pub(crate) use self::flags::ResponseFlag;
-use self::{deadline::Deadlines, flags::ResponseFlags, observed::Observed};
+use self::{deadline::Deadlines, flags::ResponseFlags, observed::Observed, tls::TlsFacts};
 use crate::{
     snapshot::{Address, Local, cluster::Cluster},
     stats::{RequestGroup, RequestStats},
@@ -57,13 +58,15 @@ pub(crate) struct ConnectionInfo {
     pub(crate) peer: Option<SocketAddr>,
     /// Its own end.
     pub(crate) local: Address,
+    /// What its TLS agreed on, once it has and if it has any.
+    pub(crate) tls: Cell<Option<TlsFacts>>,
     peer_ip: OnceCell<IpText>,
 }
 
 impl ConnectionInfo {
     /// A connection between `peer` and `local`. `id` is unique in this process.
     pub(crate) fn new(id: u64, peer: Option<SocketAddr>, local: Address) -> Self {
-        Self { id, peer, local, peer_ip: OnceCell::new() }
+        Self { id, peer, local, tls: Cell::new(None), peer_ip: OnceCell::new() }
     }
 
     /// The peer's address; an IPv4 one is written as such also where it came in as IPv6.

@@ -11,7 +11,7 @@ use std::{
 use http::{HeaderMap, HeaderName, Method, Version, header::HOST, request::Parts, uri::PathAndQuery};
 use tokio::time::Instant;
 
-use super::{StreamInfo, formatter::PseudoHeaders};
+use super::{StreamInfo, formatter::PseudoHeaders, tls::TlsFacts};
 use crate::snapshot::{
     Local,
     access_log::Wanted,
@@ -33,6 +33,8 @@ pub(crate) struct UpstreamConnection {
     pub(crate) start: Instant,
     /// When it was open.
     pub(crate) connected: Instant,
+    /// What its TLS agreed on, if it has any.
+    pub(crate) tls: Option<TlsFacts>,
     /// When its TLS was, if it has any.
     pub(crate) secured: Option<Instant>,
 }

@@ -96,6 +96,8 @@ impl Command {
                 Address::Pipe(path) => path.display().to_string().into(),
             },
             Self::UpstreamHost => info.upstream_host.borrow().as_ref()?.to_string().into(),
+            Self::DownstreamTlsVersion => info.connection.tls.get()?.version.into(),
+            Self::DownstreamTlsCipher => info.connection.tls.get()?.cipher.into(),
             Self::UpstreamCluster => info.cluster.borrow().as_ref()?.observability_name.to_string().into(),
             Self::UpstreamClusterRaw => info.cluster.borrow().as_ref()?.name.to_string().into(),
             Self::UpstreamRequestAttemptCount => Value::Number(info.attempts.get().into()),
@@ -150,6 +152,8 @@ impl Command {
             }
             Self::UpstreamRemoteAddress(part) => address(connection.as_ref()?.remote?, *part),
             Self::UpstreamLocalAddress(part) => address(connection.as_ref()?.local?, *part),
+            Self::UpstreamTlsVersion => connection.as_ref()?.tls?.version.into(),
+            Self::UpstreamTlsCipher => connection.as_ref()?.tls?.cipher.into(),
             Self::UpstreamConnectionId => {
                 Value::Number(connection.as_ref().map_or(0, |connection| connection.id))
             }

@@ -25,7 +25,7 @@ use crate::{
     },
     snapshot::{Local, cluster::Http2Options},
     socket::Socket,
-    stream_info::{next_connection_id, observed::UpstreamConnection},
+    stream_info::{next_connection_id, observed::UpstreamConnection, tls::TlsFacts},
 };
 
 /// The connections of this worker to one host: idle HTTP/1 ones, open HTTP/2 ones, and who waits for one.
@@ -149,6 +149,7 @@ impl HostPool {
             remote: self.host.address.socket(),
             start,
             connected: connected.get().unwrap_or(start),
+            tls: stream.negotiated().map(TlsFacts::of),
             secured: config.tls.as_ref().map(|_| Instant::now()),
         };
         Ok((stream, Rc::new(facts)))

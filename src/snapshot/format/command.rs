@@ -50,6 +50,14 @@ pub(crate) enum Command {
     UpstreamProtocol,
     /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`: why there was no connection.
     UpstreamTransportFailureReason,
+    /// `%DOWNSTREAM_TLS_VERSION%`
+    DownstreamTlsVersion,
+    /// `%DOWNSTREAM_TLS_CIPHER%`
+    DownstreamTlsCipher,
+    /// `%UPSTREAM_TLS_VERSION%`
+    UpstreamTlsVersion,
+    /// `%UPSTREAM_TLS_CIPHER%`
+    UpstreamTlsCipher,
     /// `%UPSTREAM_CLUSTER%`: its cluster's name in statistics.
     UpstreamCluster,
     /// `%UPSTREAM_CLUSTER_RAW%`: its cluster's name.
@@ -224,6 +232,8 @@ impl Command {
                 | Self::UpstreamRemoteAddress(_)
                 | Self::UpstreamLocalAddress(_)
                 | Self::UpstreamConnectionId
+                | Self::UpstreamTlsVersion
+                | Self::UpstreamTlsCipher
                 | Self::UpstreamProtocol
                 | Self::UpstreamTransportFailureReason
                 | Self::RequestHeadersBytes

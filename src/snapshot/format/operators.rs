@@ -23,7 +23,7 @@ pub(super) enum Wrong {
 
 const WIRE: &str = "bytes on the wire are not counted";
 const CERTIFICATES: &str = "what certificates say is not kept";
-const TLS: &str = "what a TLS handshake agreed on is not kept";
+const TLS: &str = "of TLS the version and the cipher are kept";
 const LOCAL_TIME: &str = "times are written in UTC; use the operator without _LOCAL";
 
 /// Operators of Envoy that are refused, by the beginning of their names.
@@ -175,6 +175,10 @@ fn plain(name: &str) -> Option<Command> {
         "UPSTREAM_CONNECTION_ID" => Command::UpstreamConnectionId,
         "UPSTREAM_PROTOCOL" => Command::UpstreamProtocol,
         "UPSTREAM_TRANSPORT_FAILURE_REASON" => Command::UpstreamTransportFailureReason,
+        "DOWNSTREAM_TLS_VERSION" => Command::DownstreamTlsVersion,
+        "DOWNSTREAM_TLS_CIPHER" => Command::DownstreamTlsCipher,
+        "UPSTREAM_TLS_VERSION" => Command::UpstreamTlsVersion,
+        "UPSTREAM_TLS_CIPHER" => Command::UpstreamTlsCipher,
         "UPSTREAM_CLUSTER" => Command::UpstreamCluster,
         "UPSTREAM_CLUSTER_RAW" => Command::UpstreamClusterRaw,
         "UPSTREAM_REQUEST_ATTEMPT_COUNT" => Command::UpstreamRequestAttemptCount,
@@ -302,6 +306,7 @@ fn metadata(kind: &str, key: &str) -> Result<Command, Wrong> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::format::{Constants, Format, FormatError};
 
     #[test]
     fn operators_of_envoy_that_are_not_there_say_why() {
@@ -309,6 +314,31 @@ mod tests {
         assert_eq!(read("DOWNSTREAM_PEERS", None), Err(Wrong::Unknown));
         assert!(matches!(read("METADATA", Some("ROUTE:a")), Err(Wrong::Refused(_))));
         assert!(matches!(read("METADATA", Some("X:a")), Err(Wrong::Malformed(_))));
+    }
+
+    /// The operators that stand between backquotes.
+    fn named(text: &str) -> impl Iterator<Item = &str> {
+        text.split('`').skip(1).step_by(2).filter(|code| code.starts_with('%') && code.len() > 3)
+    }
+
+    #[test]
+    fn the_page_of_operators_is_right() {
+        let page = include_str!("../../../docs/access-logs.md");
+        let (_, page) = page.split_once("### There are\n").expect("a section");
+        let (there, page) = page.split_once("### There are not\n").expect("a section");
+        let (not_there, _) = page.split_once("\n## ").expect("a section");
+        let parse = |operator: &str| Format::parse(operator, &Constants::default());
+        let fields = ["%1f", "%9f", "%f"];
+        for operator in named(there).filter(|operator| !fields.contains(operator)) {
+            let operator = operator.replace(":N%", ":3%");
+            assert!(parse(&operator).is_ok(), "{operator}: {:?}", parse(&operator));
+        }
+        for operator in named(not_there) {
+            assert!(matches!(parse(operator), Err(FormatError::Refused(..))), "{operator}");
+        }
+        for (name, _) in REFUSED {
+            assert!(page.contains(name), "{name} is missing");
+        }
     }
 
     #[test]
