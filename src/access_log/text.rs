@@ -24,17 +24,26 @@ pub(super) fn write(format: &Format, context: &FormatContext<'_>, absent: &str, 
 }
 
 /// A number in digits.
-pub(super) fn push_number(number: u64, out: &mut Vec<u8>) {
-    // Writing to a vector does not fail.
-    let _ = write!(out, "{number}");
+pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut unused = digits.len();
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+        unused -= 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(unused..).unwrap_or_default());
 }
 
 /// The first `limit` bytes; of a text no character is cut.
 pub(super) fn cut(bytes: &[u8], limit: Option<usize>) -> &[u8] {
-    match (limit, std::str::from_utf8(bytes)) {
-        (None, _) => bytes,
-        (Some(limit), Ok(text)) => truncate(text, limit).as_bytes(),
-        (Some(limit), Err(_)) => bytes.get(..limit).unwrap_or(bytes),
+    let Some(limit) = limit else { return bytes };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => truncate(text, limit).as_bytes(),
+        Err(_) => bytes.get(..limit).unwrap_or(bytes),
     }
 }
 
@@ -59,6 +68,7 @@ fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
 
 fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
+        // Writing to a vector does not fail.
         let _ = write!(out, "\\x{byte:02x}");
     }
 }
@@ -77,6 +87,15 @@ mod tests {
         assert_eq!(escaped(b"plain \"quoted\" \\"), "plain \"quoted\" \\");
         assert_eq!(escaped("é\n\u{1b}[1m\t\u{85}".as_bytes()), "é\\x0a\\x1b[1m\\x09\\xc2\\x85");
         assert_eq!(escaped(b"a\xffb"), "a\\xffb");
+    }
+
+    #[test]
+    fn numbers_are_written_whole() {
+        for number in [0, 7, 10, 200, u64::MAX] {
+            let mut out = Vec::new();
+            push_number(number, &mut out);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
     }
 
     #[test]

@@ -12,15 +12,24 @@ pub(crate) fn iso_8601(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil_date(days);
+    let second = seconds % 60;
+    let parts = [
+        (year, 4, '-'),
+        (month, 2, '-'),
+        (day, 2, 'T'),
+        (seconds / 3600, 2, ':'),
+        (seconds / 60 % 60, 2, ':'),
+        (second, 2, '.'),
+        (since.subsec_millis().into(), 3, 'Z'),
+    ];
     let mut text = String::with_capacity(24);
-    let _ = write!(
-        text,
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60,
-        since.subsec_millis()
-    );
+    // By hand, since each entry of an access log has one.
+    for (number, digits, end) in parts {
+        for place in (0..digits).rev() {
+            text.push(char::from(b'0' + (number / 10_u64.pow(place) % 10) as u8));
+        }
+        text.push(end);
+    }
     text
 }
 

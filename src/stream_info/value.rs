@@ -216,10 +216,33 @@ fn time(
 
 fn address(address: SocketAddr, part: AddressPart) -> Value<'static> {
     match part {
-        AddressPart::Whole => address.to_string().into(),
+        AddressPart::Whole => address_text(address).into(),
         AddressPart::WithoutPort => address.ip().to_string().into(),
         AddressPart::Port => Value::Number(address.port().into()),
     }
+}
+
+/// The same text as its own. Most are of IPv4, and most entries of access logs have one.
+fn address_text(address: SocketAddr) -> String {
+    let SocketAddr::V4(address) = address else { return address.to_string() };
+    let mut text = String::with_capacity(21);
+    let mut push = |number: u16, end: Option<char>| {
+        let mut rest = number;
+        for place in [10_000, 1000, 100, 10, 1] {
+            if number >= place || place == 1 {
+                text.push(char::from(b'0' + (rest / place) as u8));
+                rest %= place;
+            }
+        }
+        text.extend(end);
+    };
+    let [first, second, third, fourth] = address.ip().octets();
+    push(first.into(), Some('.'));
+    push(second.into(), Some('.'));
+    push(third.into(), Some('.'));
+    push(fourth.into(), Some(':'));
+    push(address.port(), None);
+    text
 }
 
 /// A host as `HOST:PORT`, or as `HOST`.
@@ -251,4 +274,25 @@ fn path<'a>(context: &FormatContext<'a>, query: bool, source: PathSource) -> Opt
 fn note(metadata: &serde_json::Value, filter: &str, path: &[PathSegment]) -> Option<serde_json::Value> {
     let key = MetadataKey { filter: filter.to_owned(), path: path.to_vec() };
     key.find(metadata).filter(|note| !note.is_null()).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_as_usual() {
+        for text in ["127.0.0.1:80", "255.10.0.100:65535", "1.2.3.4:0", "[::1]:443"] {
+            let address: SocketAddr = text.parse().expect("an address");
+            assert_eq!(address_text(address), text);
+        }
+    }
+
+    #[test]
+    fn ports_are_taken_off_hosts() {
+        assert_eq!(host_text("host.example:80", true), "host.example");
+        assert_eq!(host_text("[::1]:80", true), "::1");
+        assert_eq!(host_text("host.example", true), "host.example");
+        assert_eq!(host_text("127.0.0.1:80", false), "127.0.0.1:80");
+    }
 }
