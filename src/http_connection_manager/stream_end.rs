@@ -1,8 +1,12 @@
 //! The end of a stream: its span is finished, its connection may idle.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
-use tokio::time::Instant;
+use tokio::{task::AbortHandle, time::Instant};
 
 use super::Connection;
 use crate::{
@@ -21,12 +25,19 @@ struct EndGuard {
     connection: Rc<Connection>,
     info: Rc<StreamInfo>,
     bodiless: Cell<bool>,
+    /// Writes entries at intervals.
+    by_time: RefCell<Option<AbortHandle>>,
 }
 
 impl StreamEnd {
     /// Of a stream that begins.
     pub(crate) fn new(connection: Rc<Connection>, info: Rc<StreamInfo>, bodiless: bool) -> Self {
-        Self(Rc::new(EndGuard { connection, info, bodiless: Cell::new(bodiless) }))
+        Self(Rc::new(EndGuard {
+            connection,
+            info,
+            bodiless: Cell::new(bodiless),
+            by_time: RefCell::default(),
+        }))
     }
 
     /// The stream.
@@ -47,13 +58,14 @@ impl StreamEnd {
     /// Write an entry of it each time `interval` has passed, for as long as it lasts.
     pub(crate) fn log_by_time(&self, interval: Duration) {
         let guard = Rc::downgrade(&self.0);
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             loop {
                 tokio::time::sleep(interval).await;
                 let Some(guard) = guard.upgrade() else { return };
                 guard.log(LogType::Periodic);
             }
         });
+        self.0.by_time.replace(Some(task.abort_handle()));
     }
 
     /// Its response has no body.
@@ -88,6 +100,9 @@ impl Drop for EndGuard {
             && self.info.response_complete.get()
         {
             observed.reply_end.set(Some(Instant::now()));
+        }
+        if let Some(task) = self.by_time.take() {
+            task.abort();
         }
         // Before the span ends, since entries may name it.
         self.log(LogType::End);
