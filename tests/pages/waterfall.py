@@ -50,6 +50,13 @@ with browser() as page:
     assert "bad" in page.evaluate("document.activeElement.className"), "n leads to the next error"
     page.keyboard.press("End")
     assert name() == "render"
+    page.keyboard.press("c")
+    assert name() == "router envoy-1 egress", "the focus goes to what is still there of the way to the hidden row"
+    page.keyboard.press("k")
+    assert name() == "routeToEnvoy2ViaEnvoy1"
+    page.keyboard.press("j")
+    assert name() == "router envoy-1 egress", "and the keys go on from there"
+    page.keyboard.press("e")
     page.keyboard.press("?")
     assert page.get_by_role("dialog").is_visible()
     page.keyboard.press("Escape")

@@ -11,6 +11,7 @@ let current = rows[0];
 
 /** Hide what hangs below collapsed rows, and tell it to assistive technology. */
 function draw() {
+  const focused = list.contains(document.activeElement) ? document.activeElement.closest("li") : null;
   let hiddenBelow = Infinity;
   for (const row of rows) {
     row.hidden = depth(row) > hiddenBelow;
@@ -20,7 +21,10 @@ function draw() {
     row.classList.toggle("closed", closed);
     if (below(row) > 0) row.setAttribute("aria-expanded", String(!closed));
   }
-  if (current?.hidden) mark(parentOf(current, (row) => !row.hidden) ?? rows[0]);
+  const shown = (row) => parentOf(row, (above) => !above.hidden) ?? rows[0];
+  // A browser takes the focus from what is hidden, and gives it to nothing.
+  if (focused?.hidden) mark(shown(focused), true);
+  else if (current?.hidden) mark(shown(current));
 }
 
 /** The nearest row above of which this hangs, and which is as wanted. */
