@@ -34,6 +34,11 @@ async fn a_new_trace_appears_without_a_reload() {
 }
 
 #[tokio::test]
+async fn an_open_trace_is_told_of_late_spans() {
+    check("late.py").await;
+}
+
+#[tokio::test]
 async fn the_waterfall_is_used_with_pointer_and_keyboard() {
     check("waterfall.py").await;
 }

@@ -88,7 +88,7 @@ pub(super) fn router(store: Arc<Store>, addresses: Option<Addresses>, base: &str
     let mut router = Router::new()
         .route("/", get(search))
         .route("/results", get(results))
-        .route("/live", get(async |State(pages): State<Arc<Pages>>| live::events(pages.store.changes())))
+        .route("/live", get(live))
         .route("/trace/{id}", get(trace))
         .route("/debug/tracez", get(tracez))
         .route("/map", get(map))
@@ -150,6 +150,14 @@ async fn results(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Re
                 .into_response()
         }
         Err(problems) => (StatusCode::BAD_REQUEST, problems.join("\n")).into_response(),
+    }
+}
+
+/// What comes: as a number that changes or, with a trace id, as the number of spans of that trace.
+async fn live(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Response {
+    match Query::parse(raw.as_deref()).get("trace_id").and_then(TraceId::from_hex) {
+        Some(id) => live::spans_of(Arc::clone(&pages.store), id).into_response(),
+        None => live::events(pages.store.changes()).into_response(),
     }
 }
 

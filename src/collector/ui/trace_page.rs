@@ -30,11 +30,13 @@ impl Display for TracePage<'_> {
         f.write_str("<section class=\"trace\" aria-labelledby=\"title\">\n")?;
         if trace.root.is_none() {
             self.heading_of_logs(f)?;
+            self.late(f)?;
             return writeln!(f, "{}</section>", OtherLogs { trace, palette });
         }
         self.heading(f)?;
         self.services(f)?;
         self.tools(f)?;
+        self.late(f)?;
         write!(f, "{}{}</section>\n{HELP}", Waterfall { trace, base, palette }, OtherLogs { trace, palette })
     }
 }
@@ -92,6 +94,15 @@ impl TracePage<'_> {
             writeln!(f, "<p class=\"partial\">{}.</p>", Text(&sentence))?;
         }
         Ok(())
+    }
+
+    /// Where the script says that more has come.
+    fn late(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (base, id, spans) = (self.base, self.trace.trace_id, self.trace.spans.len());
+        writeln!(
+            f,
+            "<p class=\"late\" id=\"late\" role=\"status\" data-live=\"{base}/live?trace_id={id}\" data-spans=\"{spans}\"></p>"
+        )
     }
 
     fn services(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
-// The waterfall's tree: collapse and expand, keyboard, find, copy. Without it the lines are a list that opens.
+// The waterfall's tree: collapse and expand, keyboard, find, copy; and word of late spans. Without it the lines are a list
+// that opens.
 "use strict";
 
 const list = document.getElementById("spans");
@@ -223,4 +224,32 @@ if (list && rows.length > 0) {
     if ((event.key === "Enter" || event.key === " ") && !list.contains(event.target)) return;
     if (key(event.key)) event.preventDefault();
   });
+}
+
+/** Say how many spans have come since the page was written. */
+function tellLate(late, more) {
+  if (more <= 0) return;
+  const link = document.createElement("a");
+  link.href = location.href;
+  link.textContent = more === 1 ? "1 more span came: show it" : `${more} more spans came: show them`;
+  // Following it would only move within the page if the address has a fragment, which is to stay.
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    location.reload();
+  });
+  late.replaceChildren(link);
+}
+
+const late = document.getElementById("late");
+if (late) {
+  let events;
+  // As in the search: what nobody sees keeps no connection, and the first message tells of what came meanwhile.
+  const connect = () => {
+    events?.close();
+    if (document.hidden) return;
+    events = new EventSource(late.dataset.live);
+    events.onmessage = (event) => tellLate(late, Number(event.data) - Number(late.dataset.spans));
+  };
+  connect();
+  document.addEventListener("visibilitychange", connect);
 }
