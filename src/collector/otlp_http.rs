@@ -1,6 +1,10 @@
 //! OTLP/HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics` with protobuf or JSON, gzip or not.
 
-use std::{convert::identity, io::Read as _, sync::Arc};
+use std::{
+    convert::identity,
+    io::{self, Read as _},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -11,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use flate2::read::MultiGzDecoder;
+use flate2::{bufread::GzDecoder, read::MultiGzDecoder};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use http_body_util::LengthLimitError;
 use opentelemetry_proto::tonic::collector::{
@@ -173,8 +177,20 @@ fn gunzip(compressed: &[u8]) -> Result<Bytes, Refusal> {
     MultiGzDecoder::new(compressed)
         .take(one_too_many)
         .read_to_end(&mut body)
-        .map_err(|cause| Refusal::Body(format!("not gzip: {cause}")))?;
+        .map_err(|cause| not_gzip(compressed, &cause))?;
     if body.len() > limits::MESSAGE_BYTES { Err(Refusal::TooLarge) } else { Ok(body.into()) }
+}
+
+/// Why that is not gzip. What stands behind its end is read as the head of more, and would be told as a bad one.
+fn not_gzip(compressed: &[u8], cause: &io::Error) -> Refusal {
+    let mut first = GzDecoder::new(compressed);
+    let is_whole = io::copy(&mut first, &mut io::sink()).is_ok();
+    let rest = first.into_inner();
+    if is_whole && !rest.is_empty() && !rest.starts_with(&[0x1f, 0x8b]) {
+        let noun = if rest.len() == 1 { "byte follows" } else { "bytes follow" };
+        return Refusal::Body(format!("not gzip alone: {} {noun} after its end", rest.len()));
+    }
+    Refusal::Body(format!("not gzip: {cause}"))
 }
 
 /// How a message is written, and its answer with it.
@@ -318,6 +334,17 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(body).unwrap();
         encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn bytes_after_the_end_of_gzip_are_told_as_such() {
+        let told = |body: &[u8]| gunzip(body).unwrap_err().to_string();
+        let with = |more: &[u8]| [&*gzip(b"spans"), more].concat();
+        assert_eq!(gunzip(&with(&gzip(b" and more"))), Ok(Bytes::from_static(b"spans and more")));
+        assert!(told(&with(b"x")).contains("not gzip alone: 1 byte follows after its end"));
+        assert!(told(&with(&[0; 512])).contains("not gzip alone: 512 bytes follow after its end"));
+        assert!(!told(b"spans").contains("after its end"));
+        assert!(!told(gzip(b"spans").get(..20).unwrap()).contains("after its end"));
     }
 
     #[test]
