@@ -29,8 +29,10 @@ pub(super) enum Warning {
     StartsBeforeParent(u64),
     /// It answers its parent, of another service, and starts so long after that had the answer.
     StartsAfterAnswer(u64),
-    /// It ends so long after its parent, which is of another service.
+    /// It answers its parent, of another service, and ends so long after that had the answer.
     EndsAfterParent(u64),
+    /// It ends so long after its parent, which is of another service and may not have waited for it.
+    Outlasts(u64),
     /// Its sender left that out.
     LeftOut(Dropped),
 }
@@ -43,6 +45,7 @@ impl Warning {
             Self::MissingParent(_) => "no parent",
             Self::Circle => "circle",
             Self::LeftOut(_) => "cut",
+            Self::Outlasts(_) => "outlasts parent",
             Self::StartsBeforeParent(_) | Self::StartsAfterAnswer(_) | Self::EndsAfterParent(_) => {
                 "clock skew"
             }
@@ -66,6 +69,13 @@ impl Display for Warning {
             }
             Self::EndsAfterParent(nano) => {
                 write!(f, "clock skew: the span ends {} after its parent", Elapsed(nano))
+            }
+            Self::Outlasts(nano) => {
+                write!(
+                    f,
+                    "asynchronous, or clock skew: the span ends {} after its parent",
+                    Elapsed(nano)
+                )
             }
             Self::LeftOut(Dropped { attributes, events, links }) => {
                 f.write_str("left out by its sender:")?;
@@ -124,13 +134,15 @@ fn skew(span: &Span, parent: &Span) -> Option<Warning> {
     let longer = span.end_unix_nano.saturating_sub(parent.end_unix_nano);
     let is_answer = span.kind == SpanKind::Server && parent.kind == SpanKind::Client;
     // Who takes a message from a broker does so after the sender is done.
-    let may_outlast = span.kind == SpanKind::Consumer;
+    let is_message = span.kind == SpanKind::Consumer;
     if early > 0 {
         Some(Warning::StartsBeforeParent(early))
     } else if is_answer && late > 0 {
         Some(Warning::StartsAfterAnswer(late))
-    } else if longer > OVERRUN_NANO && !may_outlast {
+    } else if longer > OVERRUN_NANO && is_answer {
         Some(Warning::EndsAfterParent(longer))
+    } else if longer > OVERRUN_NANO && !is_message {
+        Some(Warning::Outlasts(longer))
     } else {
         None
     }
@@ -192,6 +204,21 @@ mod tests {
     }
 
     #[test]
+    fn who_outlasts_a_parent_that_need_not_wait_has_no_wrong_clock() {
+        let both = ["asynchronous, or clock skew: the span ends 3.00 ms after its parent"];
+        for (parent, child) in [
+            (SpanKind::Server, SpanKind::Internal),
+            (SpanKind::Client, SpanKind::Internal),
+            (SpanKind::Server, SpanKind::Server),
+            (SpanKind::Internal, SpanKind::Client),
+        ] {
+            let parent = Span { kind: parent, ..span(1, 1, 0) };
+            let late = Span { kind: child, end_unix_nano: 4_500_000, ..span(1, 2, 1) };
+            assert_eq!(warnings([parent, elsewhere(late)]), both);
+        }
+    }
+
+    #[test]
     fn clocks_that_contradict_each_other_are_told() {
         let early = elsewhere(Span { start_unix_nano: 999_000, ..span(1, 2, 1) });
         assert_eq!(
@@ -204,7 +231,9 @@ mod tests {
             ["clock skew: the span starts 500 µs after its caller had the answer"]
         );
         let late = elsewhere(Span { end_unix_nano: 4_500_000, ..span(1, 2, 1) });
-        assert_eq!(warnings([span(1, 1, 0), late]), ["clock skew: the span ends 3.00 ms after its parent"]);
+        let client = Span { kind: SpanKind::Client, start_unix_nano: 1_000_000, end_unix_nano: 1_500_000, ..span(1, 1, 0) };
+        let answer = Span { start_unix_nano: 1_200_000, ..late };
+        assert_eq!(warnings([client, answer]), ["clock skew: the span ends 3.00 ms after its parent"]);
         let backwards = Span { end_unix_nano: 1_999_000, ..span(1, 2, 0) };
         assert_eq!(warnings([backwards]), ["clock: the span ends 1.00 µs before it starts"]);
     }

@@ -209,6 +209,9 @@ fn explained(warning: Warning) -> &'static str {
         Warning::StartsBeforeParent(_) | Warning::StartsAfterAnswer(_) | Warning::EndsAfterParent(_) => {
             ": the clocks of the two services differ by that much or more"
         }
+        Warning::Outlasts(_) => {
+            ": its parent did not wait for it, or the clocks of the two services differ. Only a SERVER below its CLIENT tells"
+        }
         Warning::LeftOut(_) => {
             ": its SDK has a limit of its own (OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and the like)"
         }
