@@ -98,6 +98,9 @@ impl Details<'_> {
     fn span_table(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let span = self.span;
         f.write_str("<h3>Span</h3>\n<table>\n")?;
+        f.write_str("<tr><th scope=\"row\">name</th><td>")?;
+        self.text(f, &span.name)?;
+        f.write_str("</td></tr>\n")?;
         row(f, "span id", span.span_id)?;
         match span.parent_span_id {
             Some(parent) => row(f, "parent", format_args!("<a href=\"#span-{parent}\">{parent}</a>"))?,
@@ -134,10 +137,13 @@ impl Details<'_> {
         f.write_str("</table>\n")
     }
 
-    /// A value; if it is too long for a page, with a link to where it is whole.
     fn value(&self, f: &mut Formatter<'_>, value: &Value) -> fmt::Result {
-        let text = value.to_text();
-        let excerpt = Excerpt(&text);
+        self.text(f, &value.to_text())
+    }
+
+    /// A text; if it is too long for a page, with a link to where it is whole.
+    fn text(&self, f: &mut Formatter<'_>, text: &str) -> fmt::Result {
+        let excerpt = Excerpt(text);
         write!(f, "<bdi>{excerpt}</bdi>")?;
         if excerpt.is_cut() {
             write!(

@@ -286,3 +286,15 @@ async fn below_a_prefix_every_link_has_it_and_leads_somewhere() {
     }
     assert!(seen.len() > 10 && seen.contains("/traces/map"), "{seen:?}");
 }
+
+#[tokio::test]
+async fn a_long_name_can_be_read_in_the_details() {
+    let named = |id, length: usize| Span { name: "é".repeat(length).into(), ..span(id, 1, 0) };
+    let router = pages(&store([named(1, 2_000), named(2, 5_000)]), "");
+    let (_, _, page) = get(&router, &format!("/trace/{:032x}", 1)).await;
+    let whole = format!("<th scope=\"row\">name</th><td><bdi>{}</bdi></td>", "é".repeat(2_000));
+    assert!(page.contains(&whole), "{page}");
+    let (_, _, page) = get(&router, &format!("/trace/{:032x}", 2)).await;
+    let hint = format!("… <em>(of 9 KiB)</em></bdi> <a href=\"/trace/{:032x}.json\">all of it in the JSON</a>", 2);
+    assert!(page.contains(&hint), "{page}");
+}
