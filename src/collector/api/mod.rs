@@ -4,7 +4,6 @@
 
 mod answer;
 mod dependencies;
-mod duration;
 mod jaeger;
 mod parameters;
 mod search;

@@ -1,6 +1,7 @@
 //! The parameters of a request.
 
-use super::{answer::Refusal, duration};
+use super::answer::Refusal;
+use crate::duration;
 
 /// Nanoseconds in a microsecond, the unit of `start` and `end`.
 pub(super) const MICROSECOND: u64 = 1_000;
@@ -45,8 +46,8 @@ impl Parameters {
     /// The duration `name`, such as `1.5ms`, in nanoseconds.
     pub(super) fn duration(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let read = |text: &str| {
-            duration::nanoseconds(text)
-                .ok_or_else(|| Refusal::parameter(name, format!("'{text}' is no duration, such as 1.5ms")))
+            let told = || format!("'{text}' is no duration: {}", duration::EXPECTED);
+            duration::nanoseconds(text).ok_or_else(|| Refusal::parameter(name, told()))
         };
         self.text(name).map(read).transpose()
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::results::LISTED;
-use crate::collector::store::Search;
+use crate::{collector::store::Search, duration};
 
 /// The pairs of a query, decoded, in their order. The first of a name counts.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -113,10 +113,9 @@ impl Form {
             }
         };
         let min_duration_nano = given(&self.min).and_then(|text| {
-            let read = nanoseconds(&text);
+            let read = duration::nanoseconds(&text);
             if read.is_none() {
-                let expected = "write 10ms, 1.5s or 200us.";
-                problems.push(format!("At least (min): “{text}” is no duration: {expected}"));
+                problems.push(format!("At least (min): “{text}” is no duration: {}.", duration::EXPECTED));
             }
             read
         });
@@ -144,28 +143,6 @@ impl Form {
             Search { service, operation, failed, min_duration_nano, attributes, ..Search::default() };
         Ok(Wanted { search, limit })
     }
-}
-
-/// A number with a unit; milliseconds without one.
-fn nanoseconds(text: &str) -> Option<u64> {
-    let number = text.trim_end_matches(|letter: char| !letter.is_ascii_digit() && letter != '.');
-    let unit = text.strip_prefix(number)?.trim();
-    let factor = match unit {
-        "ns" => 1.0,
-        "us" | "µs" | "μs" => 1e3,
-        "ms" | "" => 1e6,
-        "s" => 1e9,
-        "m" | "min" => 60e9,
-        _ => return None,
-    };
-    let amount: f64 = number.parse().ok()?;
-    // Beyond the largest number it is the largest: longer than any trace.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "saturates, and is not negative"
-    )]
-    (amount >= 0.0).then_some((amount * factor) as u64)
 }
 
 /// `key=value` pairs between spaces; a value with spaces stands in double quotes.
@@ -222,15 +199,6 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_units() {
-        let read = ["10ms", "1.5s", "200us", "7 ns", "3", "1m", "µs", "-1s", "1h", "1e3"].map(nanoseconds);
-        let nano = [10_000_000, 1_500_000_000, 200_000, 7, 3_000_000, 60_000_000_000].map(Some);
-        assert_eq!(read[..6], nano);
-        assert_eq!(read[6..9], [None, None, None]);
-        assert_eq!(read[9], Some(1_000_000_000));
-    }
-
-    #[test]
     fn attributes_stand_between_spaces_or_in_quotes() {
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let read = attributes(r#" a=1  b="x \"y\" z" c= d=e=f"#);
@@ -244,7 +212,10 @@ mod tests {
     fn what_cannot_be_read_is_said() {
         let told = |query| Form::of(&Query::parse(Some(query))).wanted().unwrap_err();
         for (query, sentence) in [
-            ("min=soon", "At least (min): “soon” is no duration: write 10ms, 1.5s or 200us."),
+            (
+                "min=5",
+                "At least (min): “5” is no duration: write a number with its unit, such as 5ms, 1.5s or 200us.",
+            ),
             ("status=bogus", "Status (status): “bogus” is neither error nor ok. Leave it empty for any."),
             ("limit=0", "limit: “0” is not understood: write a number from 1 to 1000."),
             ("limit=1001", "limit: “1001” is not understood: write a number from 1 to 1000."),

@@ -1,4 +1,7 @@
-//! Durations as the parameters write them: `1.5ms`, `1h30m`, `2d`.
+//! Durations as people write them, on a page, in a parameter, or on a command line: `1.5ms`, `1h30m`, `2d`.
+
+/// What to write in place of what is none.
+pub(crate) const EXPECTED: &str = "write a number with its unit, such as 5ms, 1.5s or 200us";
 
 /// Nanoseconds of each unit. Go's, and the days and weeks of Jaeger's `lookback`.
 const UNITS: [(&str, f64); 10] = [
@@ -15,7 +18,7 @@ const UNITS: [(&str, f64); 10] = [
 ];
 
 /// The nanoseconds that `text` writes: numbers, each with its unit. `None` if it is no duration.
-pub(super) fn nanoseconds(text: &str) -> Option<u64> {
+pub(crate) fn nanoseconds(text: &str) -> Option<u64> {
     if text == "0" {
         return Some(0);
     }
