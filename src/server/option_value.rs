@@ -2,6 +2,8 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use crate::{collector::span::TraceId, duration};
+
 /// The units of sizes, decimal and binary, as they are written; case does not matter.
 const UNITS: [(&str, u64); 8] = [
     ("", 1),
@@ -53,6 +55,38 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     // The defaults are of version 4, and so are the defaults of those who send to a name.
     let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
     address.copied().ok_or_else(|| format!("the name has no address; {expected}"))
+}
+
+/// A duration, as it was written: the collector reads it again.
+pub(super) fn duration(text: &str) -> Result<String, String> {
+    match duration::nanoseconds(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!("this is no duration: {}", duration::EXPECTED)),
+    }
+}
+
+/// KEY=VALUE, as it was written.
+pub(super) fn pair(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() => Ok(text.to_owned()),
+        _ => Err("KEY=VALUE is expected, such as http.status_code=503".to_owned()),
+    }
+}
+
+/// More than none.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err("a number from 1 on is expected".to_owned()),
+    }
+}
+
+/// A trace id, as it was written.
+pub(super) fn trace_id(text: &str) -> Result<String, String> {
+    match TraceId::from_short_hex(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("a trace id has up to 32 hexadecimal digits, not all zero".to_owned()),
+    }
 }
 
 #[cfg(test)]

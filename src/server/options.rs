@@ -262,6 +262,7 @@ pub struct TracesOptions {
     /// Print this trace as a tree, instead of a list of the newest
     #[arg(
         value_name = "TRACE-ID",
+        value_parser = option_value::trace_id,
         conflicts_with_all = ["follow", "service", "operation", "errors", "min_duration", "attribute", "limit"]
     )]
     pub trace_id: Option<String>,
@@ -281,13 +282,13 @@ pub struct TracesOptions {
     #[arg(long)]
     pub errors: bool,
     /// Only traces that took at least so long, such as 1.5ms or 2s
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = option_value::duration)]
     pub min_duration: Option<String>,
     /// Only traces with a span that has this attribute; may be given several times, then one span has them all
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = option_value::pair)]
     pub attribute: Vec<String>,
     /// How many traces [default: 20]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = option_value::count)]
     pub limit: Option<usize>,
     /// Print JSON, each trace on a line, as Jaeger's API has it
     #[arg(long)]
