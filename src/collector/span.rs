@@ -1,8 +1,11 @@
 //! A received span: what OTLP says of it, in the form in which it is kept and shown.
 
-use std::{fmt, mem::size_of, sync::Arc};
+use std::{borrow::Cow, fmt, mem::size_of, sync::Arc};
 
 use super::attribute::{Attribute, attributes_heap_bytes};
+
+/// The attributes that count repetitions: of Envoy, and of the semantic conventions.
+const RETRY_ATTRIBUTES: [&str; 2] = ["retry.count", "http.request.resend_count"];
 
 /// The 16 bytes that all spans of a trace share. Never all zero. `Span.trace_id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -229,6 +232,16 @@ impl Span {
     /// The attribute `key`, if the span has one and it is a text.
     pub fn text_attribute(&self, key: &str) -> Option<&str> {
         self.attributes.iter().find(|attribute| &*attribute.key == key)?.value.as_text()
+    }
+
+    /// The attribute `key` as a text, whatever it is.
+    pub fn attribute(&self, key: &str) -> Option<Cow<'_, str>> {
+        Some(self.attributes.iter().find(|attribute| &*attribute.key == key)?.value.to_text())
+    }
+
+    /// How often what it sends was sent again, as it was written; `None` if it was not.
+    pub fn retries(&self) -> Option<Cow<'_, str>> {
+        RETRY_ATTRIBUTES.iter().find_map(|key| self.attribute(key)).filter(|times| times != "0")
     }
 
     /// Estimate of the memory that this span alone holds, in bytes: without its resource and scope.

@@ -71,11 +71,7 @@ impl Display for Warning {
                 write!(f, "clock skew: the span ends {} after its parent", Elapsed(nano))
             }
             Self::Outlasts(nano) => {
-                write!(
-                    f,
-                    "asynchronous, or clock skew: the span ends {} after its parent",
-                    Elapsed(nano)
-                )
+                write!(f, "asynchronous, or clock skew: the span ends {} after its parent", Elapsed(nano))
             }
             Self::LeftOut(Dropped { attributes, events, links }) => {
                 f.write_str("left out by its sender:")?;
@@ -231,7 +227,12 @@ mod tests {
             ["clock skew: the span starts 500 µs after its caller had the answer"]
         );
         let late = elsewhere(Span { end_unix_nano: 4_500_000, ..span(1, 2, 1) });
-        let client = Span { kind: SpanKind::Client, start_unix_nano: 1_000_000, end_unix_nano: 1_500_000, ..span(1, 1, 0) };
+        let client = Span {
+            kind: SpanKind::Client,
+            start_unix_nano: 1_000_000,
+            end_unix_nano: 1_500_000,
+            ..span(1, 1, 0)
+        };
         let answer = Span { start_unix_nano: 1_200_000, ..late };
         assert_eq!(warnings([client, answer]), ["clock skew: the span ends 3.00 ms after its parent"]);
         let backwards = Span { end_unix_nano: 1_999_000, ..span(1, 2, 0) };

@@ -65,7 +65,10 @@ async fn addresses_of_a_collector_may_have_names_and_sizes_units() {
         (["collector", "--health-address=localhost"], "HOST:PORT is expected, such as"),
         (["traces", "--limit=0"], "'0' for '--limit <N>': a number from 1 on is expected"),
         (["traces", "--attribute=x"], "'x' for '--attribute <KEY=VALUE>': KEY=VALUE is expected"),
-        (["traces", "--min-duration=5"], "'5' for '--min-duration <DURATION>': this is no duration: write a number with"),
+        (
+            ["traces", "--min-duration=5"],
+            "'5' for '--min-duration <DURATION>': this is no duration: write a number with",
+        ),
         (["traces", "xyz"], "'xyz' for '[TRACE-ID]': a trace id has up to 32 hexadecimal digits"),
         (["traces", "--address=https://localhost:1"], "pages are served over http"),
     ] {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::style::{Plain, Style, cut};
-use crate::collector::ui::{Elapsed, Moment};
+use crate::collector::ui::{Elapsed, Moment, named};
 
 /// As many traces are remembered as printed; of more only those that the collector still answers.
 const REMEMBERED: usize = 10_000;
@@ -87,7 +87,7 @@ impl Trace {
         let errors = if self.errors() > 0 { style.failed(errors) } else { style.faint(errors) };
         let (service, operation) = self.root().map_or(("", ""), |root| {
             let service = self.processes.get(&root.process).map_or("", |process| &process.service);
-            (service, &root.operation)
+            (service, named(&root.operation))
         });
         let (service, operation) = (Plain(service).to_string(), Plain(operation).to_string());
         let incomplete: String = self.incomplete().map(|what| format!("  ({what})")).collect();
@@ -240,6 +240,13 @@ mod tests {
             trace("ab", 2).line(Style::plain(), None),
             "2026-11-20 06:10:28.096   1.50 ms      2       1  ab  sh\u{fffd}op  step 1"
         );
+    }
+
+    #[test]
+    fn a_name_that_is_empty_is_told() {
+        let mut trace = trace("ab", 1);
+        trace.spans[0].operation = String::new();
+        assert!(trace.line(Style::plain(), None).ends_with("  (no name)"));
     }
 
     #[test]

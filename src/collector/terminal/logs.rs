@@ -3,7 +3,11 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::style::{NARROWEST_TEXT, Plain, Style, cut, wrapped};
-use crate::collector::{log::LogRecord, store::Trace, ui::Elapsed};
+use crate::collector::{
+    log::LogRecord,
+    store::Trace,
+    ui::{Elapsed, named},
+};
 
 /// The columns before a text that stands below its line.
 const INDENT: usize = 11;
@@ -42,7 +46,7 @@ impl Logs<'_> {
             None => format!("-{}", Elapsed(start - log.time_unix_nano)),
         };
         let span = log.span_id.and_then(|id| self.trace.spans.get(&id));
-        let span = span.map_or_else(String::new, |span| format!(" {}", Plain(&span.name)));
+        let span = span.map_or_else(String::new, |span| format!(" {}", Plain(named(&span.name))));
         let head = format!("{after:>9}  {}  {}{span}", Plain(&log.severity), Plain(&log.resource.service));
         let body = Plain(&log.body.to_text()).to_string();
         match self.width {

@@ -11,7 +11,7 @@ use crate::collector::{
     span::{Span, StatusCode},
     store::Trace,
     tree::{self, Node, Row},
-    ui::{Count, Elapsed, Moment},
+    ui::{Count, Elapsed, Moment, named},
     warning::{Warning, Warnings},
 };
 
@@ -101,13 +101,15 @@ impl Tree<'_> {
         write!(f, "{service}  {elapsed:>8}  │{bar}│")
     }
 
-    /// Why a span failed and what is doubtful about it: behind its line, or, if that is too long, below it.
+    /// How often it was sent again, why it failed, and what is doubtful about it: behind its line, or, if that is too long, below it.
     fn notes(&self, f: &mut Formatter<'_>, span: &Span, warnings: &[Warning], layout: Layout) -> fmt::Result {
         let why = format!("ERROR {}", Plain(&span.status_message)).trim_end().to_owned();
         let why = (span.status_code == StatusCode::Error).then_some(why);
         // That a parent is missing says the line above.
         let doubts = warnings.iter().filter(|warning| !matches!(warning, Warning::MissingParent(_)));
-        let notes: Vec<String> = why.into_iter().chain(doubts.map(ToString::to_string)).collect();
+        let retries = span.retries().map(|times| format!("retry {}", Plain(&times)));
+        let told = retries.into_iter().chain(why);
+        let notes: Vec<String> = told.chain(doubts.map(ToString::to_string)).collect();
         let together = notes.join("; ");
         if notes.is_empty() {
             writeln!(f)
@@ -169,7 +171,7 @@ fn lines<'a>(rows: &[Row<'a>]) -> Vec<Line<'a>> {
             *more = true;
         }
         match row.node {
-            Node::Span(span) => name.push_str(&Plain(&span.name).to_string()),
+            Node::Span(span) => name.push_str(&Plain(named(&span.name)).to_string()),
             Node::MissingParent(id) => name.push_str(&format!("(span {id} has not come)")),
         }
         lines.push(Line { name, node: row.node });
@@ -184,7 +186,7 @@ mod tests {
 
     use super::*;
     use crate::collector::{
-        attribute::Value,
+        attribute::{Attribute, Value},
         log::LogRecord,
         span::{Resource, SpanKind, tests::span},
         store::Store,
@@ -275,6 +277,26 @@ mod tests {
             ["7 spans of this trace were refused: it is larger than a quarter of the store".to_owned()];
         let tree = Tree { trace: &trace, warnings: &warnings, style: Style::plain(), width: Some(width) };
         tree.to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn retries_and_names_that_are_empty_are_told() {
+        let store = Store::new(1 << 20);
+        let retry = Attribute { key: "retry.count".into(), value: Value::Text("1".into()) };
+        let again = Span { attributes: [retry.clone()].into(), ..span(1, 2, 1) };
+        let status = (StatusCode::Error, "reset".into());
+        let failed = Span {
+            attributes: [retry].into(),
+            status_code: status.0,
+            status_message: status.1,
+            ..span(1, 3, 1)
+        };
+        store.insert([Span { name: " ".into(), ..span(1, 1, 0) }, again, failed]);
+        let trace = store.newest(1).remove(0);
+        let drawn = Tree { trace: &trace, warnings: &[], style: Style::plain(), width: None }.to_string();
+        let lines: Vec<&str> = drawn.lines().skip(3).collect();
+        assert!(lines[0].starts_with("(no name) "), "{drawn}");
+        assert!(lines[1].ends_with("│  retry 1") && lines[2].ends_with("│  retry 1; ERROR reset"), "{drawn}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 use super::{
     base::Base,
     curl::Curl,
-    html::{Elapsed, Excerpt, Precise, Text},
+    html::{Elapsed, Excerpt, Precise, Text, named},
 };
 use crate::collector::{
     attribute::{Attribute, Value},
@@ -72,7 +72,11 @@ impl Details<'_> {
             let after = Offset { time: happening.time(), start: self.span.start_unix_nano };
             match happening {
                 Happening::Event(event) => {
-                    writeln!(f, "<h3>Event <bdi>{}</bdi> <small>{after}</small></h3>", Excerpt(&event.name))?;
+                    writeln!(
+                        f,
+                        "<h3>Event <bdi>{}</bdi> <small>{after}</small></h3>",
+                        Excerpt(named(&event.name))
+                    )?;
                     self.attributes(f, "", &event.attributes)?;
                 }
                 Happening::Log(log) => {
@@ -99,7 +103,7 @@ impl Details<'_> {
         let span = self.span;
         f.write_str("<h3>Span</h3>\n<table>\n")?;
         f.write_str("<tr><th scope=\"row\">name</th><td>")?;
-        self.text(f, &span.name)?;
+        self.text(f, named(&span.name))?;
         f.write_str("</td></tr>\n")?;
         row(f, "span id", span.span_id)?;
         match span.parent_span_id {

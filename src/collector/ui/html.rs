@@ -52,6 +52,11 @@ impl fmt::Display for Short<'_> {
     }
 }
 
+/// What stands where a name is to be: a blank would be taken for a fault of the page.
+pub(in crate::collector) fn named(name: &str) -> &str {
+    if name.trim().is_empty() { "(no name)" } else { name }
+}
+
 /// A part of a whole as a percentage: two digits that count.
 pub(super) struct Percent(pub(super) u64, pub(super) u64);
 

@@ -46,7 +46,10 @@ pub(super) fn spans_of(store: Arc<Store>, id: TraceId) -> Sse<impl Stream<Item =
             }
             let count = store.trace(&id).map_or(0, |trace| trace.spans.len());
             if told != Some(count) {
-                return Some((Ok(Event::default().data(count.to_string())), (store, id, changes, Some(count))));
+                return Some((
+                    Ok(Event::default().data(count.to_string())),
+                    (store, id, changes, Some(count)),
+                ));
             }
         }
     });

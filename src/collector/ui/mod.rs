@@ -41,7 +41,7 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 
-pub(super) use html::{Count, Elapsed, Moment, Size};
+pub(super) use html::{Count, Elapsed, Moment, Size, named};
 
 use self::{
     base::Base,
@@ -175,7 +175,7 @@ async fn trace(State(pages): State<Arc<Pages>>, Path(wanted): Path<String>) -> R
     let palette = pages.known(Catalogue::palette);
     let title = trace.root.as_ref().map_or_else(
         || "Logs of a trace".to_owned(),
-        |root| format!("{} {}", root.resource.service, root.name),
+        |root| format!("{} {}", root.resource.service, named(&root.name)),
     );
     let main = trace_page::TracePage { trace: &trace, base: &pages.base, palette: &palette };
     pages.page(&title, Place::Elsewhere, Some("trace.js"), main).into_response()

@@ -8,7 +8,7 @@ use std::{
 use super::{
     base::Base,
     catalogue::Palette,
-    html::{Elapsed, Moment, Short, Text},
+    html::{Elapsed, Moment, Short, Text, named},
 };
 use crate::collector::store::Trace;
 
@@ -76,7 +76,7 @@ impl Results<'_> {
             base = base,
             colour = self.palette.colour(&root.resource.service),
             service = Short(&root.resource.service, LETTERS),
-            name = Short(&root.name, LETTERS),
+            name = Short(named(&root.name), LETTERS),
         )?;
         self.services(f, trace)?;
         write!(f, "</td><td class=\"size\">{}<span class=\"unit\"> spans</span>", trace.spans.len())?;

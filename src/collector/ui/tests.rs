@@ -295,6 +295,16 @@ async fn a_long_name_can_be_read_in_the_details() {
     let whole = format!("<th scope=\"row\">name</th><td><bdi>{}</bdi></td>", "é".repeat(2_000));
     assert!(page.contains(&whole), "{page}");
     let (_, _, page) = get(&router, &format!("/trace/{:032x}", 2)).await;
-    let hint = format!("… <em>(of 9 KiB)</em></bdi> <a href=\"/trace/{:032x}.json\">all of it in the JSON</a>", 2);
+    let hint =
+        format!("… <em>(of 9 KiB)</em></bdi> <a href=\"/trace/{:032x}.json\">all of it in the JSON</a>", 2);
     assert!(page.contains(&hint), "{page}");
+}
+
+#[tokio::test]
+async fn an_empty_name_is_told_on_every_page() {
+    let router = pages(&store([Span { name: "".into(), ..span(1, 1, 0) }]), "");
+    for (path, times) in [("/", 1), ("/debug/tracez", 1), (&format!("/trace/{:032x}", 1), 4)] {
+        let (_, _, page) = get(&router, path).await;
+        assert_eq!(page.matches("(no name)").count(), times, "{path}: {page}");
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use super::{
     base::Base,
     catalogue::Palette,
-    html::{Count, Elapsed, Moment, Short, Text},
+    html::{Count, Elapsed, Moment, Short, Text, named},
     other_logs::OtherLogs,
     waterfall::Waterfall,
 };
@@ -45,7 +45,7 @@ impl TracePage<'_> {
     fn heading(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let trace = self.trace;
         let Some(root) = &trace.root else { return Ok(()) };
-        let (service, name) = (&root.resource.service, &root.name);
+        let (service, name) = (&root.resource.service, named(&root.name));
         writeln!(
             f,
             "<h1 id=\"title\"><bdi class=\"service c{}\">{}</bdi> <bdi>{}</bdi> <small>{}</small></h1>",

@@ -9,7 +9,7 @@ use std::{
 use super::{
     base::{Base, encoded},
     catalogue::Palette,
-    html::{Count, Elapsed, Moment, Short},
+    html::{Count, Elapsed, Moment, Short, named},
     query::Query,
 };
 use crate::collector::{
@@ -113,7 +113,9 @@ struct Counts {
 
 impl Display for TracezPage<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if let Some(name) = self.query.get("name") {
+        // Spans without a name are led to as well: then only the service is said.
+        let nameless = || self.query.get("service").map(|_| "");
+        if let Some(name) = self.query.get("name").or_else(nameless) {
             self.samples(f, name)?;
         }
         self.summary(f)
@@ -173,7 +175,7 @@ impl TracezPage<'_> {
             "<tr><td class=\"c{}\"><bdi class=\"service\">{}</bdi></td><th scope=\"row\"><bdi>{}</bdi></th>",
             self.palette.colour(service),
             Short(service, LETTERS),
-            Short(name, LETTERS),
+            Short(named(name), LETTERS),
         )?;
         self.cell(f, service, name, Cell::All, counts.all)?;
         for (number, count) in counts.buckets.iter().enumerate() {
@@ -226,7 +228,7 @@ impl TracezPage<'_> {
             ),
             self.palette.colour(service.unwrap_or_default()),
             Short(service.unwrap_or_default(), LETTERS),
-            Short(name, LETTERS),
+            Short(named(name), LETTERS),
             Short(cell.title(), LETTERS),
             Count(samples.len(), "span"),
             self.base,

@@ -1,7 +1,6 @@
 //! One trace as a waterfall: a line for each span, under its parent, with a bar that shows when it ran.
 
 use std::{
-    borrow::Cow,
     collections::HashMap,
     fmt::{self, Display, Formatter},
     sync::Arc,
@@ -12,7 +11,7 @@ use super::{
     base::Base,
     catalogue::Palette,
     details::Details,
-    html::{Count, Elapsed, Short},
+    html::{Count, Elapsed, Short, named},
     shape::{self, Line},
 };
 use crate::collector::{
@@ -112,7 +111,7 @@ impl Waterfall<'_> {
             level = line.row.depth,
             below = line.below,
             service = Short(&span.resource.service, LETTERS),
-            name = Short(&span.name, LETTERS),
+            name = Short(named(&span.name), LETTERS),
             marks = Marks { span, line, logs },
             kind = span.kind.name(),
             bar = Bar {
@@ -141,14 +140,11 @@ struct Marks<'a> {
     logs: &'a [&'a Arc<LogRecord>],
 }
 
-/// The attributes that count repetitions: of Envoy, and of the semantic conventions.
-const RETRY_ATTRIBUTES: [&str; 2] = ["retry.count", "http.request.resend_count"];
-
 impl Display for Marks<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { span, line, logs } = self;
         let code =
-            ["http.status_code", "http.response.status_code"].into_iter().find_map(|key| text_of(span, key));
+            ["http.status_code", "http.response.status_code"].into_iter().find_map(|key| span.attribute(key));
         let code = code.filter(|code| code.starts_with(['4', '5']));
         match (span.status_code, code) {
             (StatusCode::Error, Some(code)) => write!(f, "<strong>ERROR {}</strong>", Short(&code, 12))?,
@@ -162,9 +158,7 @@ impl Display for Marks<'_> {
         {
             write!(f, "<strong title=\"response_flags\">{}</strong>", Short(flags, 24))?;
         }
-        if let Some(times) =
-            RETRY_ATTRIBUTES.into_iter().find_map(|key| text_of(span, key)).filter(|times| times != "0")
-        {
+        if let Some(times) = span.retries() {
             write!(f, "<i title=\"How often the request was sent again\">retry {}</i>", Short(&times, 12))?;
         }
         // That a parent is missing says the line above.
@@ -180,11 +174,6 @@ impl Display for Marks<'_> {
         }
         Ok(())
     }
-}
-
-/// The attribute `key` as a text, whatever it is.
-fn text_of<'a>(span: &'a Span, key: &str) -> Option<Cow<'a, str>> {
-    Some(span.attributes.iter().find(|attribute| &*attribute.key == key)?.value.to_text())
 }
 
 fn missing_parent(f: &mut Formatter<'_>, line: &Line<'_>, id: SpanId) -> fmt::Result {
