@@ -40,6 +40,8 @@ pub struct ServiceMap {
     pub services: BTreeSet<String>,
     /// By caller and called.
     pub edges: Vec<Edge>,
+    /// What came to services from where no spans come: calls whose caller has no name.
+    pub entries: Vec<Edge>,
 }
 
 impl ServiceMap {
@@ -69,6 +71,13 @@ struct Calls {
     durations_nano: Vec<u64>,
 }
 
+impl Calls {
+    fn add(&mut self, span: &Span) {
+        self.errors += u64::from(span.status_code == StatusCode::Error);
+        self.durations_nano.push(span.duration_nano());
+    }
+}
+
 /// A map that is being made. A full store has more than a hundred thousand spans, which are looked at each time that
 /// somebody opens the page: services are numbers while they are counted.
 #[derive(Debug, Default)]
@@ -80,6 +89,8 @@ struct Survey<'a> {
     /// By the address of a resource, which all spans of an export share.
     by_resource: HashMap<*const Resource, usize, FixedState>,
     calls: HashMap<Pair, Calls, FixedState>,
+    /// By the service in which a trace begins.
+    entries: HashMap<usize, Calls, FixedState>,
     /// The spans of the present trace that have children.
     parents: Vec<SpanId>,
 }
@@ -92,6 +103,9 @@ impl<'a> Survey<'a> {
         for span in trace.spans.values() {
             let service = self.service(&span.resource);
             let parent = span.parent_span_id.and_then(|id| trace.spans.get(&id));
+            if parent.is_none() {
+                self.entries.entry(service).or_default().add(span);
+            }
             if let Some(caller) = parent.map(|parent| self.service(&parent.resource))
                 && caller != service
             {
@@ -110,9 +124,7 @@ impl<'a> Survey<'a> {
     }
 
     fn call(&mut self, pair: Pair, span: &Span) {
-        let calls = self.calls.entry(pair).or_default();
-        calls.errors += u64::from(span.status_code == StatusCode::Error);
-        calls.durations_nano.push(span.duration_nano());
+        self.calls.entry(pair).or_default().add(span);
     }
 
     /// The number of the service that sends `resource`.
@@ -146,6 +158,8 @@ impl<'a> Survey<'a> {
             edge.errors += calls.errors;
             edge.durations_nano.extend(calls.durations_nano);
         }
+        let entries: BTreeMap<&str, Calls> =
+            self.entries.into_iter().map(|(service, calls)| (name(service), calls)).collect();
         let services = (0..self.names.len()).filter(|number| sends(*number));
         ServiceMap {
             services: services.map(|number| name(number).to_owned()).collect(),
@@ -153,6 +167,7 @@ impl<'a> Survey<'a> {
                 .into_iter()
                 .map(|((parent, child, external), calls)| edge(parent, child, external, calls))
                 .collect(),
+            entries: entries.into_iter().map(|(service, calls)| edge("", service, false, calls)).collect(),
         }
     }
 }
@@ -232,6 +247,16 @@ mod tests {
         store.insert([of("a", 1, 0), Span { attributes: [peer].into(), ..of("b", 2, 0) }]);
         let services: Vec<String> = ServiceMap::of(&store.newest(1)).services.into_iter().collect();
         assert_eq!(services, ["a", "b"]);
+    }
+
+    #[test]
+    fn failures_where_traces_begin_are_counted() {
+        let store = Store::new(1 << 20);
+        let failed = |span| Span { status_code: StatusCode::Error, ..span };
+        store.insert([failed(of("a", 1, 0)), of("a", 2, 1), failed(of("b", 3, 2)), of("b", 4, 99)]);
+        let entries = ServiceMap::of(&store.newest(1)).entries;
+        let told: Vec<_> = entries.iter().map(|entry| (&*entry.child, entry.calls, entry.errors)).collect();
+        assert_eq!(told, [("a", 1, 1), ("b", 1, 0)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 import re
 
 from browser import browser, pages_and_otlp
-from spans import sandbox
+from spans import sandbox, Trace
 
 home, otlp = pages_and_otlp()
 for _ in range(3):
@@ -39,12 +39,23 @@ with browser() as page:
     assert labels.count() == 6
     told = labels.filter(has_text="err").all_text_contents()
     for label in told:
-        assert re.fullmatch(r"[0-9.]+/(s|min) · [0-9.]+ % err(p(50|95|99) [0-9.]+ (ns|µs|ms|s)){3}", label), label
+        assert re.fullmatch(r"([0-9.]+/(s|min)|[0-9]+ calls?) · [0-9.]+ % err(p(50|95|99) [0-9.]+ (ns|µs|ms|s)){3}", label), label
     assert sum("20 % err" in label for label in told) == 1
     called = page.locator("table.calls tbody tr", has_text="envoy-1").filter(has_text="envoy-2")
     assert called.locator("td").nth(2).inner_text() == "5" and called.locator("td").nth(4).inner_text() == "20 %"
     page.locator("svg.map a", has_text="shop").click()
     page.wait_for_url("**service=shop")
+
+# A failure of the service that nobody calls is on its box.
+entry = Trace()
+front = entry.span("front-envoy", "refused", 0, 1, None, 2, error="no route")
+entry.send(otlp)
+with browser() as page:
+    page.goto(f"{home}/map")
+    failed = page.locator("svg.map a", has_text="front-envoy").locator(".failed")
+    assert failed.text_content() == "20 % err", "one of five"
+    row = page.locator("table.calls tbody tr", has_text="none that sends spans").filter(has_text="front-envoy")
+    assert row.locator("td").nth(2).inner_text() == "5" and row.locator("td").nth(4).inner_text() == "20 %"
 
 # On a telephone and on a large screen the labels can be read: large enough, and neither on each other nor on a box.
 boxes_of = "elements => elements.map(element => { const b = element.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; })"

@@ -8,7 +8,7 @@ use std::{
 use super::{
     base::Base,
     catalogue::Palette,
-    html::{Elapsed, Percent, Short},
+    html::{Count, Elapsed, Percent, Short},
     labels::{self, Area, Curve, Point},
     layers::{Stop, layers},
     map::Rate,
@@ -34,6 +34,8 @@ const LETTERS: usize = 80;
 pub(super) struct Drawing<'a> {
     /// Who calls whom.
     pub(super) edges: &'a [&'a Edge],
+    /// What came to services from where no spans come.
+    pub(super) entries: &'a [Edge],
     /// The time in which the calls were made.
     pub(super) span_nano: u64,
     /// Where the pages are.
@@ -198,7 +200,7 @@ impl Drawing<'_> {
             f,
             "<text class=\"rate\" y=\"{}\"><tspan x=\"{x}\">{} · <tspan{bad}>{} err</tspan></tspan>",
             y.saturating_sub(5),
-            Rate { calls: edge.calls, nanoseconds: self.span_nano },
+            Rate { calls: edge.calls, nanoseconds: self.span_nano }.short(),
             Percent(edge.errors, edge.calls),
         )?;
         for (line, percent) in PERCENTILES.into_iter().enumerate() {
@@ -210,20 +212,42 @@ impl Drawing<'_> {
     }
 
     fn service(&self, f: &mut Formatter<'_>, name: &str, (x, y): Point, is_silent: bool) -> fmt::Result {
-        let text = format!(
+        // What nobody called has no arrow that would show its failures.
+        let failing = self.entries.iter().find(|entry| *entry.child == *name && entry.errors > 0);
+        let (middle, up) = (x + BOX.0 / 2, if failing.is_some() { 3 } else { 0 });
+        let mut text = format!(
             concat!(
                 "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"7\"/>",
-                "<text x=\"{}\" y=\"{}\">{}</text><title>{}</title>",
+                "<text x=\"{}\" y=\"{}\">{}</text>",
             ),
             x,
             y,
             BOX.0,
             BOX.1,
-            x + BOX.0 / 2,
-            y + BOX.1 / 2 + 5,
+            middle,
+            y + BOX.1 / 2 + 5 - 2 * up,
             Short(name, BOX_LETTERS),
-            Short(name, LETTERS),
         );
+        let name_in_tip = Short(name, LETTERS);
+        text += &match failing {
+            None => format!("<title>{name_in_tip}</title>"),
+            Some(Edge { calls, errors, .. }) => {
+                let failed = Percent(*errors, *calls);
+                let calls = Count(usize::try_from(*calls).unwrap_or(usize::MAX), "call");
+                format!(
+                    concat!(
+                        "<text class=\"failed\" x=\"{}\" y=\"{}\">{} err</text>",
+                        "<title>{}: of {} from where no spans come, {} failed</title>",
+                    ),
+                    middle,
+                    y + BOX.1 - 8,
+                    failed,
+                    name_in_tip,
+                    calls,
+                    failed,
+                )
+            }
+        };
         if is_silent {
             return writeln!(f, "<g class=\"external\">{text}</g>");
         }

@@ -9,7 +9,7 @@ use super::{
     base::Base,
     catalogue::Palette,
     drawing::{Drawing, PERCENTILES},
-    html::{Elapsed, Percent, Short},
+    html::{Count, Elapsed, Percent, Short},
 };
 use crate::collector::service_map::Edge;
 
@@ -23,6 +23,8 @@ const LETTERS: usize = 80;
 pub(super) struct MapPage<'a> {
     /// Who calls whom.
     pub(super) edges: &'a [Edge],
+    /// What came to services from where no spans come.
+    pub(super) entries: &'a [Edge],
     /// Services that neither call nor are called.
     pub(super) alone: &'a BTreeSet<String>,
     /// The time from the first span to the last, nanoseconds, by which calls become rates.
@@ -39,6 +41,9 @@ impl Display for MapPage<'_> {
         if self.edges.is_empty() {
             f.write_str("<p class=\"none\">No service has called another in the spans that are kept.</p>\n")?;
             self.others(f)?;
+            if !self.entries.is_empty() {
+                self.table(f, &[])?;
+            }
             return f.write_str("</section>\n");
         }
         let mut shown: Vec<&Edge> = self.edges.iter().collect();
@@ -49,11 +54,11 @@ impl Display for MapPage<'_> {
             "<p class=\"facts\">From the spans that are kept, which began within {}. Dashed: sends no spans itself.</p>",
             Elapsed(self.span_nano),
         )?;
-        let (base, palette, span_nano) = (self.base, self.palette, self.span_nano);
+        let (base, palette, span_nano, entries) = (self.base, self.palette, self.span_nano, self.entries);
         write!(
             f,
             "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"map\">\n{}</div>\n",
-            Drawing { edges: &shown, span_nano, base, palette },
+            Drawing { edges: &shown, entries, span_nano, base, palette },
         )?;
         self.others(f)?;
         self.table(f, &shown)?;
@@ -79,13 +84,22 @@ impl MapPage<'_> {
         f.write_str("</p>\n")
     }
 
+    /// The cell of who calls.
+    fn caller(&self, edge: &Edge) -> String {
+        if edge.parent.is_empty() {
+            return "<td><small>none that sends spans</small></td>".to_owned();
+        }
+        let (colour, name) = (self.palette.colour(&edge.parent), Short(&edge.parent, LETTERS));
+        format!("<td class=\"c{colour}\"><bdi class=\"service\">{name}</bdi></td>")
+    }
+
     fn table(&self, f: &mut Formatter<'_>, edges: &[&Edge]) -> fmt::Result {
         f.write_str("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Calls\">\n<table class=\"calls\">\n<thead><tr>")?;
         for title in ["Caller", "Called", "Calls", "Rate", "Errors", "p50", "p95", "p99"] {
             write!(f, "<th scope=\"col\">{title}</th>")?;
         }
         f.write_str("</tr></thead>\n<tbody>\n")?;
-        for edge in edges {
+        for edge in edges.iter().copied().chain(self.entries.iter().take(EDGES)) {
             let external = if edge.external { " <small>external</small>" } else { "" };
             let colour = format!(" class=\"c{}\"", self.palette.colour(&edge.child));
             let colour = if edge.external { "" } else { &colour };
@@ -93,11 +107,9 @@ impl MapPage<'_> {
             write!(
                 f,
                 concat!(
-                    "<tr><td class=\"c{}\"><bdi class=\"service\">{}</bdi></td>",
-                    "<td{}><bdi class=\"service\">{}</bdi>{external}</td><td>{}</td><td>{}</td><td{bad}>{}</td>",
+                    "<tr>{}<td{}><bdi class=\"service\">{}</bdi>{external}</td><td>{}</td><td>{}</td><td{bad}>{}</td>",
                 ),
-                self.palette.colour(&edge.parent),
-                Short(&edge.parent, LETTERS),
+                self.caller(edge),
                 colour,
                 Short(&edge.child, LETTERS),
                 edge.calls,
@@ -115,7 +127,8 @@ impl MapPage<'_> {
     }
 }
 
-/// Calls in a time, by the second or, if they are few, by the minute.
+/// Calls in a time, by the second or, if they are few, by the minute. In less than a second nothing can be said of the
+/// next one: then they are counted.
 pub(super) struct Rate {
     /// How many.
     pub(super) calls: u64,
@@ -123,10 +136,30 @@ pub(super) struct Rate {
     pub(super) nanoseconds: u64,
 }
 
+impl Rate {
+    /// Whether the time is long enough for one.
+    fn is_rate(&self) -> bool {
+        self.nanoseconds >= 1_000_000_000
+    }
+
+    /// The same for where there is no room for the time, which stands above the map.
+    pub(super) fn short(&self) -> Self {
+        Self { calls: self.calls, nanoseconds: if self.is_rate() { self.nanoseconds } else { 0 } }
+    }
+}
+
 impl Display for Rate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // In less than a second nothing can be said of the next one.
-        let seconds = std::time::Duration::from_nanos(self.nanoseconds).as_secs_f64().max(1.0);
+        if !self.is_rate() {
+            let calls = Count(usize::try_from(self.calls).unwrap_or(usize::MAX), "call");
+            let is_moment = self.nanoseconds == 0;
+            return if is_moment {
+                write!(f, "{calls}")
+            } else {
+                write!(f, "{calls} in {}", Elapsed(self.nanoseconds))
+            };
+        }
+        let seconds = std::time::Duration::from_nanos(self.nanoseconds).as_secs_f64();
         #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
         let rate = self.calls as f64 / seconds;
         let (rate, unit) = if rate < 1.0 { (rate * 60.0, "min") } else { (rate, "s") };
@@ -150,10 +183,40 @@ mod tests {
         }
     }
 
-    fn page(edges: &[Edge]) -> String {
+    fn page_of(edges: &[Edge], span_nano: u64) -> String {
         let (base, palette, alone) =
             (Base::new("/t"), Palette::default(), BTreeSet::from(["idle".to_owned()]));
-        MapPage { edges, alone: &alone, span_nano: 6_000_000_000, base: &base, palette: &palette }.to_string()
+        let entries = [Edge { parent: "".into(), ..edge("", "front", 1) }];
+        MapPage { edges, entries: &entries, alone: &alone, span_nano, base: &base, palette: &palette }
+            .to_string()
+    }
+
+    fn page(edges: &[Edge]) -> String {
+        page_of(edges, 6_000_000_000)
+    }
+
+    #[test]
+    fn calls_within_a_moment_are_counted() {
+        let calls = [edge("front", "shop", 1)];
+        let page = page_of(&calls, 60_000_000);
+        assert!(page.contains("<tspan x=") && page.contains(">3 calls · <tspan"), "{page}");
+        assert!(page.contains("<td>3 calls in 60.0 ms</td>") && !page.contains("/min"), "{page}");
+        assert!(page_of(&calls, 0).contains("<td>3 calls</td>"));
+    }
+
+    #[test]
+    fn failures_of_a_service_that_nobody_calls_are_shown() {
+        let page = page(&[edge("front", "shop", 0)]);
+        assert!(page.contains("<text class=\"failed\""), "{page}");
+        assert!(
+            page.contains(
+                ">33 % err</text><title>front: of 3 calls from where no spans come, 33 % failed</title>"
+            ),
+            "{page}"
+        );
+        assert!(page.contains("<td><small>none that sends spans</small></td>"), "{page}");
+        let alone = self::page(&[]);
+        assert!(alone.contains("<td class=\"errors\">33 %</td>"), "{alone}");
     }
 
     #[test]

@@ -197,7 +197,7 @@ async fn tracez(State(pages): State<Arc<Pages>>, RawQuery(raw): RawQuery) -> Res
 
 async fn map(State(pages): State<Arc<Pages>>) -> Response {
     let traces = pages.store.newest(usize::MAX);
-    let ServiceMap { services: mut alone, edges } = ServiceMap::of(&traces);
+    let ServiceMap { services: mut alone, edges, entries } = ServiceMap::of(&traces);
     for edge in &edges {
         alone.remove(&edge.parent);
         alone.remove(&edge.child);
@@ -208,6 +208,7 @@ async fn map(State(pages): State<Arc<Pages>>) -> Response {
     let palette = pages.known(Catalogue::palette);
     let main = map::MapPage {
         edges: &edges,
+        entries: &entries,
         alone: &alone,
         span_nano: last - first,
         base: &pages.base,
