@@ -23,7 +23,7 @@ with browser(1280, 560) as page:
     page.screenshot(path=f"{folder}/collector-search.png")
 with browser(1280, 800) as page:
     page.goto(f"{home}/trace/{failed.id}")
-    page.get_by_text("SELECT items").click()
+    page.locator("summary", has_text="SELECT items").click()
     page.screenshot(path=f"{folder}/collector-trace.png")
 
 if "all" in sys.argv:
