@@ -83,7 +83,9 @@ impl Connection {
         }
         // What ends a stream from the client's side is no answer of the cluster's.
         let details = info.details.get();
-        let of_cluster = !local || !matches!(details, "request_overall_timeout" | "stream_idle_timeout");
+        let of_cluster = !local
+            || info.attempts.get() > 0
+                && !matches!(details, "request_overall_timeout" | "stream_idle_timeout");
         if of_cluster && let Some(cluster) = &*info.cluster.borrow() {
             count_cluster_response(cluster, status, info.internal.get());
             info.count(|stats| stats._codes.count(status));

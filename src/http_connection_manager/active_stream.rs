@@ -10,8 +10,8 @@ use http::{
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
-    Connection, accounting::count_expired, local_reply::LocalReply, observed, redirect, response_body::ResponseBody,
-    stream_end::StreamEnd,
+    Connection, accounting::count_expired, local_reply::LocalReply, observed, redirect,
+    response_body::ResponseBody, stream_end::StreamEnd,
 };
 use crate::{
     filter,
