@@ -15,7 +15,7 @@ use std::{
 /// snapshots, `benchmark` sets up any room by itself; `collector` and `sandbox` stand apart and import no room of the
 /// proxy).
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("listener", &["http_connection_manager", "snapshot", "socket", "stream_info"]),
+    ("listener", &["http_connection_manager", "snapshot", "socket", "stats", "stream_info"]),
     (
         "http_connection_manager",
         &[
@@ -27,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "body",
             "snapshot",
             "socket",
+            "stats",
             "stream_info",
             "trace",
             "http_headers",
@@ -47,6 +48,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("stream_info", &["snapshot", "stats", "trace"]),
     ("trace", &["snapshot", "stream_info", "http_headers"]),
     ("socket", &[]),
+    // What is counted of a thing stands in the snapshot beside it.
     ("snapshot", &["stats"]),
     ("stats", &[]),
     ("collector", &["server"]),

@@ -1,45 +1,39 @@
 //! The admin interface: what an operator asks a running proxy. Served by the main thread, so that nobody who looks
 //! delays a request.
 
+mod answer;
+mod command;
+mod help;
+mod home;
 mod page;
 mod process;
+mod state;
 mod stats;
 mod subject;
 mod tracing;
 
-use std::{fmt::Write, io, os::unix::fs::FileTypeExt, path::Path, sync::Arc};
+use std::{io, os::unix::fs::FileTypeExt, path::Path, sync::Arc};
 
 use axum::{
     Router,
-    extract::{RawQuery, State},
+    extract::{RawQuery, Request, State},
     middleware::map_response,
     response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
+    routing::get,
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use tokio::net::{TcpListener, UnixListener};
 
-pub(crate) use self::subject::{Process, Subject};
+use self::command::{Asked, Run};
+pub(crate) use self::subject::{Order, Process, Subject};
 use crate::{
     collector::{self, store::Store},
     export::{Protocol, stats::TracerStats},
     snapshot::{Address, tracing::Tracer},
 };
 
-/// What there is, and what it answers.
-const COMMANDS: &[(&str, &str)] = &[
-    ("/", "this list"),
-    ("/help", "this list"),
-    ("/ready", "LIVE while the proxy serves"),
-    ("/reset_counters", "begin to count at zero (POST)"),
-    (
-        "/stats",
-        "what is counted; ?format=text|json|prometheus|html, filter, usedonly, type, histogram_buckets",
-    ),
-    ("/stats/prometheus", "the same for Prometheus"),
-    ("/tracing", "what becomes of spans, per tracer; ?format=json for programs"),
-    ("/traces", "this proxy's own newest traces, if it keeps them (--keep-traces)"),
-];
+/// How large a form may be.
+const MAX_FORM_BYTES: usize = 64 << 10;
 
 /// Where the pages of kept traces begin.
 const TRACES: &str = "/traces";
@@ -123,18 +117,7 @@ pub(crate) async fn serve(socket: AdminSocket, subject: Subject, kept: Option<Ar
 }
 
 fn router(subject: Subject, kept: Option<Arc<Store>>) -> Router {
-    let router = Router::new()
-        .route("/", get(async || help()))
-        .route("/help", get(async || help()))
-        .route("/ready", get(async || "LIVE\n"))
-        .route("/reset_counters", post(reset_counters))
-        .route("/stats", get(stats::page))
-        .route("/stats/prometheus", get(stats::prometheus_page))
-        .route("/tracing", get(tracing_page))
-        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n"))
-        .fallback(async || (StatusCode::NOT_FOUND, format!("nothing here. {}", help())))
-        .with_state(subject)
-        .layer(map_response(guarded));
+    let router = Router::new().fallback(dispatch).with_state(subject).layer(map_response(guarded));
     match kept {
         // Its pages say themselves what may be done with them.
         Some(store) => {
@@ -149,28 +132,60 @@ fn router(subject: Subject, kept: Option<Arc<Store>>) -> Router {
     }
 }
 
-fn help() -> String {
-    let mut text = "admin commands are:\n".to_owned();
-    for (path, says) in COMMANDS {
-        // Writing to a text does not fail.
-        let _ = writeln!(text, "  {path}: {says}");
+/// Answer by the table of commands.
+async fn dispatch(State(subject): State<Subject>, request: Request) -> Response {
+    let path = request.uri().path();
+    let found = command::find(path).filter(|command| !matches!(command.run, Run::Elsewhere));
+    let Some(command) = found else {
+        let help = help::list(subject.keeps_traces);
+        return answer::refusal(StatusCode::NOT_FOUND, format!("invalid path. {help}"));
+    };
+    if let Run::Missing(reason) = command.run {
+        return answer::refusal(StatusCode::NOT_IMPLEMENTED, format!("spanway has no {path}: {reason}\n"));
     }
-    text
+    if command.mutates && request.method() != Method::POST {
+        let method = request.method();
+        ::tracing::error!("admin path \"{path}\" mutates state, method={method} rather than POST");
+        let body = format!("Method {method} not allowed, POST required.");
+        return answer::refusal(StatusCode::METHOD_NOT_ALLOWED, body);
+    }
+    if command.mutates && is_of_another_site(&request) {
+        let body = "a page of another site may not change this process\n";
+        return answer::refusal(StatusCode::FORBIDDEN, body);
+    }
+    let query = match parameters(request).await {
+        Ok(query) => query,
+        Err(refusal) => return refusal,
+    };
+    let asked = Asked { subject, query };
+    match command.run {
+        Run::Here(run) => run(&asked),
+        Run::Elsewhere | Run::Missing(_) => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
-async fn tracing_page(State(subject): State<Subject>, RawQuery(query): RawQuery) -> Response {
-    match query.as_deref() {
-        Some(query) if query.split('&').any(|pair| pair == "format=json") => {
-            let body = format!("{:#}\n", tracing::json(&subject.tracers));
-            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-        }
-        _ => tracing::text(&subject.tracers).into_response(),
-    }
+/// Whether a browser sends it for a page from elsewhere: what listens on loopback can be posted to by any of them.
+fn is_of_another_site(request: &Request) -> bool {
+    let site = request.headers().get("sec-fetch-site");
+    site.is_some_and(|site| site != "same-origin" && site != "none")
 }
 
-async fn reset_counters(State(subject): State<Subject>) -> &'static str {
-    stats::reset_counters(&subject);
-    "OK\n"
+/// The parameters of a request: those of its address or, as in Envoy, where it has none those of the form in its body.
+async fn parameters(request: Request) -> Result<String, Response> {
+    if let Some(query) = request.uri().query().filter(|query| !query.is_empty()) {
+        return Ok(query.to_owned());
+    }
+    let is_form = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    if request.method() != Method::POST || !is_form {
+        return Ok(String::new());
+    }
+    let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_FORM_BYTES).await else {
+        return Err(answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "the form is too large\n"));
+    };
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 /// Nothing here is to be kept or taken for another type.

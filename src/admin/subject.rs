@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 
 use super::TracerStatus;
 use crate::{cluster::ClusterState, snapshot::Snapshot};
@@ -28,6 +28,17 @@ pub(crate) struct Process {
     pub(crate) started: Instant,
     /// It was told to answer health checks badly.
     pub(crate) unhealthy: AtomicBool,
+    /// It keeps its own traces, and shows them.
+    pub(crate) keeps_traces: bool,
+    /// What the main thread is told.
+    pub(crate) orders: UnboundedSender<Order>,
+}
+
+/// What an operator has the process do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Open the files of logs again, after they were moved.
+    ReopenLogs,
 }
 
 /// `envoy.admin.v3.ServerInfo.State`, with its numbers.
@@ -37,6 +48,16 @@ pub(crate) enum State {
     Live = 0,
     /// It says of itself that it is not well, so that nobody sends it anything new.
     Draining = 1,
+}
+
+impl State {
+    /// Its name in the API.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Live => "LIVE",
+            Self::Draining => "DRAINING",
+        }
+    }
 }
 
 impl Process {

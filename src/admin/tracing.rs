@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::TracerStatus;
+use super::{TracerStatus, answer, command::Asked};
 use crate::{
     export::{
         Protocol,
@@ -13,8 +14,17 @@ use crate::{
     stream_info::calendar::iso_8601,
 };
 
+/// `/tracing`
+pub(super) fn page(asked: &Asked) -> Response {
+    let tracers = &asked.subject.tracers;
+    match asked.value("format").as_deref() {
+        Some("json") => answer::json(&json(tracers)),
+        _ => answer::text(text(tracers)),
+    }
+}
+
 /// For programs.
-pub(super) fn json(tracers: &[TracerStatus]) -> Value {
+fn json(tracers: &[TracerStatus]) -> Value {
     json!({ "tracers": tracers.iter().map(tracer).collect::<Vec<_>>() })
 }
 
@@ -63,7 +73,7 @@ fn tracer(status: &TracerStatus) -> Value {
 }
 
 /// For people.
-pub(super) fn text(tracers: &[TracerStatus]) -> String {
+fn text(tracers: &[TracerStatus]) -> String {
     let mut text = String::new();
     if tracers.is_empty() {
         text.push_str(

@@ -11,7 +11,11 @@ use std::{
 use hickory_resolver::TokioResolver;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{Semaphore, watch},
+    sync::{
+        Semaphore,
+        mpsc::{self, UnboundedReceiver},
+        watch,
+    },
     time::Instant,
 };
 
@@ -23,7 +27,7 @@ use super::{
 };
 use crate::{
     access_log::file::{LogFile, LogFiles, OpenError},
-    admin::{self, AdminError, TracerStatus},
+    admin::{self, AdminError, Order, TracerStatus},
     cluster::{ClusterState, discovery},
     collector::store::Store,
     config::{
@@ -125,9 +129,10 @@ pub(crate) fn serve(
     let sockets = bind(&snapshot, workers)?;
     let logs = LogFiles::open(&snapshot.log_files)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let reopened = Reopened { own: log_file, access: logs.files.clone() };
     let served = runtime.block_on(async {
-        mind_signals(log_file, logs.files.clone())?;
-        run(snapshot, sockets, &logs.files, options).await
+        mind_signals(reopened.clone())?;
+        run(snapshot, sockets, &logs.files, options, reopened).await
     });
     logs.finish();
     served
@@ -159,6 +164,7 @@ async fn run(
     sockets: Vec<WorkerSockets>,
     logs: &[LogFile],
     options: &Options,
+    reopened: Reopened,
 ) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -181,6 +187,8 @@ async fn run(
         );
     }
     let (hurry, patience) = watch::channel(false);
+    let (orders, received) = mpsc::unbounded_channel();
+    tokio::spawn(obey(received, reopened));
     let Exporting { queues, exporters, statuses } = export(&snapshot, &clusters, kept.as_ref(), &patience)?;
     if let Some(admin) = admin {
         let subject = Arc::new(admin::Process {
@@ -190,6 +198,8 @@ async fn run(
             workers: sockets.len(),
             started,
             unhealthy: AtomicBool::new(false),
+            keeps_traces: kept.is_some(),
+            orders,
         });
         tokio::spawn(admin::serve(admin, subject, kept));
     } else if kept.is_some() {
@@ -256,19 +266,42 @@ async fn trim_memory() {
 }
 
 /// Do what Envoy does on signals that would otherwise end the process: SIGHUP nothing, SIGUSR1 open logs again.
-fn mind_signals(log_file: Option<log::LogFile>, access_logs: Vec<LogFile>) -> io::Result<()> {
+fn mind_signals(logs: Reopened) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut rotated = signal(SignalKind::user_defined1())?;
     tokio::spawn(async move { while hangup.recv().await.is_some() {} });
     tokio::spawn(async move {
         while rotated.recv().await.is_some() {
-            LogFiles::reopen(&access_logs);
-            if let Some(Err(error)) = log_file.as_ref().map(log::LogFile::reopen) {
-                tracing::error!("--log-path cannot be opened again: {error}; the old file goes on");
-            }
+            logs.reopen();
         }
     });
     Ok(())
+}
+
+/// Do what the admin interface is told to have done.
+async fn obey(mut orders: UnboundedReceiver<Order>, logs: Reopened) {
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::ReopenLogs => logs.reopen(),
+        }
+    }
+}
+
+/// The logs that are opened again when they are told to, after somebody has moved their files away.
+#[derive(Clone)]
+struct Reopened {
+    /// `--log-path`
+    own: Option<log::LogFile>,
+    access: Vec<LogFile>,
+}
+
+impl Reopened {
+    fn reopen(&self) {
+        LogFiles::reopen(&self.access);
+        if let Some(Err(error)) = self.own.as_ref().map(log::LogFile::reopen) {
+            tracing::error!("--log-path cannot be opened again: {error}; the old file goes on");
+        }
+    }
 }
 
 /// Let open requests finish, for as long as that may take; a second signal ends it.

@@ -86,7 +86,23 @@ pub(crate) struct Admin(pub(crate) SocketAddr);
 impl Admin {
     /// The response to `GET path`.
     pub(crate) async fn get(self, path: &str) -> Message {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        self.ask("GET", path, "", "").await
+    }
+
+    /// The response to `POST path`.
+    pub(crate) async fn post(self, path: &str) -> Message {
+        self.ask("POST", path, "", "").await
+    }
+
+    /// The response to any request; `headers` end with line breaks.
+    pub(crate) async fn ask(self, method: &str, path: &str, headers: &str, body: &str) -> Message {
+        let length = match (method, body) {
+            ("GET" | "HEAD", "") => String::new(),
+            (_, body) => format!("content-length: {}\r\n", body.len()),
+        };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n{length}{headers}\r\n{body}"
+        );
         Wire::connect(self.0).await.ask(&request).await
     }
 

@@ -1,6 +1,6 @@
 //! Statistics as a page, for people.
 
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::Response;
 
 use crate::admin::page;
 
@@ -30,5 +30,5 @@ pub(super) fn write(text: &str, query: &str) -> Response {
         page::escape(value("filter")),
         page::escape(text)
     );
-    Html(page::frame("Statistics", &body)).into_response()
+    page::answer("Statistics", &body)
 }

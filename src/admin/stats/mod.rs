@@ -6,18 +6,13 @@ mod json;
 mod prometheus;
 mod text;
 
-use axum::{
-    extract::{RawQuery, State},
-    response::{IntoResponse, Response},
-};
-use http::{StatusCode, header};
+use axum::response::Response;
+use http::StatusCode;
 use regex::Regex;
 
 use self::collect::Stat;
-use super::Subject;
+use super::{answer, command::Asked};
 use crate::stats::Bins;
-
-pub(super) use self::collect::reset_counters;
 
 /// The quantiles that are shown of a histogram, as Envoy names them.
 const QUANTILES: [(&str, f64); 10] = [
@@ -92,7 +87,7 @@ enum HistogramForm {
 }
 
 impl Wanted {
-    fn of(query: Option<&str>, format: Form) -> Result<Self, String> {
+    fn of(query: &str, format: Form) -> Result<Self, String> {
         let mut wanted = Self {
             format,
             used_only: false,
@@ -105,7 +100,7 @@ impl Wanted {
             },
         };
         let mut invert = false;
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 // As in Envoy it is enough to name these.
                 "usedonly" => wanted.used_only = true,
@@ -190,34 +185,37 @@ enum Value {
 }
 
 /// `/stats`
-pub(super) async fn page(State(subject): State<Subject>, RawQuery(query): RawQuery) -> Response {
-    answer(&subject, Wanted::of(query.as_deref(), Form::Text), query.as_deref())
+pub(super) fn page(asked: &Asked) -> Response {
+    show(asked, Wanted::of(&asked.query, Form::Text))
 }
 
 /// `/stats/prometheus`
-pub(super) async fn prometheus_page(State(subject): State<Subject>, RawQuery(query): RawQuery) -> Response {
-    let wanted = Wanted::of(query.as_deref(), Form::Prometheus)
-        .map(|wanted| Wanted { format: Form::Prometheus, ..wanted });
-    answer(&subject, wanted, query.as_deref())
+pub(super) fn prometheus_page(asked: &Asked) -> Response {
+    let wanted = Wanted::of(&asked.query, Form::Prometheus);
+    show(asked, wanted.map(|wanted| Wanted { format: Form::Prometheus, ..wanted }))
 }
 
-fn answer(subject: &Subject, wanted: Result<Wanted, String>, query: Option<&str>) -> Response {
+/// `/reset_counters`
+pub(super) fn reset(asked: &Asked) -> Response {
+    collect::reset_counters(&asked.subject);
+    answer::text("OK\n")
+}
+
+fn show(asked: &Asked, wanted: Result<Wanted, String>) -> Response {
     let wanted = match wanted {
         Ok(wanted) => wanted,
-        Err(message) => return (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response(),
+        Err(message) => return answer::refusal(StatusCode::BAD_REQUEST, format!("{message}\n")),
     };
-    let mut stats = collect::all(subject);
+    let mut stats = collect::all(&asked.subject);
     stats.retain(|stat| wanted.takes(stat));
     match wanted.format {
-        Form::Text => text::write(&stats, wanted.buckets).into_response(),
-        Form::Json => {
-            let body = json::write(&stats, wanted.buckets).to_string();
-            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-        }
-        Form::Prometheus => {
-            let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-            (content_type, prometheus::write(&stats, wanted.buckets)).into_response()
-        }
-        Form::Html => html::write(&text::write(&stats, wanted.buckets), query.unwrap_or_default()),
+        Form::Text => answer::text(text::write(&stats, wanted.buckets)),
+        Form::Json => answer::json_text(json::write(&stats, wanted.buckets).to_string()),
+        Form::Prometheus => answer::typed(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            prometheus::write(&stats, wanted.buckets),
+        ),
+        Form::Html => html::write(&text::write(&stats, wanted.buckets), &asked.query),
     }
 }

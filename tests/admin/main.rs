@@ -7,25 +7,12 @@
     reason = "a test fails where it stands"
 )]
 
+#[path = "../harness/mod.rs"]
 mod harness;
 
-use harness::{Bootstrap, CannedUpstream, OK, Wire, refusing_address, run};
+mod commands;
 
-#[tokio::test]
-async fn it_says_what_there_is_and_answers_nothing_else() {
-    let proxy = Bootstrap::empty().routes("[]").admin().start().await;
-    let admin = proxy.admin();
-    assert_eq!(admin.get("/ready").await.text(), "LIVE\n");
-    for path in ["/", "/help"] {
-        let help = admin.get(path).await;
-        assert!(help.text().contains("/tracing: "), "{}", help.text());
-    }
-    assert_eq!(admin.get("/nothing").await.status(), 404);
-    assert_eq!(admin.get("/traces").await.status(), 404, "no traces are kept unless that is asked for");
-    assert!(admin.get("/tracing?_=1").await.text().contains("no listener traces"));
-    let posted = "POST /tracing HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    assert_eq!(Wire::connect(admin.0).await.ask(posted).await.status(), 405);
-}
+use harness::{Bootstrap, CannedUpstream, OK, refusing_address, run};
 
 #[tokio::test]
 async fn its_address_is_written_down_and_one_that_is_taken_is_named() {

@@ -1,0 +1,82 @@
+//! What there is.
+
+use super::{Command, Kind, Parameter, Run};
+use crate::admin::{help, home, state, stats, tracing};
+
+/// What can be asked or told, by path.
+pub(in crate::admin) const COMMANDS: &[Command] = &[
+    get("/", "Admin home page", &[], Run::Here(home::page)),
+    get("/help", "print out list of admin commands", &[], Run::Here(help::page)),
+    get(
+        "/ready",
+        "print server state, return 200 if LIVE, otherwise return 503",
+        &[],
+        Run::Here(state::ready),
+    ),
+    post(
+        "/reopen_logs",
+        "open the file of --log-path again, after it was moved",
+        &[],
+        Run::Here(state::reopen_logs),
+    ),
+    post("/reset_counters", "reset all counters to zero", &[], Run::Here(stats::reset)),
+    get("/stats", "print server stats", STATS, Run::Here(stats::page)),
+    get(
+        "/stats/prometheus",
+        "print server stats in prometheus format",
+        PROMETHEUS,
+        Run::Here(stats::prometheus_page),
+    ),
+    get("/traces", "this proxy's own newest traces, if it keeps them (--keep-traces)", &[], Run::Elsewhere),
+    get(
+        "/tracing",
+        "what becomes of spans, per tracer",
+        &[one_of("format", "File format to use", &["text", "json"])],
+        Run::Here(tracing::page),
+    ),
+];
+
+const USED_ONLY: Parameter =
+    flag("usedonly", "Only include stats that have been written by system since restart");
+const FILTER: Parameter = text("filter", "Regular expression for filtering stats");
+const INVERT_FILTER: Parameter = flag("invert_filter", "Invert the filter regex");
+
+const STATS: &[Parameter] = &[
+    USED_ONLY,
+    FILTER,
+    INVERT_FILTER,
+    one_of("format", "Format to use", &["html", "active-html", "text", "json", "prometheus"]),
+    one_of("type", "Stat types to include.", &["All", "Counters", "Histograms", "Gauges", "TextReadouts"]),
+    one_of(
+        "histogram_buckets",
+        "Histogram bucket display mode",
+        &["cumulative", "disjoint", "detailed", "summary"],
+    ),
+];
+
+const PROMETHEUS: &[Parameter] = &[
+    USED_ONLY,
+    FILTER,
+    INVERT_FILTER,
+    one_of("histogram_buckets", "Histogram bucket display mode", &["cumulative", "summary"]),
+];
+
+const fn get(path: &'static str, help: &'static str, parameters: &'static [Parameter], run: Run) -> Command {
+    Command { path, help, mutates: false, parameters, run }
+}
+
+const fn post(path: &'static str, help: &'static str, parameters: &'static [Parameter], run: Run) -> Command {
+    Command { path, help, mutates: true, parameters, run }
+}
+
+const fn text(name: &'static str, help: &'static str) -> Parameter {
+    Parameter { name, help, kind: Kind::Text }
+}
+
+const fn flag(name: &'static str, help: &'static str) -> Parameter {
+    Parameter { name, help, kind: Kind::Flag }
+}
+
+const fn one_of(name: &'static str, help: &'static str, values: &'static [&'static str]) -> Parameter {
+    Parameter { name, help, kind: Kind::OneOf(values) }
+}

@@ -1,0 +1,129 @@
+//! Which commands there are, and how they are told.
+
+use crate::harness::{Bootstrap, TestProxy};
+
+async fn idle() -> TestProxy {
+    Bootstrap::empty().routes("[]").admin().start().await
+}
+
+#[tokio::test]
+async fn help_lists_each_command_with_its_method_and_parameters() {
+    let proxy = idle().await;
+    let help = proxy.admin().get("/help").await;
+    assert_eq!(help.header("content-type"), Some("text/plain; charset=UTF-8"));
+    let text = help.text();
+    assert!(text.starts_with("admin commands are:\n  /: Admin home page\n"), "{text}");
+    for line in [
+        "  /reset_counters (POST): reset all counters to zero\n",
+        "  /ready: print server state, return 200 if LIVE, otherwise return 503\n",
+        "      usedonly: Only include stats that have been written by system since restart\n",
+        "      type: Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)\n",
+        "  /tracing: ",
+    ] {
+        assert!(text.contains(line), "{line}in\n{text}");
+    }
+    assert!(!text.contains("/traces"), "none are kept: {text}");
+    let unknown = proxy.admin().get("/nothing").await;
+    assert_eq!(unknown.status(), 404);
+    assert_eq!(unknown.text(), format!("invalid path. {text}"));
+    assert_eq!(proxy.admin().get("/traces").await.status(), 404);
+    assert!(proxy.admin().get("/tracing?_=1").await.text().contains("no listener traces"));
+}
+
+#[tokio::test]
+async fn each_command_that_help_lists_is_answered() {
+    let proxy = idle().await;
+    let help = proxy.admin().get("/help").await;
+    for line in help.text().lines().filter(|line| line.starts_with("  /")) {
+        let (command, _) = line.trim().split_once(": ").unwrap();
+        // Those that end it are looked at elsewhere.
+        if command.starts_with("/quit") || command.starts_with("/drain") {
+            continue;
+        }
+        match command.strip_suffix(" (POST)") {
+            None => assert_eq!(proxy.admin().get(command).await.status(), 200, "{command}"),
+            Some(path) => {
+                let refused = proxy.admin().get(path).await;
+                assert_eq!(refused.status(), 405, "{path}");
+                assert_eq!(refused.text(), "Method GET not allowed, POST required.");
+                let put = proxy.admin().ask("PUT", path, "", "").await;
+                assert_eq!(put.text(), "Method PUT not allowed, POST required.");
+                assert_eq!(proxy.admin().post(path).await.status(), 200, "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_has_a_link_or_a_form_for_each_command_and_loads_nothing() {
+    let proxy = idle().await;
+    let page = proxy.admin().get("/").await;
+    assert_eq!(page.header("content-type"), Some("text/html; charset=UTF-8"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'nonce-"), "{policy}");
+    let nonce = policy.split_once("nonce-").unwrap().1.split_once('\'').unwrap().0;
+    let text = page.text();
+    assert!(text.contains(&format!("<style nonce=\"{nonce}\">")), "{text}");
+    assert!(text.contains("<a href=\"ready\">/ready</a>"), "{text}");
+    assert!(text.contains("<form action=\"reset_counters\" method=\"post\""), "{text}");
+    assert!(text.contains("<form action=\"stats\" method=\"get\""), "{text}");
+    for foreign in ["http://", "https://", "<script", " src="] {
+        assert!(!text.contains(foreign), "{foreign} in {text}");
+    }
+    let other = proxy.admin().get("/").await;
+    assert!(!other.header("content-security-policy").unwrap().contains(nonce), "each page has its own");
+}
+
+#[tokio::test]
+async fn what_envoy_has_and_spanway_has_not_is_refused_with_the_reason() {
+    let proxy = idle().await;
+    for (path, reason) in [
+        ("/contention", "spanway has no /contention: workers share no locks that could be fought over\n"),
+        (
+            "/memory/tcmalloc",
+            "spanway has no /memory/tcmalloc: its allocator is mimalloc; /memory has sums\n",
+        ),
+    ] {
+        let refused = proxy.admin().get(path).await;
+        assert_eq!((refused.status(), refused.text()), (501, reason));
+    }
+    for path in ["/cpuprofiler", "/heapprofiler", "/allocprofiler", "/runtime_modify"] {
+        assert_eq!(proxy.admin().post(path).await.status(), 501, "{path}");
+    }
+    for path in ["/heap_dump", "/peak_heap_dump", "/init_dump", "/stats/recentlookups"] {
+        assert_eq!(proxy.admin().get(path).await.status(), 501, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing() {
+    let proxy = idle().await;
+    for (site, status) in [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)] {
+        let header = format!("sec-fetch-site: {site}\r\n");
+        let answer = proxy.admin().ask("POST", "/reset_counters", &header, "").await;
+        assert_eq!(answer.status(), status, "{site}");
+    }
+}
+
+#[tokio::test]
+async fn reopen_logs_opens_the_log_again_after_it_was_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let proxy = Bootstrap::empty()
+        .routes("[]")
+        .admin()
+        .argument("--log-path")
+        .argument(log.to_str().unwrap())
+        .start()
+        .await;
+    std::fs::rename(&log, folder.path().join("old")).unwrap();
+    let answer = proxy.admin().post("/reopen_logs").await;
+    assert_eq!((answer.status(), answer.text()), (200, "OK\n"));
+    // A refusal is logged, and goes to the new file as soon as that is open.
+    let reopened = async {
+        while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("mutates state")) {
+            proxy.admin().get("/reopen_logs").await;
+        }
+    };
+    crate::harness::within(reopened).await;
+}
