@@ -1,12 +1,17 @@
 //! The admin interface: what an operator asks a running proxy. Served by the main thread, so that nobody who looks
 //! delays a request.
 
+mod address;
 mod answer;
 mod command;
 mod help;
 mod home;
+mod listeners;
+mod memory;
 mod page;
 mod process;
+mod runtime;
+mod server_info;
 mod state;
 mod stats;
 mod subject;
@@ -25,7 +30,10 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tokio::net::{TcpListener, UnixListener};
 
 use self::command::{Asked, Run};
-pub(crate) use self::subject::{Order, Process, Subject};
+pub(crate) use self::{
+    server_info::CommandLineOptions,
+    subject::{ListenerStatus, Order, Process, Subject},
+};
 use crate::{
     collector::{self, store::Store},
     export::{Protocol, stats::TracerStats},

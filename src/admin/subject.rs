@@ -7,8 +7,11 @@ use std::sync::{
 
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 
-use super::TracerStatus;
-use crate::{cluster::ClusterState, snapshot::Snapshot};
+use super::{CommandLineOptions, TracerStatus};
+use crate::{
+    cluster::ClusterState,
+    snapshot::{Address, Snapshot},
+};
 
 /// The process, as the admin interface sees it.
 pub(crate) type Subject = Arc<Process>;
@@ -28,10 +31,23 @@ pub(crate) struct Process {
     pub(crate) started: Instant,
     /// It was told to answer health checks badly.
     pub(crate) unhealthy: AtomicBool,
+    /// Where it listens.
+    pub(crate) listeners: Vec<ListenerStatus>,
+    /// How it was started.
+    pub(crate) options: CommandLineOptions,
     /// It keeps its own traces, and shows them.
     pub(crate) keeps_traces: bool,
     /// What the main thread is told.
     pub(crate) orders: UnboundedSender<Order>,
+}
+
+/// A listener that is bound.
+#[derive(Debug)]
+pub(crate) struct ListenerStatus {
+    /// `Listener.name`
+    pub(crate) name: Arc<str>,
+    /// Where, with the port that the system gave.
+    pub(crate) address: Address,
 }
 
 /// What an operator has the process do.

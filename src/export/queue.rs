@@ -166,7 +166,7 @@ mod tests {
 
     /// So many spans, written already or not.
     fn batch(spans: usize, written: bool) -> Batch {
-        let node = Node { id: "".into(), cluster: "".into(), zone: "".into() };
+        let node = Node::default();
         let one = || Batch::of(probe::span(0), written.then(|| SpanEncoder::new(&node, Conventions::Envoy)));
         let mut batch = Batch::default();
         (0..spans).for_each(|_| batch.append(one()));

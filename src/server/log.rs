@@ -22,7 +22,7 @@ use super::options::{LogLevel, Options};
 use crate::stream_info::calendar::civil_date;
 
 /// Envoy's default, without what names places in its own code.
-const DEFAULT_PATTERN: &str = "[%Y-%m-%d %T.%e][%l] %v";
+pub(super) const DEFAULT_PATTERN: &str = "[%Y-%m-%d %T.%e][%l] %v";
 
 /// The file of `--log-path`.
 #[derive(Debug, Clone)]

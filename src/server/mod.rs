@@ -1,5 +1,6 @@
 //! Process life: the command line, the main thread, the workers, signals.
 
+mod command_line;
 pub mod health;
 mod keep;
 pub(crate) mod log;

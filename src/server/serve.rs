@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{
+    command_line::command_line_options,
     keep, log,
     options::Options,
     overrides, sources,
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     access_log::file::{LogFile, LogFiles, OpenError},
-    admin::{self, AdminError, Order, TracerStatus},
+    admin::{self, AdminError, ListenerStatus, Order, TracerStatus},
     cluster::{ClusterState, discovery},
     collector::store::Store,
     config::{
@@ -40,7 +41,7 @@ use crate::{
         stats::TracerStats,
     },
     listener::{self, BindError},
-    snapshot::{Snapshot, cluster::Discovery},
+    snapshot::{Address, Snapshot, cluster::Discovery, listener::Listener},
     stats,
     trace::{
         buffer::{self, SpanQueue},
@@ -158,6 +159,19 @@ fn bind(snapshot: &Snapshot, workers: usize) -> Result<Vec<WorkerSockets>, BindE
     Ok(by_worker)
 }
 
+/// Where each listener listens, which for port 0 the system decides; a worker's sockets tell.
+fn listeners(snapshot: &Snapshot, sockets: Option<&WorkerSockets>) -> Vec<ListenerStatus> {
+    let bound = |listener: &Arc<Listener>| {
+        let (_, socket) = sockets?.iter().find(|(bound, _)| Arc::ptr_eq(bound, listener))?;
+        socket.socket_address().map(Address::Socket)
+    };
+    let status = |listener: &Arc<Listener>| ListenerStatus {
+        name: Arc::clone(&listener.name),
+        address: bound(listener).unwrap_or_else(|| listener.address.clone()),
+    };
+    snapshot.listeners.iter().map(status).collect()
+}
+
 /// The main thread: discovery, export and the admin interface run here, and so does waiting for the end.
 async fn run(
     snapshot: Arc<Snapshot>,
@@ -199,6 +213,8 @@ async fn run(
             started,
             unhealthy: AtomicBool::new(false),
             keeps_traces: kept.is_some(),
+            listeners: listeners(&snapshot, sockets.first()),
+            options: command_line_options(options, sockets.len()),
             orders,
         });
         tokio::spawn(admin::serve(admin, subject, kept));

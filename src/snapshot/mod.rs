@@ -16,6 +16,7 @@ pub(crate) mod otel_sampler;
 pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod route_index;
+pub(crate) mod runtime;
 pub(crate) mod tls;
 pub(crate) mod tracing;
 pub(crate) mod xray_sampling;
@@ -39,6 +40,8 @@ pub(crate) struct Snapshot {
     pub(crate) log_files: Vec<access_log::LogTarget>,
     /// Where the admin interface listens; `None` for nowhere, which is the default. `Bootstrap.admin.address`.
     pub(crate) admin: Option<Address>,
+    /// The runtime as it was given. `Bootstrap.layered_runtime`.
+    pub(crate) runtime: runtime::RuntimeLayers,
 }
 
 /// The place of a cluster in [`Snapshot::clusters`], so that the path of a request compares no names.
@@ -54,6 +57,10 @@ pub(crate) struct Node {
     pub(crate) cluster: Arc<str>,
     /// Zone it runs in. Default empty. `Node.locality.zone`.
     pub(crate) zone: Arc<str>,
+    /// Region it runs in. Default empty. `Node.locality.region`.
+    pub(crate) region: Arc<str>,
+    /// Part of the zone it runs in. Default empty. `Node.locality.sub_zone`.
+    pub(crate) sub_zone: Arc<str>,
 }
 
 /// A worker's handle of something that all workers share. Its copies are counted on the worker, so that a request which

@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_the_exporter_does_not_take_is_bounded_and_the_rest_is_counted() {
-        let node = Node { id: "".into(), cluster: "".into(), zone: "".into() };
+        let node = Node::default();
         for encoder in [None, Some(SpanEncoder::new(&node, Conventions::Envoy))] {
             for (bytes, kept) in [(usize::MAX, &[4, 4, 4][..]), (1, &[4])] {
                 let (batches, counters) = filled(encoder.clone(), 40, bytes);
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_oldest_spans_of_a_batch_can_be_let_go() {
-        let node = Node { id: "".into(), cluster: "".into(), zone: "".into() };
+        let node = Node::default();
         for encoder in [None, Some(SpanEncoder::new(&node, Conventions::Envoy))] {
             let (batches, _) = filled(encoder, 4, usize::MAX);
             let mut batch = batches.into_iter().next().unwrap();

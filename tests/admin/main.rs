@@ -7,10 +7,14 @@
     reason = "a test fails where it stands"
 )]
 
+#[path = "../parity/envoy.rs"]
+mod envoy;
 #[path = "../harness/mod.rs"]
 mod harness;
 
 mod commands;
+mod information;
+mod pair;
 
 use harness::{Bootstrap, CannedUpstream, OK, refusing_address, run};
 

@@ -192,17 +192,21 @@ impl Bootstrap {
         serde_yaml::to_string(&whole).unwrap()
     }
 
+    /// The same, with the admin interface at `admin`.
+    pub(crate) fn text_with_admin(&self, address: SocketAddr, admin: SocketAddr) -> String {
+        format!("{}admin: {{address: {}}}\n", self.text(address), socket_address(admin))
+    }
+
     /// Start a proxy with it.
     pub(crate) async fn start(&self) -> TestProxy {
         let port = FreePort::new();
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        let mut text = self.text(port.address);
-        let mut listeners = vec![port];
-        if self.admin {
-            let port = FreePort::new();
-            text.push_str(&format!("admin: {{address: {}}}\n", socket_address(port.address)));
-            listeners.push(port);
-        }
+        let admin = self.admin.then(FreePort::new);
+        let text = match &admin {
+            Some(admin) => self.text_with_admin(port.address, admin.address),
+            None => self.text(port.address),
+        };
+        let listeners = std::iter::once(port).chain(admin).collect();
         let environment: Vec<_> =
             self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         TestProxy::start(&text, listeners, &arguments, &environment).await

@@ -1,12 +1,20 @@
 //! What there is.
 
 use super::{Command, Kind, Parameter, Run};
-use crate::admin::{help, home, state, stats, tracing};
+use crate::admin::{help, home, listeners, memory, runtime, server_info, state, stats, tracing};
 
 /// What can be asked or told, by path.
 pub(in crate::admin) const COMMANDS: &[Command] = &[
     get("/", "Admin home page", &[], Run::Here(home::page)),
     get("/help", "print out list of admin commands", &[], Run::Here(help::page)),
+    get(
+        "/hot_restart_version",
+        "print the hot restart compatibility version",
+        &[],
+        Run::Here(server_info::hot_restart_version),
+    ),
+    get("/listeners", "print listener info", &[FORMAT], Run::Here(listeners::page)),
+    get("/memory", "print current allocation/heap usage", &[], Run::Here(memory::page)),
     get(
         "/ready",
         "print server state, return 200 if LIVE, otherwise return 503",
@@ -20,6 +28,8 @@ pub(in crate::admin) const COMMANDS: &[Command] = &[
         Run::Here(state::reopen_logs),
     ),
     post("/reset_counters", "reset all counters to zero", &[], Run::Here(stats::reset)),
+    get("/runtime", "print runtime values", &[], Run::Here(runtime::page)),
+    get("/server_info", "print server version/status information", &[], Run::Here(server_info::page)),
     get("/stats", "print server stats", STATS, Run::Here(stats::page)),
     get(
         "/stats/prometheus",
@@ -28,14 +38,10 @@ pub(in crate::admin) const COMMANDS: &[Command] = &[
         Run::Here(stats::prometheus_page),
     ),
     get("/traces", "this proxy's own newest traces, if it keeps them (--keep-traces)", &[], Run::Elsewhere),
-    get(
-        "/tracing",
-        "what becomes of spans, per tracer",
-        &[one_of("format", "File format to use", &["text", "json"])],
-        Run::Here(tracing::page),
-    ),
+    get("/tracing", "what becomes of spans, per tracer", &[FORMAT], Run::Here(tracing::page)),
 ];
 
+const FORMAT: Parameter = one_of("format", "File format to use", &["text", "json"]);
 const USED_ONLY: Parameter =
     flag("usedonly", "Only include stats that have been written by system since restart");
 const FILTER: Parameter = text("filter", "Regular expression for filtering stats");

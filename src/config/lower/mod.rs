@@ -26,6 +26,7 @@ mod retry;
 mod route;
 mod route_action;
 mod runtime;
+mod runtime_layers;
 mod tls;
 mod tracers;
 mod tracing;
@@ -113,12 +114,14 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         lowering.address(&FieldPath::ROOT.field("admin.address"), Some(address))
     });
     let node = bootstrap.node.clone().unwrap_or_default();
-    let zone = node.locality.map(|locality| locality.zone).unwrap_or_default();
+    let locality = node.locality.unwrap_or_default();
     Snapshot {
         node: Node {
             id: overrides.node.clone().unwrap_or(node.id).into(),
             cluster: overrides.cluster.clone().unwrap_or(node.cluster).into(),
-            zone: overrides.zone.clone().unwrap_or(zone).into(),
+            zone: overrides.zone.clone().unwrap_or(locality.zone).into(),
+            region: locality.region.into(),
+            sub_zone: locality.sub_zone.into(),
         },
         listeners: lowered.into_iter().map(|(_, listener)| listener).collect(),
         clusters: lowering.clusters,
@@ -126,6 +129,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         tracers: lowering.tracers,
         log_files: lowering.log_files,
         admin,
+        runtime: runtime_layers::of(bootstrap.layered_runtime.as_ref()),
     }
 }
 

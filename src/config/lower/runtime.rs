@@ -83,7 +83,8 @@ impl Runtime {
     }
 }
 
-fn as_fraction(members: &Struct) -> Option<Fraction> {
+/// The fraction that an object is, if it is one.
+pub(super) fn as_fraction(members: &Struct) -> Option<Fraction> {
     let known = |name: &str| matches!(name, "numerator" | "denominator");
     if members.fields.is_empty() || !members.fields.keys().all(|name| known(name)) {
         return None;

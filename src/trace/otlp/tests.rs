@@ -40,7 +40,7 @@ impl HttpClient for Kept {
 }
 
 fn node() -> Node {
-    Node { id: "node-1".into(), cluster: "front".into(), zone: "z".into() }
+    Node { id: "node-1".into(), cluster: "front".into(), zone: "z".into(), ..Node::default() }
 }
 
 fn tracer(scope: bool) -> OpenTelemetry {
