@@ -3,6 +3,7 @@
 
 mod address;
 mod answer;
+mod clusters;
 mod command;
 mod help;
 mod home;

@@ -99,14 +99,14 @@ fn publish(
     known: &[Option<Vec<IpAddr>>],
     first_only: bool,
 ) {
+    let before = cluster.hosts.load_full();
     let hosts = endpoints.iter().zip(known).flat_map(|(endpoint, addresses)| {
         let addresses = addresses.as_deref().unwrap_or_default();
         let taken = if first_only { addresses.len().min(1) } else { addresses.len() };
+        let before = &before;
         addresses.iter().take(taken).map(move |ip| {
             let address = Address::Socket((*ip, endpoint.address.port).into());
-            let hostname = Arc::clone(&endpoint.hostname);
-            let host = Host::new(address, hostname, endpoint.weight, endpoint.metadata.clone());
-            (Arc::new(host), endpoint.health)
+            (Arc::new(Host::of(endpoint, address, before)), endpoint.health)
         })
     });
     let set = HostSet::new(hosts.collect());

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::snapshot::{
-    Address,
-    cluster::{Cluster, Discovery, Endpoint, Health},
-    metadata::Metadata,
+use crate::{
+    snapshot::{
+        Address,
+        cluster::{Cluster, Discovery, Endpoint, Health, Locality},
+        metadata::Metadata,
+    },
+    stats::{HostStats, Scope},
 };
 
 /// One host of a cluster.
@@ -21,12 +24,35 @@ pub(crate) struct Host {
     pub(crate) weight: u32,
     /// What is noted of it.
     pub(crate) metadata: Metadata,
+    /// Where it is.
+    pub(crate) locality: Arc<Locality>,
+    /// What is counted of it. A host that is found anew goes on counting.
+    pub(crate) stats: Arc<Scope<HostStats>>,
 }
 
 impl Host {
     /// A host at `address`.
     pub(crate) fn new(address: Address, hostname: Arc<str>, weight: u32, metadata: Metadata) -> Self {
-        Self { address_text: address.to_string().into(), address, hostname, weight: weight.max(1), metadata }
+        Self {
+            address_text: address.to_string().into(),
+            address,
+            hostname,
+            weight: weight.max(1),
+            metadata,
+            locality: Arc::default(),
+            stats: Arc::default(),
+        }
+    }
+
+    /// The host of `endpoint` at `address`. It goes on counting where the one among `known` stopped.
+    pub(crate) fn of<A>(endpoint: &Endpoint<A>, address: Address, known: &HostSet) -> Self {
+        let hostname = Arc::clone(&endpoint.hostname);
+        let same = known.all.iter().find(|(host, _)| host.address == address && host.hostname == hostname);
+        Self {
+            locality: Arc::clone(&endpoint.locality),
+            stats: same.map(|(host, _)| Arc::clone(&host.stats)).unwrap_or_default(),
+            ..Self::new(address, hostname, endpoint.weight, endpoint.metadata.clone())
+        }
     }
 }
 
@@ -35,6 +61,8 @@ impl Host {
 pub(crate) struct HostSet {
     /// In the order of the configuration, names resolved.
     pub(crate) hosts: Vec<Arc<Host>>,
+    /// Those and the ones that get no requests, for who asks.
+    pub(crate) all: Vec<(Arc<Host>, Health)>,
     /// How many there are, with those that get no requests.
     pub(crate) total: usize,
     /// How many of them are well.
@@ -51,8 +79,8 @@ impl HostSet {
         let healthy = count(Health::Healthy);
         let panic = healthy == 0 || healthy < count(Health::Unhealthy);
         let total = all.len();
-        let used = all.into_iter().filter(|(_, health)| panic || *health == Health::Healthy);
-        Self { hosts: used.map(|(host, _)| host).collect(), total, healthy, panic }
+        let used = all.iter().filter(|(_, health)| panic || *health == Health::Healthy);
+        Self { hosts: used.map(|(host, _)| Arc::clone(host)).collect(), all, total, healthy, panic }
     }
 
     /// The hosts that are known before anything is resolved.
@@ -61,9 +89,9 @@ impl HostSet {
             Discovery::Static(endpoints) => Self::new(
                 endpoints
                     .iter()
-                    .map(|Endpoint { address, hostname, weight, health, metadata }| {
-                        let (address, hostname) = (address.clone(), Arc::clone(hostname));
-                        (Arc::new(Host::new(address, hostname, *weight, metadata.clone())), *health)
+                    .map(|endpoint| {
+                        let host = Host::of(endpoint, endpoint.address.clone(), &Self::default());
+                        (Arc::new(host), endpoint.health)
                     })
                     .collect(),
             ),

@@ -344,6 +344,10 @@ impl ActiveStream {
                 attempt::canceled(info, None);
                 count_expired(info, expired);
                 let by_router = expired == Expired::Route;
+                if by_router {
+                    // The attempt that is broken off with this function counts it.
+                    info.flag(expired.flag());
+                }
                 self.asked.attempt_count &= by_router;
                 let reply = LocalReply::expired(expired, info);
                 let reply = if by_router { reply.or_no_content(timeouts) } else { reply };

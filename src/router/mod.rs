@@ -1,5 +1,6 @@
 //! The last step of a request's way: cluster, host, upstream request.
 
+mod attempt_count;
 mod attempts;
 mod framing;
 mod hash;
@@ -26,6 +27,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::Instant;
 
 use self::{
+    attempt_count::AttemptCount,
     hash::hash_request,
     header_transform::{MutationLevels, rewrite_path, split_path, substitute, valid_path},
     timeouts::Timeouts,
@@ -298,10 +300,12 @@ async fn attempt(
     info.connected.set(false);
     let parts = std::mem::replace(parts, Request::new(()).into_parts().0);
     let exchange = upstream::exchange(pool, Request::from_parts(parts, body), info);
+    let count = AttemptCount::new(pool, info);
     let outcome = match context.timeouts.per_try {
         None => Some(exchange.await),
         Some(limit) => in_time(limit, Box::pin(exchange), info).await,
     };
+    count.ended(outcome.as_ref());
     let stats = pool.cluster.config.stats.mine();
     let Some(outcome) = outcome else {
         attempt::canceled(info, Some(ResponseFlag::UpstreamRequestTimeout));

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header::HOST, request::Parts};
 use http_body_util::BodyExt;
 
-use super::{RouterContext, framing, in_time};
+use super::{RouterContext, attempt_count::AttemptCount, framing, in_time};
 use crate::{
     body::{ClientBody, CopyReader, RequestBody},
     http_headers::{X_ENVOY_INTERNAL, X_FORWARDED_FOR},
@@ -83,7 +83,10 @@ async fn exchange(
     let body = RequestBody::copy(body, trailers && limits.trailers);
     framing::frame(&mut parts, http2, http_body::Body::is_end_stream(&body), limits.scheme, &info);
     let exchange = async {
-        let response = match upstream::exchange(&pool, Request::from_parts(parts, body), &info).await {
+        let count = AttemptCount::new(&pool, &info);
+        let outcome = upstream::exchange(&pool, Request::from_parts(parts, body), &info).await;
+        count.ended(Some(&outcome));
+        let response = match outcome {
             Ok(response) => response,
             Err(failure) => {
                 trace::attempt::failed(&info, failure.reason(), failure.flag());

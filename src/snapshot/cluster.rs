@@ -65,6 +65,19 @@ pub(crate) struct Endpoint<A> {
     pub(crate) health: Health,
     /// What is noted of it. `LbEndpoint.metadata`.
     pub(crate) metadata: Metadata,
+    /// Where it is, for who asks. `LocalityLbEndpoints.locality`.
+    pub(crate) locality: Arc<Locality>,
+}
+
+/// Where hosts are. `config.core.v3.Locality`.
+#[derive(Debug, Default)]
+pub(crate) struct Locality {
+    /// `region`
+    pub(crate) region: Box<str>,
+    /// `zone`
+    pub(crate) zone: Box<str>,
+    /// `sub_zone`
+    pub(crate) sub_zone: Box<str>,
 }
 
 /// How a host is. `HealthStatus`.

@@ -10,6 +10,7 @@
 mod cluster;
 mod codes;
 mod histogram;
+mod host;
 mod http;
 mod listener;
 mod request;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     cluster::ClusterStats,
     codes::Codes,
     histogram::{Bins, Histogram},
+    host::HostStats,
     http::{HttpListenerStats, HttpStats},
     listener::ListenerStats,
     request::{RequestGroup, RequestStats},

@@ -15,6 +15,7 @@ use super::{
     Failure,
     codec_client::{Http1Client, Http2Client},
     connect::{ConnectError, connect_and_tell},
+    host_permit::HostPermit,
     slot::Slot,
 };
 use crate::{
@@ -100,7 +101,7 @@ impl HostPool {
     }
 
     async fn open_http1(self: &Rc<Self>) -> Result<Http1Client, Failure> {
-        let _pending = Permit::acquire(&self.cluster, Resource::Pending).ok_or(Failure::Overflow)?;
+        let _pending = HostPermit::pending(self).ok_or(Failure::Overflow)?;
         match self.slot() {
             Some(slot) => self.connect_http1(slot).await,
             None => {
@@ -281,7 +282,7 @@ impl HostPool {
     }
 
     async fn open_http2(self: &Rc<Self>, options: &Http2Options) -> Result<Http2Client, Failure> {
-        let _pending = Permit::acquire(&self.cluster, Resource::Pending).ok_or(Failure::Overflow)?;
+        let _pending = HostPermit::pending(self).ok_or(Failure::Overflow)?;
         let (before, _) = self.opened_http2.get();
         let _opening = self.opening_http2.lock().await;
         if let Some(client) = self.http2_with_room() {

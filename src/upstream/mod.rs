@@ -4,6 +4,7 @@ pub(crate) mod codec_client;
 pub(crate) mod conn_pool;
 pub(crate) mod connect;
 mod counted;
+mod host_permit;
 mod slot;
 mod transport_socket;
 
@@ -25,11 +26,11 @@ use hyper::{Request, Response, Version, body::Incoming};
 use self::{
     codec_client::{Http1Client, Http2Stream},
     conn_pool::HostPool,
+    host_permit::HostPermit,
     slot::Slot,
 };
 use crate::{
     body::RequestBody,
-    cluster::circuit_breaker::{Permit, Resource},
     snapshot::cluster::UpstreamProtocol,
     stream_info::{StreamInfo, flags::ResponseFlag},
     trace::attempt,
@@ -226,8 +227,8 @@ pub(crate) async fn exchange(
 }
 
 /// Count a request that now has a connection against the cluster's limit.
-fn admit(pool: &HostPool) -> Result<Permit, Failure> {
-    Permit::acquire(&pool.cluster, Resource::Requests).ok_or(Failure::Overflow)
+fn admit(pool: &Rc<HostPool>) -> Result<HostPermit, Failure> {
+    HostPermit::request(pool).ok_or(Failure::Overflow)
 }
 
 /// Refuse a response whose end cannot be told for sure (RFC 9112, 6.3): what follows on its connection might be
@@ -262,14 +263,14 @@ fn check_framing(response: &Response<Incoming>) -> Result<(), Failure> {
 pub(crate) struct UpstreamBody {
     incoming: Incoming,
     lease: Option<Lease>,
-    permit: Option<Permit>,
+    permit: Option<HostPermit>,
 }
 
 /// A tunnel counts as the request that it began as, and as a connection, for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct TunnelGuard {
     slot: Option<Rc<Slot>>,
-    _permit: Option<Permit>,
+    _permit: Option<HostPermit>,
 }
 
 impl TunnelGuard {

@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     rc::{Rc, Weak},
+    sync::Arc,
 };
 
 use http::Version;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Failure, conn_pool::HostPool};
 use crate::{
-    cluster::{ClusterState, circuit_breaker::Permit},
+    cluster::{ClusterState, circuit_breaker::Permit, host::Host},
     snapshot::Local,
     stats::ClusterStats,
 };
@@ -21,6 +22,7 @@ pub(crate) struct Slot {
     permit: Option<Permit>,
     pool: Weak<HostPool>,
     cluster: Local<ClusterState>,
+    host: Arc<Host>,
     began: Instant,
     served: Cell<u32>,
     closed_here: Cell<bool>,
@@ -34,7 +36,11 @@ impl Slot {
         let stats = pool.cluster.config.stats.mine();
         stats.upstream_cx_total.inc();
         stats.upstream_cx_active.inc();
+        let host = pool.host.stats.mine();
+        host.cx_total.inc();
+        host.cx_active.inc();
         Self {
+            host: Arc::clone(&pool.host),
             permit,
             pool: Rc::downgrade(pool),
             cluster: Rc::clone(&pool.cluster),
@@ -65,6 +71,7 @@ impl Slot {
     /// The connection cannot be opened.
     pub(super) fn failed(&self, failure: Failure) {
         self.stats().upstream_cx_connect_fail.inc();
+        self.host.stats.mine().cx_connect_fail.inc();
         if failure == Failure::ConnectTimeout {
             self.stats().upstream_cx_connect_timeout.inc();
             self.closed_here.set(true);
@@ -107,6 +114,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let stats = self.stats();
         stats.upstream_cx_active.dec();
+        self.host.stats.mine().cx_active.dec();
         stats.upstream_cx_destroy.inc();
         stats.upstream_cx_length_ms.record(self.age_ms());
         if self.served.get() > 0 {

@@ -59,6 +59,11 @@ impl Pair {
         Admin(self.admin.address)
     }
 
+    /// Where Envoy listens.
+    pub(crate) fn envoy_address(&self) -> std::net::SocketAddr {
+        self.listener.address
+    }
+
     /// The answers of both to one request: ours, Envoy's.
     pub(crate) async fn ask(&self, method: &str, path: &str) -> (Message, Message) {
         (self.ours.admin().ask(method, path, "", "").await, self.envoy().ask(method, path, "", "").await)

@@ -1,11 +1,17 @@
 //! What there is.
 
 use super::{Command, Kind, Parameter, Run};
-use crate::admin::{help, home, listeners, memory, runtime, server_info, state, stats, tracing};
+use crate::admin::{clusters, help, home, listeners, memory, runtime, server_info, state, stats, tracing};
 
 /// What can be asked or told, by path.
 pub(in crate::admin) const COMMANDS: &[Command] = &[
     get("/", "Admin home page", &[], Run::Here(home::page)),
+    get(
+        "/clusters",
+        "upstream cluster status",
+        &[text("filter", "Regular expression for filtering clusters by name"), FORMAT],
+        Run::Here(clusters::page),
+    ),
     get("/help", "print out list of admin commands", &[], Run::Here(help::page)),
     get(
         "/hot_restart_version",

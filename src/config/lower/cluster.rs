@@ -28,7 +28,7 @@ use crate::{
         ClusterId,
         cluster::{
             Cluster, Discovery, DnsLookupFamily, DnsName, DnsOptions, Endpoint, Health, Http2Options,
-            LoadBalancingPolicy, TcpKeepalive, Thresholds, UpstreamProtocol,
+            LoadBalancingPolicy, Locality, TcpKeepalive, Thresholds, UpstreamProtocol,
         },
     },
     stats::Scope,
@@ -146,6 +146,12 @@ impl Lowering<'_> {
         for (group, locality) in assignment.endpoints.iter().enumerate() {
             let path = path.index(group);
             let path = path.field("lb_endpoints");
+            let place = locality.locality.clone().unwrap_or_default();
+            let place = Arc::new(Locality {
+                region: place.region.into(),
+                zone: place.zone.into(),
+                sub_zone: place.sub_zone.into(),
+            });
             for (index, host) in locality.lb_endpoints.iter().enumerate() {
                 let Some(HostIdentifier::Endpoint(endpoint)) = &host.host_identifier else { continue };
                 let path = path.index(index);
@@ -161,6 +167,7 @@ impl Lowering<'_> {
                             _ => Health::Healthy,
                         },
                         metadata: lower_metadata(host.metadata.as_ref()),
+                        locality: Arc::clone(&place),
                     });
                 }
             }

@@ -78,7 +78,7 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["lb_endpoints"]),
             no_effect(
                 &["locality", "metadata", "proximity"],
-                "hosts are chosen regardless of where they are",
+                "hosts are chosen regardless of where they are; `/clusters` of the admin interface shows it",
             ),
             refused(&["priority"], "all hosts of a cluster have the same priority"),
             refused(&["load_balancing_weight"], "give the weights of endpoints"),
