@@ -3,6 +3,7 @@
 
 mod address;
 mod answer;
+mod certs;
 mod clusters;
 mod command;
 mod help;

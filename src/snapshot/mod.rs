@@ -5,6 +5,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod by_length;
+pub(crate) mod certificate;
 pub(crate) mod cluster;
 pub(crate) mod delivery;
 pub(crate) mod filter;

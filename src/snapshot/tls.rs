@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use rustls::{ClientConfig, ServerConfig, pki_types::ServerName};
 
+use super::certificate::Certificates;
+
 /// TLS of a listener's connections. `extensions.transport_sockets.tls.v3.DownstreamTlsContext`.
 #[derive(Clone)]
 pub(crate) struct DownstreamTls {
@@ -13,6 +15,8 @@ pub(crate) struct DownstreamTls {
     /// How long a handshake may take; `None` for as long as the connection may idle, which is the default.
     /// `FilterChain.transport_socket_connect_timeout`.
     pub(crate) handshake_timeout: Option<Duration>,
+    /// What they say.
+    pub(crate) certificates: Arc<Certificates>,
 }
 
 /// TLS of a cluster's connections. `extensions.transport_sockets.tls.v3.UpstreamTlsContext`.
@@ -23,6 +27,8 @@ pub(crate) struct UpstreamTls {
     pub(crate) http1: Arc<ClientConfig>,
     /// For connections that will speak HTTP/2.
     pub(crate) http2: Arc<ClientConfig>,
+    /// What its certificates say.
+    pub(crate) certificates: Certificates,
 }
 
 // Written by hand, so that no key can ever come into a message.

@@ -12,6 +12,7 @@ mod envoy;
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod certs;
 mod clusters;
 mod commands;
 mod information;

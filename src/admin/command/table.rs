@@ -1,11 +1,14 @@
 //! What there is.
 
 use super::{Command, Kind, Parameter, Run};
-use crate::admin::{clusters, help, home, listeners, memory, runtime, server_info, state, stats, tracing};
+use crate::admin::{
+    certs, clusters, help, home, listeners, memory, runtime, server_info, state, stats, tracing,
+};
 
 /// What can be asked or told, by path.
 pub(in crate::admin) const COMMANDS: &[Command] = &[
     get("/", "Admin home page", &[], Run::Here(home::page)),
+    get("/certs", "print certs on machine", &[], Run::Here(certs::page)),
     get(
         "/clusters",
         "upstream cluster status",

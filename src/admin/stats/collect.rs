@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Value;
 use crate::{
-    admin::{Subject, tracing::envoy_counters},
+    admin::{Subject, certs::days_until_first_expires, tracing::envoy_counters},
     cluster::{ClusterState, circuit_breaker::Resource},
     snapshot::{listener::Listener, route::VirtualHost},
     stats::{Group, Histogram, Metric, Reader, RequestGroup, Scope},
@@ -250,6 +250,7 @@ fn of_process(subject: &Subject, stats: &mut Vec<Stat>) {
             ("total_connections", connections.sum()),
             ("parent_connections", 0),
             ("memory_physical_size", memory),
+            ("days_until_first_cert_expiring", days_until_first_expires(subject)),
             ("hot_restart_epoch", 0),
             ("hot_restart_generation", 1),
         ],

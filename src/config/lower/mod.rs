@@ -7,6 +7,7 @@ mod access_log;
 mod access_log_filter;
 mod address;
 mod cel;
+mod certificate;
 mod client_address;
 mod cluster;
 mod collector_address;

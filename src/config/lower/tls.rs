@@ -22,10 +22,13 @@ use rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
 };
 
-use super::{Lowering, unpack};
+use super::{Lowering, certificate, unpack};
 use crate::{
     config::FieldPath,
-    snapshot::tls::{DownstreamTls, UpstreamTls},
+    snapshot::{
+        certificate::{Certificate, Certificates},
+        tls::{DownstreamTls, UpstreamTls},
+    },
 };
 
 /// HTTP/1 and HTTP/2 in ALPN (RFC 7301, 6; RFC 9113, 3.1).
@@ -66,15 +69,17 @@ impl Lowering<'_> {
             );
             return None;
         }
-        let verifier = match trusted_ca(&common) {
-            None => WebPkiClientVerifier::no_client_auth(),
+        let (verifier, ca) = match trusted_ca(&common) {
+            None => (WebPkiClientVerifier::no_client_auth(), None),
             Some(source) => self.client_verifier(&common_path, source, required)?,
         };
+        let (identity, certificate) = identity?;
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let builder = self.built(&path, builder)?;
-        let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(identity?);
+        let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(identity);
         config.alpn_protocols = alpn;
-        Some(DownstreamTls { config: Arc::new(config), handshake_timeout })
+        let certificates = Arc::new(Certificates { ca, identity: certificate });
+        Some(DownstreamTls { config: Arc::new(config), handshake_timeout, certificates })
     }
 
     /// TLS of connections to a cluster's hosts; `None` with a problem.
@@ -99,22 +104,27 @@ impl Lowering<'_> {
             );
             return None;
         };
-        let roots = self.roots(&common_path, source)?;
+        let (roots, ca) = self.roots(&common_path, source)?;
         if !common.tls_certificates.is_empty() && identity.is_none() {
             return None;
         }
         let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let builder = self.built(&path, builder)?.with_root_certificates(roots);
-        let config = match identity {
-            Some(identity) => builder.with_client_cert_resolver(identity),
-            None => builder.with_no_client_auth(),
+        let (config, certificate) = match identity {
+            Some((identity, certificate)) => (builder.with_client_cert_resolver(identity), certificate),
+            None => (builder.with_no_client_auth(), None),
         };
         let offering = |protocol: &str| {
             let mut config = config.clone();
             config.alpn_protocols = if alpn.is_empty() { vec![protocol.into()] } else { alpn.clone() };
             Arc::new(config)
         };
-        Some(UpstreamTls { server_name: server_name?, http1: offering(HTTP1), http2: offering(HTTP2) })
+        Some(UpstreamTls {
+            server_name: server_name?,
+            http1: offering(HTTP1),
+            http2: offering(HTTP2),
+            certificates: Certificates { ca, identity: certificate },
+        })
     }
 
     /// The TLS context in a transport socket.
@@ -174,8 +184,12 @@ impl Lowering<'_> {
         protocols
     }
 
-    /// The only certificate with its key; `None` without one, or with a problem.
-    fn identity(&mut self, path: &FieldPath<'_>, common: &CommonTlsContext) -> Option<Arc<SingleCertAndKey>> {
+    /// The only certificate with its key, and what it says; `None` without one, or with a problem.
+    fn identity(
+        &mut self,
+        path: &FieldPath<'_>,
+        common: &CommonTlsContext,
+    ) -> Option<(Arc<SingleCertAndKey>, Option<Certificate>)> {
         let path = path.field("tls_certificates");
         if common.tls_certificates.len() > 1 {
             self.problems.push_with_hint(
@@ -195,8 +209,11 @@ impl Lowering<'_> {
         }
         let chain = certificate_chain.as_ref().and_then(|source| self.certificates(&chain_path, source));
         let key = private_key.as_ref().and_then(|source| self.private_key(&key_path, source));
-        match CertifiedKey::from_der(chain?, key?, &provider()) {
-            Ok(certified) => return Some(Arc::new(certified.into())),
+        let chain = chain?;
+        let said = certificate_chain.as_ref().zip(chain.first());
+        let said = said.and_then(|(source, first)| certificate::of(source, first));
+        match CertifiedKey::from_der(chain, key?, &provider()) {
+            Ok(certified) => return Some((Arc::new(certified.into()), said)),
             Err(Error::InconsistentKeys(_)) => {
                 self.problems.push(&key_path, "it is not the key of the certificate in certificate_chain");
             }
@@ -214,24 +231,31 @@ impl Lowering<'_> {
         path: &FieldPath<'_>,
         trusted_ca: &DataSource,
         required: bool,
-    ) -> Option<Arc<dyn ClientCertVerifier>> {
-        let roots = self.roots(path, trusted_ca)?;
+    ) -> Option<(Arc<dyn ClientCertVerifier>, Option<Certificate>)> {
+        let (roots, ca) = self.roots(path, trusted_ca)?;
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
         let builder = if required { builder } else { builder.allow_unauthenticated() };
-        self.built(path, builder.build())
+        let verifier = self.built(path, builder.build())?;
+        Some((verifier, ca))
     }
 
-    /// The authorities that are trusted.
-    fn roots(&mut self, path: &FieldPath<'_>, trusted_ca: &DataSource) -> Option<RootCertStore> {
+    /// The authorities that are trusted, and what the first of them says.
+    fn roots(
+        &mut self,
+        path: &FieldPath<'_>,
+        trusted_ca: &DataSource,
+    ) -> Option<(RootCertStore, Option<Certificate>)> {
         let path = path.field("validation_context.trusted_ca");
         let mut roots = RootCertStore::empty();
-        for (index, certificate) in self.certificates(&path, trusted_ca)?.into_iter().enumerate() {
+        let certificates = self.certificates(&path, trusted_ca)?;
+        let said = certificates.first().and_then(|first| certificate::of(trusted_ca, first));
+        for (index, certificate) in certificates.into_iter().enumerate() {
             if roots.add(certificate).is_err() {
                 self.problems.push(&path, format!("its certificate number {} cannot be read", index + 1));
                 return None;
             }
         }
-        Some(roots)
+        Some((roots, said))
     }
 
     /// The certificates of a PEM text, of which there is at least one.
