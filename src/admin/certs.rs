@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Subject, answer, command::Asked};
 use crate::{
     snapshot::certificate::{Certificate, Certificates, SubjectAltName},
-    stream_info::formatter::iso_8601,
+    stream_info::calendar::iso_8601,
 };
 
 /// `envoy.admin.v3.Certificates`

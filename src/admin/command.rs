@@ -75,6 +75,11 @@ impl Asked {
         let found = self.parameters().find(|(known, _)| known == name)?.1;
         Some(found.into_owned()).filter(|value| !value.is_empty())
     }
+
+    /// Whether there is a parameter of that name; it need not say anything.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.parameters().any(|(known, _)| known == name)
+    }
 }
 
 /// The command at `path`.

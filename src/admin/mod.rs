@@ -9,6 +9,7 @@ mod command;
 mod help;
 mod home;
 mod listeners;
+mod logging;
 mod memory;
 mod page;
 mod process;

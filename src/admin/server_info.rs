@@ -38,7 +38,9 @@ pub(crate) struct CommandLineOptions {
     /// `--admin-address-path`
     pub(crate) admin_address_path: String,
     /// `--log-level`
-    pub(crate) log_level: String,
+    pub(crate) log_level: &'static str,
+    /// `--component-log-level`
+    pub(crate) component_log_level: String,
     /// `--log-format`
     pub(crate) log_format: String,
     /// `--log-path`

@@ -10,7 +10,8 @@ use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 use super::{CommandLineOptions, TracerStatus};
 use crate::{
     cluster::ClusterState,
-    snapshot::{Address, Snapshot},
+    loggers::Loggers,
+    snapshot::{Address, Snapshot, listener::DrainedListeners},
 };
 
 /// The process, as the admin interface sees it.
@@ -35,6 +36,8 @@ pub(crate) struct Process {
     pub(crate) listeners: Vec<ListenerStatus>,
     /// How it was started.
     pub(crate) options: CommandLineOptions,
+    /// The levels of its log.
+    pub(crate) loggers: Arc<Loggers>,
     /// It keeps its own traces, and shows them.
     pub(crate) keeps_traces: bool,
     /// What the main thread is told.
@@ -55,6 +58,22 @@ pub(crate) struct ListenerStatus {
 pub(crate) enum Order {
     /// Open the files of logs again, after they were moved.
     ReopenLogs,
+    /// Answer health checks badly, or well again.
+    HealthCheck {
+        /// Badly.
+        fails: bool,
+    },
+    /// End the connections of listeners, and let them accept no more.
+    Drain {
+        /// Of which.
+        listeners: DrainedListeners,
+        /// They go on to accept for a while.
+        graceful: bool,
+        /// They go on to accept for ever.
+        skip_exit: bool,
+    },
+    /// End as on SIGTERM.
+    Quit,
 }
 
 /// `envoy.admin.v3.ServerInfo.State`, with its numbers.

@@ -18,6 +18,8 @@ use crate::{
 pub(crate) enum Reply {
     /// It asked whether this proxy is well, and it is.
     Healthy,
+    /// It asked whether this proxy is well, and an operator has said that it is not.
+    Unhealthy,
 }
 
 /// The request's headers are complete: each filter sees them, until one answers.
@@ -25,9 +27,10 @@ pub(crate) fn decode_headers(
     filters: &[HttpFilter],
     request: &RequestView<'_>,
     info: &StreamInfo,
+    unhealthy: bool,
 ) -> Option<Reply> {
     filters.iter().find_map(|filter| match filter {
-        HttpFilter::HealthCheck(filter) => health_check::decode_headers(filter, request, info),
+        HttpFilter::HealthCheck(filter) => health_check::decode_headers(filter, request, info, unhealthy),
     })
 }
 
@@ -37,10 +40,11 @@ pub(crate) fn encode_headers(
     headers: &mut HeaderMap,
     info: &StreamInfo,
     node: &Node,
+    unhealthy: bool,
 ) {
     for filter in filters.iter().rev() {
         match filter {
-            HttpFilter::HealthCheck(_) => health_check::encode_headers(headers, info, node),
+            HttpFilter::HealthCheck(_) => health_check::encode_headers(headers, info, node, unhealthy),
         }
     }
 }

@@ -223,7 +223,12 @@ impl ActiveStream {
         if manager.filters.is_empty() {
             return None;
         }
-        let reply = filter::decode_headers(&manager.filters, &self.view(parts), &self.info);
+        let reply = filter::decode_headers(
+            &manager.filters,
+            &self.view(parts),
+            &self.info,
+            self.connection.services.open.unhealthy.get(),
+        );
         if self.info.health_check.get() {
             trace::stream::forget(&self.info);
         }

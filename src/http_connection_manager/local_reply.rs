@@ -241,6 +241,8 @@ impl From<filter::Reply> for LocalReply {
     fn from(reply: filter::Reply) -> Self {
         match reply {
             filter::Reply::Healthy => Self::new(StatusCode::OK, "", "health_check_ok"),
+            filter::Reply::Unhealthy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "", "health_check_failed")
+                .flagged(ResponseFlag::FailedLocalHealthCheck),
         }
     }
 }

@@ -47,7 +47,10 @@ use self::{
 use crate::{
     access_log::buffer::LogBuffer,
     cluster::ClusterManager,
-    snapshot::{Snapshot, listener::Listener},
+    snapshot::{
+        Snapshot,
+        listener::{DrainedListeners, Listener},
+    },
     socket::Socket,
     stream_info::{ConnectionInfo, IpText, StreamInfo, deadline::StreamTimer, tls::TlsFacts},
     trace::buffer::SpanBuffer,
@@ -78,6 +81,8 @@ pub(crate) struct Services {
 #[derive(Debug, Default)]
 pub(crate) struct OpenConnections {
     draining: Cell<bool>,
+    closing: Cell<DrainedListeners>,
+    unhealthy: Cell<bool>,
     tasks: RefCell<Slab<Waker>>,
     emptied: Notify,
     rested: Notify,
@@ -87,6 +92,16 @@ impl OpenConnections {
     /// Ask all connections to end after what they are doing.
     pub(crate) fn drain(&self) {
         self.draining.set(true);
+        for (_, waker) in &*self.tasks.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Connections of these listeners end with their next response; all do, while the process answers health checks
+    /// badly.
+    pub(crate) fn close_with_responses(&self, listeners: DrainedListeners, unhealthy: bool) {
+        self.closing.set(listeners);
+        self.unhealthy.set(unhealthy);
         for (_, waker) in &*self.tasks.borrow() {
             waker.wake_by_ref();
         }
@@ -183,7 +198,19 @@ impl Connection {
         let limit = self.listener.manager.limits.requests_per_connection;
         self.ending.get()
             || self.services.open.draining.get()
+            || self.closes_with_response()
             || limit.is_some_and(|limit| self.served.get() >= limit)
+    }
+
+    /// Whether it ends with its next response, for the good of who sends it requests.
+    fn closes_with_response(&self) -> bool {
+        let open = &self.services.open;
+        open.unhealthy.get() || open.closing.get().has(self.listener.direction)
+    }
+
+    /// Whether it speaks HTTP/2, has served a request, and is to end: HTTP/1 says so with a header.
+    fn says_goodbye(&self) -> bool {
+        !self.http1.get() && self.served.get() > 0 && self.closes_with_response()
     }
 }
 
@@ -343,7 +370,7 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
                     }
                     true
                 }
-                Poll::Pending => connection.services.open.draining.get(),
+                Poll::Pending => connection.services.open.draining.get() || connection.says_goodbye(),
             };
             let served_enough = connection
                 .listener
@@ -364,7 +391,7 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
             }
             if served_enough {
                 connection.stats().downstream_cx_max_requests_reached.inc();
-            } else if connection.services.open.draining.get() {
+            } else if connection.services.open.draining.get() || connection.says_goodbye() {
                 connection.stats().downstream_cx_drain_close.inc();
             }
             connection.told.set(Some(Instant::now()));

@@ -137,6 +137,7 @@ impl ActiveStream {
             headers,
             &self.info,
             &self.connection.services.snapshot.node,
+            self.connection.services.open.unhealthy.get(),
         );
     }
 

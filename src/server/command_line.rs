@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use clap::ValueEnum;
-
 use super::{
     log::DEFAULT_PATTERN,
     options::{Mode, Options},
@@ -21,11 +19,8 @@ pub(super) fn command_line_options(options: &Options, workers: usize) -> Command
         config_yaml: if options.config_yaml.is_some() { "[redacted]" } else { "" },
         allow_unknown_static_fields: options.skip_unsupported,
         admin_address_path: path(options.admin_address_path.as_deref()),
-        log_level: options
-            .log_level
-            .to_possible_value()
-            .map(|level| level.get_name().to_owned())
-            .unwrap_or_default(),
+        log_level: options.log_level.name(),
+        component_log_level: text(&options.component_log_level),
         log_format: options.log_format.clone().unwrap_or_else(|| DEFAULT_PATTERN.to_owned()),
         log_path: path(options.log_path.as_deref()),
         service_cluster: text(&options.service_cluster),

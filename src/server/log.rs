@@ -9,7 +9,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use tracing::{Event, Level, Subscriber, field::Visit, level_filters::LevelFilter};
+use tracing::{Event, Subscriber, field::Visit, level_filters::LevelFilter};
 use tracing_subscriber::{
     filter::Targets,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
@@ -18,8 +18,11 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::options::{LogLevel, Options};
-use crate::stream_info::calendar::civil_date;
+use super::options::Options;
+use crate::{
+    loggers::{self, Level, LoggerFilter, Loggers},
+    stream_info::calendar::civil_date,
+};
 
 /// Envoy's default, without what names places in its own code.
 pub(super) const DEFAULT_PATTERN: &str = "[%Y-%m-%d %T.%e][%l] %v";
@@ -59,20 +62,25 @@ impl io::Write for LogFile {
     }
 }
 
-/// Begin to log as the flags say; the file, if it goes to one. Fails if that cannot be opened.
-pub(crate) fn init(options: &Options) -> io::Result<Option<LogFile>> {
-    let level = match options.log_level {
-        LogLevel::Trace => LevelFilter::TRACE,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Warning => LevelFilter::WARN,
-        LogLevel::Error | LogLevel::Critical => LevelFilter::ERROR,
-        LogLevel::Off => LevelFilter::OFF,
-    };
-    // Libraries log for their developers; what an operator needs to know spanway says itself.
-    let targets = Targets::new().with_target("spanway", level);
+/// The log, once it has begun.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// Its file, if it goes to one.
+    pub(crate) file: Option<LogFile>,
+    /// Its levels.
+    pub(crate) loggers: Arc<Loggers>,
+}
+
+/// Begin to log as the flags say. Fails if its file cannot be opened.
+pub(crate) fn init(options: &Options) -> io::Result<Log> {
+    let level = Level::named(options.log_level.name()).unwrap_or(Level::INFO);
+    let loggers = Arc::new(Loggers::new(level));
+    if let Some(levels) = &options.component_log_level {
+        // The flag was looked at when it was read.
+        let _ = loggers.set(&loggers::pairs(levels));
+    }
     let pattern = options.log_format.clone().unwrap_or_else(|| DEFAULT_PATTERN.to_owned());
-    let registry = tracing_subscriber::registry().with(targets);
+    let registry = tracing_subscriber::registry().with(LoggerFilter(Arc::clone(&loggers)));
     let lines = tracing_subscriber::fmt::layer().event_format(Pattern(pattern));
     let file = options.log_path.as_deref().map(LogFile::open).transpose()?;
     let started = match file.clone() {
@@ -81,7 +89,7 @@ pub(crate) fn init(options: &Options) -> io::Result<Option<LogFile>> {
     };
     // It fails only when a log was begun before, which then goes on.
     drop(started);
-    Ok(file)
+    Ok(Log { file, loggers })
 }
 
 /// Begin to log to standard error what somebody should look at: for commands that have no flags of a log.
@@ -134,13 +142,13 @@ where
 }
 
 /// Envoy's names of levels.
-fn level_name(level: Level) -> &'static str {
+fn level_name(level: tracing::Level) -> &'static str {
     match level {
-        Level::ERROR => "error",
-        Level::WARN => "warning",
-        Level::INFO => "info",
-        Level::DEBUG => "debug",
-        Level::TRACE => "trace",
+        tracing::Level::ERROR => "error",
+        tracing::Level::WARN => "warning",
+        tracing::Level::INFO => "info",
+        tracing::Level::DEBUG => "debug",
+        tracing::Level::TRACE => "trace",
     }
 }
 

@@ -6,6 +6,7 @@ mod keep;
 pub(crate) mod log;
 mod option_value;
 pub mod options;
+mod orders;
 pub mod pages_address;
 pub mod program_name;
 mod serve;
@@ -53,8 +54,8 @@ fn check(options: &options::CheckOptions) -> ExitCode {
 
 /// Serve, or only validate.
 fn run(options: &Options) -> ExitCode {
-    let log_file = match log::init(options) {
-        Ok(file) => file,
+    let log = match log::init(options) {
+        Ok(log) => log,
         Err(error) => {
             let path = options.log_path.clone().unwrap_or_default();
             complain(&format!("--log-path {}: {error}", path.display()));
@@ -79,7 +80,7 @@ fn run(options: &Options) -> ExitCode {
             let _ = writeln!(std::io::stdout(), "configuration '{name}' OK");
             ExitCode::SUCCESS
         }
-        Ok(snapshot) => match serve::serve(snapshot, options, log_file) {
+        Ok(snapshot) => match serve::serve(snapshot, options, log) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 complain(&error.to_string());

@@ -2,7 +2,11 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use crate::{collector::span::TraceId, duration};
+use crate::{
+    collector::span::TraceId,
+    duration,
+    loggers::{self, Level, Loggers},
+};
 
 /// The units of sizes, decimal and binary, as they are written; case does not matter.
 const UNITS: [(&str, u64); 8] = [
@@ -86,6 +90,14 @@ pub(super) fn trace_id(text: &str) -> Result<String, String> {
     match TraceId::from_short_hex(text) {
         Some(_) => Ok(text.to_owned()),
         None => Err("a trace id has up to 32 hexadecimal digits, not all zero".to_owned()),
+    }
+}
+
+/// Levels of rooms, as a text that the log will read.
+pub(super) fn component_log_level(text: &str) -> Result<String, String> {
+    match Loggers::new(Level::INFO).set(&loggers::pairs(text)) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}: write room:level,room:level")),
     }
 }
 

@@ -93,6 +93,21 @@ pub enum LogLevel {
     Off,
 }
 
+impl LogLevel {
+    /// Envoy's name of it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// The flags of serving. Names, meaning and defaults are those of Envoy's command line.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
@@ -111,6 +126,9 @@ pub struct Options {
     /// The least severe message that is logged
     #[arg(short = 'l', long, value_enum, default_value = "info")]
     pub log_level: LogLevel,
+    /// Levels of single rooms, such as router:debug,upstream:trace; Envoy's names of loggers are taken where they mean one
+    #[arg(long, value_name = "LEVELS", value_parser = option_value::component_log_level)]
+    pub component_log_level: Option<String>,
     /// Write the log to this file instead of standard error
     #[arg(long, value_name = "PATH")]
     pub log_path: Option<PathBuf>,

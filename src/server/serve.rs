@@ -10,25 +10,22 @@ use std::{
 
 use hickory_resolver::TokioResolver;
 use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::{
-        Semaphore,
-        mpsc::{self, UnboundedReceiver},
-        watch,
-    },
+    sync::{Semaphore, mpsc, watch},
     time::Instant,
 };
 
 use super::{
     command_line::command_line_options,
-    keep, log,
+    keep,
+    log::Log,
     options::Options,
+    orders::{self, Endings, Means, Reopened},
     overrides, sources,
-    worker::{self, Stage, WorkerSetup, WorkerSockets},
+    worker::{self, Course, Stage, WorkerSetup, WorkerSockets},
 };
 use crate::{
     access_log::file::{LogFile, LogFiles, OpenError},
-    admin::{self, AdminError, ListenerStatus, Order, TracerStatus},
+    admin::{self, AdminError, ListenerStatus, TracerStatus},
     cluster::{ClusterState, discovery},
     collector::store::Store,
     config::{
@@ -119,21 +116,16 @@ pub(super) fn load(sources: &Sources, overrides: &Overrides) -> Result<Snapshot,
 }
 
 /// Serve `snapshot` until told to stop.
-pub(crate) fn serve(
-    snapshot: Snapshot,
-    options: &Options,
-    log_file: Option<log::LogFile>,
-) -> Result<(), ServeError> {
+pub(crate) fn serve(snapshot: Snapshot, options: &Options, log: Log) -> Result<(), ServeError> {
     let snapshot = Arc::new(snapshot);
     let workers = workers(options);
     // All or none: no listener accepts before all are bound.
     let sockets = bind(&snapshot, workers)?;
     let logs = LogFiles::open(&snapshot.log_files)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let reopened = Reopened { own: log_file, access: logs.files.clone() };
     let served = runtime.block_on(async {
-        mind_signals(reopened.clone())?;
-        run(snapshot, sockets, &logs.files, options, reopened).await
+        orders::mind_signals(Reopened { own: log.file.clone(), access: logs.files.clone() })?;
+        run(snapshot, sockets, &logs.files, options, log).await
     });
     logs.finish();
     served
@@ -178,10 +170,10 @@ async fn run(
     sockets: Vec<WorkerSockets>,
     logs: &[LogFile],
     options: &Options,
-    reopened: Reopened,
+    log: Log,
 ) -> Result<(), ServeError> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let (quit, quitting) = mpsc::unbounded_channel();
+    let mut endings = Endings::new(quitting)?;
     let started = Instant::now();
     let clusters = ClusterState::all(&snapshot);
     let admin = match &snapshot.admin {
@@ -202,7 +194,14 @@ async fn run(
     }
     let (hurry, patience) = watch::channel(false);
     let (orders, received) = mpsc::unbounded_channel();
-    tokio::spawn(obey(received, reopened));
+    let course = Arc::new(watch::Sender::new(Course::SERVING));
+    let means = Means {
+        course: Arc::clone(&course),
+        logs: Reopened { own: log.file, access: logs.to_vec() },
+        drain_time: options.drain_time(),
+        quit,
+    };
+    tokio::spawn(orders::obey(received, means));
     let Exporting { queues, exporters, statuses } = export(&snapshot, &clusters, kept.as_ref(), &patience)?;
     if let Some(admin) = admin {
         let subject = Arc::new(admin::Process {
@@ -212,6 +211,7 @@ async fn run(
             workers: sockets.len(),
             started,
             unhealthy: AtomicBool::new(false),
+            loggers: log.loggers,
             keeps_traces: kept.is_some(),
             listeners: listeners(&snapshot, sockets.first()),
             options: command_line_options(options, sockets.len()),
@@ -230,7 +230,6 @@ async fn run(
             .map_or_else(|| listener.address.to_string(), |address| address.to_string());
         tracing::info!("listener \"{}\" serves on {address}", listener.name);
     }
-    let (stage, receiver) = watch::channel(Stage::Serving);
     let mut threads = Vec::new();
     for (index, sockets) in sockets.into_iter().enumerate() {
         threads.push(worker::start(WorkerSetup {
@@ -241,11 +240,11 @@ async fn run(
             spans: queues.clone(),
             logs: logs.to_vec(),
             log_interval: options.file_flush_interval(),
-            stage: receiver.clone(),
+            course: course.subscribe(),
         })?);
     }
     // Only workers hold queues from here on, so that exporters end when the last worker has.
-    drop((queues, receiver));
+    drop(queues);
     let count = threads.len();
     tracing::info!("serving with {count} worker{}", if count == 1 { "" } else { "s" });
     tokio::spawn(trim_memory());
@@ -256,8 +255,7 @@ async fn run(
     tokio::pin!(ended);
     let failed = tokio::select! {
         failed = &mut ended => failed,
-        _ = interrupt.recv() => stop(&stage, options.drain_time(), &mut interrupt, &mut terminate, ended).await,
-        _ = terminate.recv() => stop(&stage, options.drain_time(), &mut interrupt, &mut terminate, ended).await,
+        () = endings.next() => stop(&course, options.drain_time(), &mut endings, ended).await,
     };
     // Each ends when its spans have left, or its time for that is over, or somebody has no patience.
     let all_exported = async {
@@ -268,8 +266,7 @@ async fn run(
     tokio::pin!(all_exported);
     tokio::select! {
         () = &mut all_exported => {}
-        _ = interrupt.recv() => leave_spans(&hurry, all_exported).await,
-        _ = terminate.recv() => leave_spans(&hurry, all_exported).await,
+        () = endings.next() => leave_spans(&hurry, all_exported).await,
     }
     if failed.is_ok_and(|failed| failed == 0) { Ok(()) } else { Err(ServeError::Worker) }
 }
@@ -281,62 +278,21 @@ async fn trim_memory() {
     spanway_heap::collect();
 }
 
-/// Do what Envoy does on signals that would otherwise end the process: SIGHUP nothing, SIGUSR1 open logs again.
-fn mind_signals(logs: Reopened) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut rotated = signal(SignalKind::user_defined1())?;
-    tokio::spawn(async move { while hangup.recv().await.is_some() {} });
-    tokio::spawn(async move {
-        while rotated.recv().await.is_some() {
-            logs.reopen();
-        }
-    });
-    Ok(())
-}
-
-/// Do what the admin interface is told to have done.
-async fn obey(mut orders: UnboundedReceiver<Order>, logs: Reopened) {
-    while let Some(order) = orders.recv().await {
-        match order {
-            Order::ReopenLogs => logs.reopen(),
-        }
-    }
-}
-
-/// The logs that are opened again when they are told to, after somebody has moved their files away.
-#[derive(Clone)]
-struct Reopened {
-    /// `--log-path`
-    own: Option<log::LogFile>,
-    access: Vec<LogFile>,
-}
-
-impl Reopened {
-    fn reopen(&self) {
-        LogFiles::reopen(&self.access);
-        if let Some(Err(error)) = self.own.as_ref().map(log::LogFile::reopen) {
-            tracing::error!("--log-path cannot be opened again: {error}; the old file goes on");
-        }
-    }
-}
-
-/// Let open requests finish, for as long as that may take; a second signal ends it.
+/// Let open requests finish, for as long as that may take; who says it a second time ends it.
 async fn stop<E: Future>(
-    stage: &watch::Sender<Stage>,
+    course: &watch::Sender<Course>,
     drain_time: Duration,
-    interrupt: &mut tokio::signal::unix::Signal,
-    terminate: &mut tokio::signal::unix::Signal,
+    endings: &mut Endings,
     mut ended: std::pin::Pin<&mut E>,
 ) -> E::Output {
     tracing::info!("stopping: open requests have {drain_time:?} to finish; a second signal ends them");
-    stage.send_replace(Stage::Draining);
+    course.send_modify(|course| course.stage = Stage::Draining);
     tokio::select! {
         ended = &mut ended => return ended,
         () = tokio::time::sleep(drain_time) => {}
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        () = endings.next() => {}
     }
-    stage.send_replace(Stage::Stopping);
+    course.send_modify(|course| course.stage = Stage::Stopping);
     ended.await
 }
 

@@ -18,7 +18,10 @@ use crate::{
     cluster::{ClusterManager, ClusterState},
     http_connection_manager::{Services, date::DateCache},
     listener::{BoundSocket, accept},
-    snapshot::{Snapshot, listener::Listener},
+    snapshot::{
+        Snapshot,
+        listener::{DrainedListeners, Listener},
+    },
     stats,
     trace::buffer::{SpanBuffer, SpanQueue},
 };
@@ -32,6 +35,29 @@ pub(crate) enum Stage {
     Draining,
     /// End at once.
     Stopping,
+}
+
+/// What a worker is to do, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Course {
+    /// Whether it serves.
+    pub(crate) stage: Stage,
+    /// Whose sockets accept no more.
+    pub(crate) stopped: DrainedListeners,
+    /// Whose connections end with their next response.
+    pub(crate) closing: DrainedListeners,
+    /// Health checks are answered badly, and all connections end with their next response.
+    pub(crate) unhealthy: bool,
+}
+
+impl Course {
+    /// Serve.
+    pub(crate) const SERVING: Self = Self {
+        stage: Stage::Serving,
+        stopped: DrainedListeners::None,
+        closing: DrainedListeners::None,
+        unhealthy: false,
+    };
 }
 
 /// A worker's own socket of each listener.
@@ -55,7 +81,7 @@ pub(crate) struct WorkerSetup {
     /// How long their entries may wait.
     pub(crate) log_interval: Duration,
     /// What it is to do.
-    pub(crate) stage: watch::Receiver<Stage>,
+    pub(crate) course: watch::Receiver<Course>,
 }
 
 /// Start a worker. It fails if the thread, or its runtime, cannot be had.
@@ -79,7 +105,7 @@ pub(crate) fn start(setup: WorkerSetup) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(setup: WorkerSetup) {
-    let WorkerSetup { index, snapshot, sockets, clusters, spans, logs, log_interval, mut stage } = setup;
+    let WorkerSetup { index, snapshot, sockets, clusters, spans, logs, log_interval, mut course } = setup;
     stats::enter_worker(index);
     let logs = LogBuffer::new(logs, log_interval);
     let log_flusher = tokio::task::spawn_local(Rc::clone(&logs).flush_by_age());
@@ -100,22 +126,37 @@ async fn run(setup: WorkerSetup) {
         .into_iter()
         .map(|(listener, socket)| {
             let services = Rc::clone(&services);
-            tokio::task::spawn_local(async move {
+            let direction = listener.direction;
+            let task = tokio::task::spawn_local(async move {
                 let name = Arc::clone(&listener.name);
                 if let Err(error) = accept::run(socket, listener, services).await {
                     tracing::error!("listener \"{name}\" stopped: {error}");
                 }
-            })
+            });
+            (direction, task)
         })
         .collect::<Vec<_>>();
 
     // An error means that the main thread is gone, which ends everything.
-    let _ = stage.wait_for(|stage| *stage != Stage::Serving).await;
-    acceptors.iter().for_each(tokio::task::JoinHandle::abort);
+    loop {
+        let now = *course.borrow_and_update();
+        if now.stage != Stage::Serving {
+            break;
+        }
+        services.open.close_with_responses(now.closing, now.unhealthy);
+        acceptors
+            .iter()
+            .filter(|(direction, _)| now.stopped.has(*direction))
+            .for_each(|(_, task)| task.abort());
+        if course.changed().await.is_err() {
+            break;
+        }
+    }
+    acceptors.iter().for_each(|(_, task)| task.abort());
     services.open.drain();
     tokio::select! {
         () = services.open.emptied() => {}
-        _ = stage.wait_for(|stage| *stage == Stage::Stopping) => {}
+        _ = course.wait_for(|course| course.stage == Stage::Stopping) => {}
     }
     services.clusters.close();
     // Streams that are cut now push their spans later; the buffer hands over what is left when it is dropped.

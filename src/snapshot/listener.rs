@@ -55,6 +55,29 @@ pub(crate) enum TrafficDirection {
     Outbound,
 }
 
+/// Which listeners are drained.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum DrainedListeners {
+    /// None.
+    #[default]
+    None,
+    /// Those that say INBOUND of themselves.
+    Inbound,
+    /// All.
+    All,
+}
+
+impl DrainedListeners {
+    /// Whether a listener of that direction is one of them.
+    pub(crate) fn has(self, direction: TrafficDirection) -> bool {
+        match self {
+            Self::None => false,
+            Self::Inbound => direction == TrafficDirection::Inbound,
+            Self::All => true,
+        }
+    }
+}
+
 /// How HTTP connections are handled.
 /// `extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
 #[derive(Debug)]

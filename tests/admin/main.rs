@@ -17,6 +17,7 @@ mod clusters;
 mod commands;
 mod information;
 mod pair;
+mod state;
 
 use harness::{Bootstrap, CannedUpstream, OK, refusing_address, run};
 

@@ -2,7 +2,7 @@
 
 use super::{Command, Kind, Parameter, Run};
 use crate::admin::{
-    certs, clusters, help, home, listeners, memory, runtime, server_info, state, stats, tracing,
+    certs, clusters, help, home, listeners, logging, memory, runtime, server_info, state, stats, tracing,
 };
 
 /// What can be asked or told, by path.
@@ -15,6 +15,31 @@ pub(in crate::admin) const COMMANDS: &[Command] = &[
         &[text("filter", "Regular expression for filtering clusters by name"), FORMAT],
         Run::Here(clusters::page),
     ),
+    post(
+        "/drain_listeners",
+        "drain listeners",
+        &[
+            flag(
+                "graceful",
+                "Open connections end with their next response, and listeners accept until --drain-time-s is over",
+            ),
+            flag("skip_exit", "Only drain connections: listeners go on to accept"),
+            flag("inboundonly", "Drain only listeners whose traffic_direction is INBOUND"),
+        ],
+        Run::Here(state::drain_listeners),
+    ),
+    post(
+        "/healthcheck/fail",
+        "cause the server to fail health checks",
+        &[],
+        Run::Here(state::fail_health_check),
+    ),
+    post(
+        "/healthcheck/ok",
+        "cause the server to pass health checks",
+        &[],
+        Run::Here(state::pass_health_check),
+    ),
     get("/help", "print out list of admin commands", &[], Run::Here(help::page)),
     get(
         "/hot_restart_version",
@@ -23,7 +48,24 @@ pub(in crate::admin) const COMMANDS: &[Command] = &[
         Run::Here(server_info::hot_restart_version),
     ),
     get("/listeners", "print listener info", &[FORMAT], Run::Here(listeners::page)),
+    post(
+        "/logging",
+        "query/change logging levels",
+        &[
+            text(
+                "paths",
+                "Change multiple logging levels by setting to <logger_name1>:<desired_level1>,<logger_name2>:<desired_level2>",
+            ),
+            one_of(
+                "level",
+                "desired logging level, this will change all loggers's level",
+                &["", "trace", "debug", "info", "warning", "error", "critical", "off"],
+            ),
+        ],
+        Run::Here(logging::page),
+    ),
     get("/memory", "print current allocation/heap usage", &[], Run::Here(memory::page)),
+    post("/quitquitquit", "exit the server", &[], Run::Here(state::quit)),
     get(
         "/ready",
         "print server state, return 200 if LIVE, otherwise return 503",
