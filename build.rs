@@ -35,8 +35,9 @@ const FIRST: &[&str] = &[
     "envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy.proto",
 ];
 
-/// What a bootstrap may contain: these files, what they import, and the [`EXTENSIONS`].
+/// What a bootstrap may contain, and what it is shown in: these files, what they import, and the [`EXTENSIONS`].
 const ROOTS: &[&str] = &[
+    "envoy/admin/v3/config_dump.proto",
     "envoy/config/bootstrap/v3/bootstrap.proto",
     "envoy/config/trace/v3/trace.proto",
     "envoy/config/trace/v3/dynamic_ot.proto",

@@ -42,7 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cluster", &["upstream", "snapshot", "socket", "stats"]),
     // Off the workers.
     ("export", &["cluster", "upstream", "snapshot", "trace"]),
-    ("admin", &["cluster", "collector", "export", "loggers", "snapshot", "stats", "stream_info"]),
+    ("admin", &["cluster", "collector", "config", "export", "loggers", "snapshot", "stats", "stream_info"]),
     ("upstream", &["cluster", "body", "snapshot", "socket", "stats", "stream_info", "trace"]),
     ("body", &["snapshot", "stream_info"]),
     ("stream_info", &["snapshot", "stats", "trace"]),

@@ -49,6 +49,8 @@ pub(super) enum Kind {
 pub(super) enum Run {
     /// At once, on the main thread.
     Here(fn(&Asked) -> Response),
+    /// On a thread of its own, since it takes long and takes memory, which is given back with the thread.
+    Apart(fn(&Asked) -> Response),
     /// Other routes.
     Elsewhere,
     /// Envoy has it, spanway has not, for this reason.

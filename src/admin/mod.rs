@@ -6,6 +6,7 @@ mod answer;
 mod certs;
 mod clusters;
 mod command;
+mod config_dump;
 mod help;
 mod home;
 mod listeners;
@@ -20,7 +21,7 @@ mod stats;
 mod subject;
 mod tracing;
 
-use std::{io, os::unix::fs::FileTypeExt, path::Path, sync::Arc};
+use std::{io, os::unix::fs::FileTypeExt, path::Path, sync::Arc, thread, time::Duration};
 
 use axum::{
     Router,
@@ -30,7 +31,10 @@ use axum::{
     routing::get,
 };
 use http::{HeaderValue, Method, StatusCode, header};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::oneshot,
+};
 
 use self::command::{Asked, Run};
 pub(crate) use self::{
@@ -171,6 +175,7 @@ async fn dispatch(State(subject): State<Subject>, request: Request) -> Response 
     let asked = Asked { subject, query };
     match command.run {
         Run::Here(run) => run(&asked),
+        Run::Apart(run) => apart(run, asked).await,
         Run::Elsewhere | Run::Missing(_) => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -197,6 +202,31 @@ async fn parameters(request: Request) -> Result<String, Response> {
         return Err(answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "the form is too large\n"));
     };
     Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// Answer on a thread of its own.
+async fn apart(run: fn(&Asked) -> Response, asked: Asked) -> Response {
+    let (sender, answered) = oneshot::channel();
+    let work = move || {
+        let response = run(&asked);
+        drop(asked);
+        // Who asked may be gone when the answer is there.
+        let _ = sender.send(response);
+    };
+    let started = thread::Builder::new().name("admin".to_owned()).spawn(work);
+    let answered = answered.await;
+    if let Ok(thread) = started {
+        tokio::spawn(async move {
+            while !thread.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // What it freed would otherwise stay with the process.
+            spanway_heap::collect();
+        });
+    }
+    answered.unwrap_or_else(|_| {
+        answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, "it failed; the log may say why\n")
+    })
 }
 
 /// Nothing here is to be kept or taken for another type.

@@ -1,8 +1,11 @@
 //! What the admin interface tells of.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
 };
 
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
@@ -30,6 +33,8 @@ pub(crate) struct Process {
     pub(crate) workers: usize,
     /// When it began.
     pub(crate) started: Instant,
+    /// The same by the wall clock: when its configuration was read.
+    pub(crate) loaded: SystemTime,
     /// It was told to answer health checks badly.
     pub(crate) unhealthy: AtomicBool,
     /// Where it listens.

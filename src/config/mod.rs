@@ -7,6 +7,7 @@
 mod api;
 pub mod check;
 mod document;
+pub(crate) mod dump;
 mod inspect;
 pub mod lower;
 mod node;

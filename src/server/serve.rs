@@ -5,7 +5,7 @@ use std::{
     num::NonZero,
     sync::{Arc, atomic::AtomicBool},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use hickory_resolver::TokioResolver;
@@ -210,6 +210,7 @@ async fn run(
             tracers: statuses,
             workers: sockets.len(),
             started,
+            loaded: SystemTime::now(),
             unhealthy: AtomicBool::new(false),
             loggers: log.loggers,
             keeps_traces: kept.is_some(),

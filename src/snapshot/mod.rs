@@ -41,6 +41,8 @@ pub(crate) struct Snapshot {
     pub(crate) log_files: Vec<access_log::LogTarget>,
     /// Where the admin interface listens; `None` for nowhere, which is the default. `Bootstrap.admin.address`.
     pub(crate) admin: Option<Address>,
+    /// The whole of it as it was read, in protobuf's encoding, for who asks.
+    pub(crate) bootstrap: Box<[u8]>,
     /// The runtime as it was given. `Bootstrap.layered_runtime`.
     pub(crate) runtime: runtime::RuntimeLayers,
 }

@@ -15,6 +15,7 @@ mod harness;
 mod certs;
 mod clusters;
 mod commands;
+mod config_dump;
 mod information;
 mod pair;
 mod state;

@@ -2,7 +2,8 @@
 
 use super::{Command, Kind, Parameter, Run};
 use crate::admin::{
-    certs, clusters, help, home, listeners, logging, memory, runtime, server_info, state, stats, tracing,
+    certs, clusters, config_dump, help, home, listeners, logging, memory, runtime, server_info, state, stats,
+    tracing,
 };
 
 /// What can be asked or told, by path.
@@ -15,6 +16,7 @@ pub(in crate::admin) const COMMANDS: &[Command] = &[
         &[text("filter", "Regular expression for filtering clusters by name"), FORMAT],
         Run::Here(clusters::page),
     ),
+    get("/config_dump", "dump current configs", CONFIG_DUMP, Run::Apart(config_dump::page)),
     post(
         "/drain_listeners",
         "drain listeners",
@@ -93,6 +95,21 @@ pub(in crate::admin) const COMMANDS: &[Command] = &[
 ];
 
 const FORMAT: Parameter = one_of("format", "File format to use", &["text", "json"]);
+const CONFIG_DUMP: &[Parameter] = &[
+    text("resource", "The resource to dump"),
+    text(
+        "mask",
+        "The mask to apply. When both resource and mask are specified, the mask is applied to every element in the desired repeated field so that only a subset of fields are returned. The mask is parsed as a Protobuf::FieldMask",
+    ),
+    text(
+        "name_regex",
+        "Dump only the currently loaded configurations whose names match the specified regex. Can be used with both resource and mask query parameters.",
+    ),
+    flag(
+        "include_eds",
+        "Dump currently loaded configuration including EDS. See the response definition for more information",
+    ),
+];
 const USED_ONLY: Parameter =
     flag("usedonly", "Only include stats that have been written by system since restart");
 const FILTER: Parameter = text("filter", "Regular expression for filtering stats");

@@ -130,6 +130,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         tracers: lowering.tracers,
         log_files: lowering.log_files,
         admin,
+        bootstrap: prost::Message::encode_to_vec(bootstrap).into(),
         runtime: runtime_layers::of(bootstrap.layered_runtime.as_ref()),
     }
 }
@@ -240,7 +241,7 @@ impl Lowering<'_> {
 
 /// The message in `any`. Its bytes are those of the message its type URL names, as the reader has seen to; another
 /// type than `M` gives `None`.
-fn unpack<M: prost::Message + prost::Name + Default>(any: &Any) -> Option<M> {
+pub(super) fn unpack<M: prost::Message + prost::Name + Default>(any: &Any) -> Option<M> {
     let name = any.type_url.rsplit('/').next().unwrap_or_default();
     if name != M::full_name() {
         return None;
