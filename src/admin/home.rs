@@ -7,11 +7,14 @@ use axum::response::Response;
 use super::{
     command::{Asked, COMMANDS, Command, Kind, Parameter, Run},
     page::{self, escape},
+    red,
 };
 
 /// `/`
 pub(super) fn page(asked: &Asked) -> Response {
     let mut body = String::with_capacity(16 << 10);
+    red::write(&mut body, &asked.subject);
+    body.push_str("<p>What becomes of spans: <a href=\"tracing\">/tracing</a></p>");
     // Writing to a text does not fail.
     let _ = write_commands(&mut body, asked.subject.keeps_traces);
     page::answer("Admin", &body)

@@ -14,6 +14,7 @@ mod logging;
 mod memory;
 mod page;
 mod process;
+mod red;
 mod runtime;
 mod server_info;
 mod state;
@@ -38,6 +39,7 @@ use tokio::{
 
 use self::command::{Asked, Run};
 pub(crate) use self::{
+    red::LastLook,
     server_info::CommandLineOptions,
     subject::{ListenerStatus, Order, Process, Subject},
 };

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 
-use super::{CommandLineOptions, TracerStatus};
+use super::{CommandLineOptions, LastLook, TracerStatus};
 use crate::{
     cluster::ClusterState,
     loggers::Loggers,
@@ -41,6 +41,8 @@ pub(crate) struct Process {
     pub(crate) listeners: Vec<ListenerStatus>,
     /// How it was started.
     pub(crate) options: CommandLineOptions,
+    /// When somebody looked at its summary last.
+    pub(crate) last_look: LastLook,
     /// The levels of its log.
     pub(crate) loggers: Arc<Loggers>,
     /// It keeps its own traces, and shows them.

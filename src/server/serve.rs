@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     access_log::file::{LogFile, LogFiles, OpenError},
-    admin::{self, AdminError, ListenerStatus, TracerStatus},
+    admin::{self, AdminError, LastLook, ListenerStatus, TracerStatus},
     cluster::{ClusterState, discovery},
     collector::store::Store,
     config::{
@@ -212,6 +212,7 @@ async fn run(
             started,
             loaded: SystemTime::now(),
             unhealthy: AtomicBool::new(false),
+            last_look: LastLook::default(),
             loggers: log.loggers,
             keeps_traces: kept.is_some(),
             listeners: listeners(&snapshot, sockets.first()),

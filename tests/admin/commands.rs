@@ -1,6 +1,6 @@
 //! Which commands there are, and how they are told.
 
-use crate::harness::{Bootstrap, TestProxy};
+use crate::harness::{Bootstrap, CannedUpstream, OK, TestProxy, refusing_address, within};
 
 async fn idle() -> TestProxy {
     Bootstrap::empty().routes("[]").admin().start().await
@@ -72,6 +72,59 @@ async fn the_page_has_a_link_or_a_form_for_each_command_and_loads_nothing() {
     }
     let other = proxy.admin().get("/").await;
     assert!(!other.header("content-security-policy").unwrap().contains(nonce), "each page has its own");
+}
+
+/// The cells of the row that begins with `name`.
+fn cells(page: &str, name: &str) -> Vec<String> {
+    let row = page.split("<tr>").find(|row| row.starts_with(&format!("<th scope=\"row\">{name}</th>")));
+    let cells = row.unwrap_or_else(|| panic!("no {name} in {page}")).split("<td class=\"num\">").skip(1);
+    cells.map(|cell| cell.split("</td>").next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_page_sums_up_requests_errors_and_durations() {
+    let upstream = CannedUpstream::answering(OK).await;
+    let proxy = Bootstrap::to(upstream.address())
+        .cluster("<b>", &[refusing_address()])
+        .routes("[{match: {prefix: /ill}, route: {cluster: <b>}}, {match: {prefix: /}, route: {cluster: upstream}}]")
+        .admin()
+        .start()
+        .await;
+    for path in ["/", "/", "/", "/ill"] {
+        proxy.connect().await.get(path).await;
+    }
+    // A response is there before all of it is counted.
+    let page = within(async {
+        loop {
+            let page = proxy.admin().get("/").await;
+            if cells(page.text(), "listener main, test")[3] != "-" {
+                return page;
+            }
+        }
+    })
+    .await;
+    let listener = cells(page.text(), "listener main, test");
+    assert_eq!(listener[2], "4", "{listener:?}");
+    let cluster = cells(page.text(), "cluster upstream");
+    assert_eq!(cluster[2], "3", "{cluster:?}");
+    cells(page.text(), "cluster &lt;b&gt;");
+    assert!(page.text().contains("<a href=\"tracing\">/tracing</a>"), "{}", page.text());
+    // Nothing has happened since.
+    let page = proxy.admin().get("/").await;
+    let listener = cells(page.text(), "listener main, test");
+    assert_eq!((&*listener[0], &*listener[1], &*listener[2]), ("0.0", "-", "4"));
+    proxy.connect().await.get("/ill").await;
+    let listener = within(async {
+        loop {
+            let page = proxy.admin().get("/").await;
+            let listener = cells(page.text(), "listener main, test");
+            if listener[1] != "-" {
+                return listener;
+            }
+        }
+    })
+    .await;
+    assert_eq!((&*listener[1], &*listener[2]), ("100.0 %", "5"));
 }
 
 #[tokio::test]
