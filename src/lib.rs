@@ -8,7 +8,6 @@ mod body;
 mod cluster;
 pub mod collector;
 pub mod config;
-mod duration;
 mod export;
 mod filter;
 mod http_connection_manager;

@@ -1,6 +1,7 @@
 //! Process life: the command line, the main thread, the workers, signals.
 
 mod command_line;
+pub(crate) mod duration;
 pub mod health;
 mod keep;
 pub(crate) mod log;

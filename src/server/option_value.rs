@@ -2,9 +2,9 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use super::duration;
 use crate::{
     collector::span::TraceId,
-    duration,
     loggers::{self, Level, Loggers},
 };
 

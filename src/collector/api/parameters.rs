@@ -1,7 +1,7 @@
 //! The parameters of a request.
 
 use super::answer::Refusal;
-use crate::duration;
+use crate::server::duration;
 
 /// Nanoseconds in a microsecond, the unit of `start` and `end`.
 pub(super) const MICROSECOND: u64 = 1_000;

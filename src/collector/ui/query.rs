@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::results::LISTED;
-use crate::{collector::store::Search, duration};
+use crate::{collector::store::Search, server::duration};
 
 /// The pairs of a query, decoded, in their order. The first of a name counts.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
