@@ -12,12 +12,12 @@ async fn help_lists_each_command_with_its_method_and_parameters() {
     let help = proxy.admin().get("/help").await;
     assert_eq!(help.header("content-type"), Some("text/plain; charset=UTF-8"));
     let text = help.text();
-    assert!(text.starts_with("admin commands are:\n  /: Admin home page\n"), "{text}");
+    assert!(text.starts_with("admin commands are:\n  /: all of this as a page\n"), "{text}");
     for line in [
-        "  /reset_counters (POST): reset all counters to zero\n",
-        "  /ready: print server state, return 200 if LIVE, otherwise return 503\n",
-        "      usedonly: Only include stats that have been written by system since restart\n",
-        "      type: Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)\n",
+        "  /reset_counters (POST): begin to count at zero again\n",
+        "  /ready: the state: 200 while it is LIVE, else 503\n",
+        "      usedonly: only what was ever written\n",
+        "      type: only statistics of this kind; One of (All, Counters, Histograms, Gauges, TextReadouts)\n",
         "  /tracing: ",
     ] {
         assert!(text.contains(line), "{line}in\n{text}");
