@@ -111,15 +111,13 @@ fn publish(
     });
     let set = HostSet::new(hosts.collect());
     let stats = cluster.config.stats.mine();
-    if set.total == 0 {
+    if set.all.is_empty() {
         stats.update_empty.inc();
     }
-    if cluster.hosts.load().same_hosts(&set) {
+    if before.same_hosts(&set) {
         stats.update_no_rebuild.inc();
     } else {
         stats.membership_change.inc();
-    }
-    if !cluster.hosts.load().same_hosts(&set) {
         tracing::debug!("cluster \"{}\": {} hosts", cluster.config.name, set.hosts.len());
         cluster.hosts.store(Arc::new(set));
     }

@@ -63,8 +63,6 @@ pub(crate) struct HostSet {
     pub(crate) hosts: Vec<Arc<Host>>,
     /// Those and the ones that get no requests, for who asks.
     pub(crate) all: Vec<(Arc<Host>, Health)>,
-    /// How many there are, with those that get no requests.
-    pub(crate) total: usize,
     /// How many of them are well.
     pub(crate) healthy: usize,
     /// So few are well that health does not count.
@@ -78,9 +76,8 @@ impl HostSet {
         let count = |wanted| all.iter().filter(|(_, health)| *health == wanted).count();
         let healthy = count(Health::Healthy);
         let panic = healthy == 0 || healthy < count(Health::Unhealthy);
-        let total = all.len();
         let used = all.iter().filter(|(_, health)| panic || *health == Health::Healthy);
-        Self { hosts: used.map(|(host, _)| Arc::clone(host)).collect(), all, total, healthy, panic }
+        Self { hosts: used.map(|(host, _)| Arc::clone(host)).collect(), all, healthy, panic }
     }
 
     /// The hosts that are known before anything is resolved.

@@ -43,7 +43,7 @@ impl ClusterState {
     /// With nothing under way.
     pub(crate) fn new(config: &Arc<Cluster>) -> Self {
         let hosts = HostSet::initial(config);
-        if hosts.total > 0 {
+        if !hosts.all.is_empty() {
             config.stats.mine().membership_change.inc();
         }
         Self {

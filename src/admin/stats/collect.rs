@@ -202,7 +202,7 @@ fn of_cluster(cluster: &ClusterState, stats: &mut Vec<Stat>) {
     let mut namer = Namer { prefix: format!("cluster.{name}"), family: "cluster", tags, stats };
     let hosts = cluster.hosts.load();
     for (name, value) in [
-        ("membership_total", hosts.total),
+        ("membership_total", hosts.all.len()),
         ("membership_healthy", hosts.healthy),
         ("membership_degraded", 0),
         ("membership_excluded", 0),
