@@ -31,9 +31,10 @@ with browser() as page:
     link.wait_for()
     assert page.locator("#spans > li").count() == 1, "nothing moves until it is asked for"
     link.click()
+    # The lines stand there before the script has opened the span that the address names.
     page.locator("#spans > li").nth(2).wait_for()
+    page.locator(f"#span-{root} details[open]").wait_for()
     assert page.url.endswith(f"#span-{root}") and not page.evaluate("window.sameDocument ?? false")
-    assert page.locator(f"#span-{root} details").get_attribute("open") is not None
     assert page.locator("#late a").count() == 0
 
 # A trace of which only logs have come.

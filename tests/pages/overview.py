@@ -6,16 +6,19 @@ from browser import browser, pages_and_otlp
 from spans import sandbox, Trace
 
 home, otlp = pages_and_otlp()
-for _ in range(3):
-    sandbox().send(otlp)
+for ago_ms in (11_000, 1_000, 1_000):
+    # The first is so long ago that rates are told by the minute, in the widest labels.
+    sandbox(ago_ms=ago_ms).send(otlp)
 failing = sandbox(failing=True).send(otlp)
 with browser() as page:
     page.goto(home)
     page.get_by_role("link", name="Latencies").click()
+    page.wait_for_url("**/debug/tracez")
     row = page.locator("table.tracez tbody tr", has_text="router envoy-2 egress")
     cells = row.locator("td, th").all_inner_texts()
     assert cells == ["envoy-1", "router envoy-2 egress", "5", "0", "0", "0", "0", "4", "0", "0", "0", "0", "1"], cells
     row.locator(".errors a").click()
+    page.wait_for_url("**/debug/tracez?*")
     samples = page.locator("table.samples tbody tr")
     assert samples.count() == 1 and "upstream reset" in samples.first.inner_text()
     samples.first.get_by_role("link").click()
@@ -27,6 +30,7 @@ with browser() as page:
     assert len(answer["traces"]) == 4 and len(answer["traces"][0]["spans"]) == 12
 
     page.get_by_role("link", name="Map").click()
+    page.wait_for_url("**/map")
     assert page.locator("svg.map .arrow").count() == 6
     # Nobody stands to the left of whom calls it.
     boxes = page.locator("svg.map > a > text, svg.map > g > text")

@@ -33,6 +33,7 @@ for javascript in (True, False):
         page.wait_for_url("**status=error**")
         assert found(page) == [bad.id] and page.get_by_text("1 error", exact=True).is_visible()
         page.get_by_role("link", name="Clear").click()
+        page.wait_for_url(f"{home}/")
         page.get_by_label("At least").fill("2s")
         page.get_by_role("button", name="Search").click()
         page.wait_for_url("**min=2s**")

@@ -73,7 +73,7 @@ pub(in crate::admin) const COMMANDS: &[Command] = &[
     get("/ready", "the state: 200 while it is LIVE, else 503", &[], Run::Here(state::ready)),
     post(
         "/reopen_logs",
-        "open the file of --log-path again, after it was moved",
+        "open the files of --log-path and of access logs again, after they were moved",
         &[],
         Run::Here(state::reopen_logs),
     ),

@@ -7,7 +7,7 @@ pub(super) type Point = (usize, usize);
 pub(super) type Curve = [Point; 4];
 
 /// The room that a label takes.
-const SIZE: Point = (104, 60);
+const SIZE: Point = (120, 60);
 /// How much of it is above the point at which the label stands.
 const ABOVE: usize = 17;
 

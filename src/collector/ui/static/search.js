@@ -9,6 +9,10 @@ const pause = document.getElementById("pause");
 /** The ids of the traces in the table. */
 const shown = () => new Set([...results.querySelectorAll("[data-trace]")].map((row) => row.dataset.trace));
 
+/** When each trace came that stands out as new, and for how long it does. */
+const cameAt = new Map();
+const NEW_MS = 2000;
+
 let paused = false;
 let stale = false;
 let fetching = false;
@@ -36,8 +40,12 @@ function show(html) {
   const before = shown();
   const focused = results.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   results.innerHTML = html;
+  // The next results may come at once: what is new stays so for its time.
+  const now = performance.now();
+  for (const [trace, at] of cameAt) if (now - at > NEW_MS) cameAt.delete(trace);
   for (const row of results.querySelectorAll("[data-trace]")) {
-    if (!before.has(row.dataset.trace)) row.classList.add("new");
+    if (!before.has(row.dataset.trace)) cameAt.set(row.dataset.trace, now);
+    row.classList.toggle("new", cameAt.has(row.dataset.trace));
   }
   const link = [...results.querySelectorAll("a")].find((other) => other.getAttribute("href") === focused);
   link?.focus({ preventScroll: true });
