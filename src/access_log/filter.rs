@@ -29,7 +29,7 @@ pub(crate) fn passes(filter: &LogFilter, context: &FormatContext<'_>) -> bool {
             method: context.pseudo.method,
             authority: context.pseudo.authority,
             scheme: context.pseudo.scheme,
-            headers: context.request,
+            headers: &context.request.to_map(),
         }),
         LogFilter::Flags(codes) if codes.is_empty() => !info.flags.get().is_empty(),
         LogFilter::Flags(codes) => info.flags.get().contains_any(codes),
@@ -60,6 +60,6 @@ fn compare(number: u128, comparison: Comparison, value: u32) -> bool {
 
 /// The random number in a request's id, so that all proxies on its way draw the same.
 fn number_of_id(context: &FormatContext<'_>) -> Option<u64> {
-    let id = context.request.get(HeaderName::from_static("x-request-id"))?.to_str().ok()?;
+    let id = context.request.get(&HeaderName::from_static("x-request-id"))?.to_str().ok()?;
     u64::from_str_radix(id.get(..8)?, 16).ok()
 }

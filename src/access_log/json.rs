@@ -2,12 +2,9 @@
 
 use std::io::Write;
 
-use super::text::{cut, push_number};
+use super::text::{cut, is_plain, push_number};
 use crate::{
-    snapshot::{
-        access_log::LogJson,
-        format::{Piece, truncate},
-    },
+    snapshot::{access_log::LogJson, format::Piece},
     stream_info::{formatter::FormatContext, value::Value},
 };
 
@@ -32,8 +29,7 @@ fn write_part(json: &LogJson, context: &FormatContext<'_>, omit: bool, out: &mut
                 }
                 Some(Value::Number(number)) => push_number(number, out),
                 Some(Value::Note(note)) if limit.is_none() => drop(write!(out, "{note}")),
-                Some(Value::Bytes(bytes)) => push_quoted(cut(&bytes, *limit), out),
-                Some(value) => push_quoted(cut(value.into_text().as_bytes(), *limit), out),
+                Some(value) => push_quoted(cut(&value.bytes(), *limit), out),
             }
             true
         }
@@ -45,12 +41,7 @@ fn write_part(json: &LogJson, context: &FormatContext<'_>, omit: bool, out: &mut
                     Piece::Command(command, limit) => match command.value(context) {
                         None if omit => {}
                         None => out.push(b'-'),
-                        Some(Value::Bytes(bytes)) => push_inside(cut(&bytes, *limit), out),
-                        Some(value) => {
-                            let text = value.into_text();
-                            let text = limit.map_or(&*text, |limit| truncate(&text, limit));
-                            push_inside(text.as_bytes(), out);
-                        }
+                        Some(value) => push_inside(cut(&value.bytes(), *limit), out),
                     },
                 }
             }
@@ -105,7 +96,7 @@ fn push_quoted(bytes: &[u8], out: &mut Vec<u8>) {
 /// character of its number, as Envoy does.
 fn push_inside(bytes: &[u8], out: &mut Vec<u8>) {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if bytes.iter().all(plain) {
+    if is_plain(bytes, [b'"', b'\\']) {
         return out.extend_from_slice(bytes);
     }
     let is_text = std::str::from_utf8(bytes).is_ok();

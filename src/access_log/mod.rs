@@ -11,14 +11,12 @@ mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::HeaderMap;
-
 use self::buffer::LogBuffer;
 use crate::{
     snapshot::access_log::{AccessLogs, LogFormat, LogType},
     stream_info::{
         StreamInfo,
-        formatter::{FormatContext, PseudoHeaders},
+        formatter::{FormatContext, Headers, PseudoHeaders},
         observed::KeptRequest,
     },
 };
@@ -37,12 +35,11 @@ pub(crate) fn log(logs: &AccessLogs, buffer: &LogBuffer, info: &StreamInfo, log_
     observed.log_type.set(log_type.name());
     let request = observed.request.borrow();
     let response = observed.response.borrow();
-    let no_headers = HeaderMap::new();
     let context = FormatContext {
         info,
-        request: request.as_ref().map_or(&no_headers, |request| &request.headers),
+        request: request.as_ref().map_or(Headers::Kept(&[]), KeptRequest::headers),
         pseudo: request.as_ref().map_or_else(PseudoHeaders::default, KeptRequest::pseudo),
-        response: response.as_ref(),
+        response: response.as_deref().map(Headers::Kept),
     };
     for log in &logs.logs {
         if log.filter.as_ref().is_some_and(|filter| !filter::passes(filter, &context)) {

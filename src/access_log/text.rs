@@ -16,8 +16,7 @@ pub(super) fn write(format: &Format, context: &FormatContext<'_>, absent: &str, 
             Piece::Command(command, limit) => match command.value(context) {
                 None => out.extend_from_slice(absent.as_bytes()),
                 Some(Value::Number(number)) => push_number(number, out),
-                Some(Value::Bytes(bytes)) => push_escaped(cut(&bytes, *limit), out),
-                Some(value) => push_escaped(cut(value.into_text().as_bytes(), *limit), out),
+                Some(value) => push_escaped(cut(&value.bytes(), *limit), out),
             },
         }
     }
@@ -47,9 +46,22 @@ pub(super) fn cut(bytes: &[u8], limit: Option<usize>) -> &[u8] {
     }
 }
 
+/// Whether all of it is ASCII that can be seen, and none of it one of `but`.
+pub(super) fn is_plain(bytes: &[u8], but: [u8; 2]) -> bool {
+    // Sixteen at a time and without a way out in the middle, so that the compiler looks at them all at once.
+    let odd = |byte: &u8| !matches!(byte, b' '..=b'~') | (*byte == but[0]) | (*byte == but[1]);
+    let any_odd = |chunk: &[u8; 16]| chunk.iter().fold(false, |any, byte| any | odd(byte));
+    let (chunks, rest) = bytes.as_chunks();
+    let mut last = [b' '; 16];
+    if let Some(last) = last.get_mut(..rest.len()) {
+        last.copy_from_slice(rest);
+    }
+    !chunks.iter().any(any_odd) && !any_odd(&last)
+}
+
 /// Control characters, and bytes that are no text, become `\xHH`.
 fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
-    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+    if is_plain(bytes, [0; 2]) {
         return out.extend_from_slice(bytes);
     }
     for chunk in bytes.utf8_chunks() {

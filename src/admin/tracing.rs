@@ -35,10 +35,9 @@ fn tracer(status: &TracerStatus) -> Value {
     let dropped = DropReason::ALL
         .into_iter()
         .map(|reason| (reason.name().to_owned(), Value::from(delivered.dropped(reason))));
-    let last_error = delivered
-        .last_error
-        .as_ref()
-        .map(|error| json!({ "time": iso_8601(error.time), "cause": error.cause, "hint": error.hint }));
+    let last_error = delivered.last_error.as_ref().map(
+        |error| json!({ "time": iso_8601(error.time).as_str(), "cause": error.cause, "hint": error.hint }),
+    );
     let envoy = envoy_counters(status, &figures)
         .into_iter()
         .map(|(name, value)| (name.to_owned(), Value::from(value)));

@@ -17,7 +17,7 @@ use crate::{
     snapshot::{Address, Snapshot},
     stream_info::{
         ConnectionInfo, StreamInfo,
-        formatter::{FormatContext, PseudoHeaders},
+        formatter::{FormatContext, Headers, PseudoHeaders},
     },
 };
 
@@ -119,7 +119,7 @@ impl Operation for Mutations {
         };
         let context = FormatContext {
             info: &self.info,
-            request: &self.before,
+            request: Headers::All(&self.before),
             pseudo: PseudoHeaders::default(),
             response: None,
         };

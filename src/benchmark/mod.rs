@@ -77,6 +77,7 @@ pub fn operations() -> Vec<(&'static str, Setup)> {
         "span/encode" => Encode::new(),
         "span/export" => Export::new(),
         "stream/untraced" => Stream::new(&tracing(None)),
+        "stream/json-log" => Stream::new(JSON_LOG),
         "stream/unsampled" => Stream::new(&tracing(Some(0))),
         "stream/sampled" => Stream::new(&tracing(Some(100))),
     }
@@ -94,6 +95,19 @@ fn tracing(percent: Option<u32>) -> String {
                 "http_uri": {{"uri": "http://collector/v1/traces", "cluster": "c", "timeout": "1s"}}}}}}}}}},"#
     )
 }
+
+/// A connection manager's `access_log`: the fields of Envoy's default format and some that are usual beside it, as JSON.
+const JSON_LOG: &str = r#""access_log": [{"name": "envoy.access_loggers.file", "typed_config": {
+    "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": "/dev/null",
+    "log_format": {"json_format": {
+        "start_time": "%START_TIME%", "method": "%REQ(:METHOD)%", "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+        "protocol": "%PROTOCOL%", "response_code": "%RESPONSE_CODE%", "response_flags": "%RESPONSE_FLAGS%",
+        "response_code_details": "%RESPONSE_CODE_DETAILS%", "bytes_received": "%BYTES_RECEIVED%",
+        "bytes_sent": "%BYTES_SENT%", "duration": "%DURATION%", "route_name": "%ROUTE_NAME%",
+        "upstream_service_time": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%", "user_agent": "%REQ(USER-AGENT)%",
+        "x_forwarded_for": "%REQ(X-FORWARDED-FOR)%", "request_id": "%REQ(X-REQUEST-ID)%",
+        "authority": "%REQ(:AUTHORITY)%", "upstream_host": "%UPSTREAM_HOST%", "upstream_cluster": "%UPSTREAM_CLUSTER%",
+        "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%"}}}}],"#;
 
 /// What varies between configurations, each in JSON.
 struct Variation<'a> {

@@ -2,9 +2,8 @@
 //!
 //! The client and the host in it do next to nothing, so that what is measured is the proxy (and tokio).
 
-use std::{net::IpAddr, rc::Rc, sync::Arc};
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
-use http::HeaderMap;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
@@ -14,7 +13,7 @@ use tokio::{
 
 use super::{Operation, Variation, headers::connection, listener, snapshot, spans};
 use crate::{
-    access_log::buffer::LogBuffer,
+    access_log::{buffer::LogBuffer, file::LogFiles},
     cluster::{ClusterManager, ClusterState},
     http_connection_manager::{self, Services, date::DateCache},
     socket::Socket,
@@ -41,7 +40,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(tracing: &str) -> Self {
+    /// With these members of the connection manager.
+    pub(super) fn new(manager: &str) -> Self {
         let runtime =
             Builder::new_current_thread().enable_all().build_local(Default::default()).expect("a runtime");
         let place = std::env::temp_dir().join(format!("spanway-benchmark-{}.sock", std::process::id()));
@@ -50,19 +50,19 @@ impl Stream {
         });
         let routes = routes.collect::<Vec<_>>().join(",");
         let snapshot = snapshot(&Variation {
-            manager: tracing,
+            manager,
             virtual_hosts: &format!(r#"{{"name": "v", "domains": ["*"], "routes": [{routes}]}}"#),
             hosts: &[format!(r#"{{"pipe": {{"path": "{}"}}}}"#, place.display())],
             ..Variation::default()
         });
         let (spans, batches) = spans::buffer(&snapshot);
+        let logs = LogFiles::open(&snapshot.log_files).expect("a file");
         let services = Rc::new(Services {
             clusters: ClusterManager::new(&ClusterState::all(&snapshot)),
             spans,
-            logs: LogBuffer::new(Vec::new(), Default::default()),
+            logs: LogBuffer::new(logs.files.clone(), Duration::from_secs(10)),
             date: DateCache::new(),
             own_ip: IpAddr::from([192, 0, 2, 1]).into(),
-            no_headers: HeaderMap::new(),
             open: Default::default(),
             snapshot: Arc::clone(&snapshot),
         });

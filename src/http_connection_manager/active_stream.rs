@@ -31,7 +31,7 @@ use crate::{
     stream_info::{
         StreamInfo,
         deadline::{Deadlines, Expired, StreamTimer},
-        formatter::{FormatContext, PseudoHeaders},
+        formatter::{FormatContext, Headers, PseudoHeaders},
     },
     trace::{self, attempt, decorator::Decoration},
     upstream::{Failure, UpstreamBody},
@@ -395,9 +395,9 @@ impl ActiveStream {
         let request = self.asked.request.as_deref();
         FormatContext {
             info: &self.info,
-            request: request.map_or(&self.connection.services.no_headers, |parts| &parts.headers),
+            request: request.map_or(Headers::Kept(&[]), |parts| Headers::All(&parts.headers)),
             pseudo: request.map_or_else(PseudoHeaders::default, |parts| self.pseudo(parts)),
-            response,
+            response: response.map(Headers::All),
         }
     }
 

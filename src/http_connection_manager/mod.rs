@@ -32,7 +32,6 @@ use std::{
     time::SystemTime,
 };
 
-use http::HeaderMap;
 use slab::Slab;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -71,8 +70,6 @@ pub(crate) struct Services {
     pub(crate) date: date::DateCache,
     /// This machine's address towards others.
     pub(crate) own_ip: IpText,
-    /// What formats read where there is no request.
-    pub(crate) no_headers: HeaderMap,
     /// Open connections, and whether they are to end.
     pub(crate) open: OpenConnections,
 }

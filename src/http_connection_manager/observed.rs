@@ -17,7 +17,7 @@ pub(super) fn stream_info(connection: &Connection, version: Version, grpc: bool)
     if !connection.listener.manager.observes {
         return Rc::new(info);
     }
-    let info = info.observed();
+    let info = info.observed(connection.listener.manager.observes_moments);
     if let Some(observed) = &info.observed {
         observed.grpc.set(grpc);
     }

@@ -8,7 +8,6 @@ use http::{
     header::{CONNECTION, DATE, SERVER, TRANSFER_ENCODING, UPGRADE},
 };
 use hyper::ext::ReasonPhrase;
-use tokio::time::Instant;
 
 use super::{
     active_stream::{ActiveStream, Outcome},
@@ -101,7 +100,7 @@ impl ActiveStream {
         self.connection.count_response(&self.info, local);
         note_response(&self.info, response.headers());
         if let Some(observed) = &self.info.observed {
-            observed.reply_start.set(Some(Instant::now()));
+            observed.reply_start.set(observed.now());
             observed.keep_response(&manager.access_log.wanted, response.headers());
             if tunnel && manager.access_log.on_tunnel {
                 self.end.log(LogType::TunnelEstablished);

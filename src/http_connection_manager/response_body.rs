@@ -8,7 +8,6 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::Instant;
 
 use super::{
     accounting::{count_expired, count_upstream_time},
@@ -179,7 +178,7 @@ fn complete(info: &StreamInfo) {
     if !info.response_complete.replace(true) {
         count_upstream_time(info);
         if let Some(observed) = &info.observed {
-            observed.response_end.set(Some(Instant::now()));
+            observed.response_end.set(observed.now());
         }
     }
     trace::attempt::completed(info);

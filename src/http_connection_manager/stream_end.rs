@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::AbortHandle, time::Instant};
+use tokio::task::AbortHandle;
 
 use super::Connection;
 use crate::{
@@ -99,7 +99,7 @@ impl Drop for EndGuard {
         if let Some(observed) = &self.info.observed
             && self.info.response_complete.get()
         {
-            observed.reply_end.set(Some(Instant::now()));
+            observed.reply_end.set(observed.now());
         }
         if let Some(task) = self.by_time.take() {
             task.abort();

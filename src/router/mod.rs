@@ -24,7 +24,6 @@ use http::{
     uri::PathAndQuery,
 };
 use hyper::body::{Body, Incoming};
-use tokio::time::Instant;
 
 use self::{
     attempt_count::AttemptCount,
@@ -51,7 +50,7 @@ use crate::{
     },
     stream_info::{
         IpText, ResponseFlag, StreamInfo,
-        formatter::{FormatContext, PseudoHeaders},
+        formatter::{FormatContext, Headers, PseudoHeaders},
         observed::AttemptedHost,
     },
     trace::{self, attempt, buffer::SpanBuffer},
@@ -320,9 +319,9 @@ async fn attempt(
         }
         attempt::failed(info, failure.reason(), failure.flag());
         if let Some(observed) = &info.observed
-            && observed.pool_ready.get().is_none()
+            && observed.connection.borrow().is_none()
         {
-            observed.pool_ready.set(Some(Instant::now()));
+            observed.pool_ready.set(observed.now());
             observed.transport_failure.set(failure.transport_reason());
         }
         RouterFailure::Upstream(failure)
@@ -390,7 +389,7 @@ fn prepare_headers(
         let (before, uri, method) = (parts.headers.clone(), parts.uri.clone(), parts.method.clone());
         let format = FormatContext {
             info: context.info,
-            request: &before,
+            request: Headers::All(&before),
             pseudo: PseudoHeaders {
                 method: method.as_str(),
                 path: path_and_query(&uri),

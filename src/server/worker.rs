@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderMap;
 use tokio::sync::watch;
 
 use crate::{
@@ -117,7 +116,6 @@ async fn run(setup: WorkerSetup) {
         logs: Rc::clone(&logs),
         date: DateCache::new(),
         own_ip: own_ip().into(),
-        no_headers: HeaderMap::new(),
         open: Default::default(),
         snapshot,
     });

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use http::HeaderName;
+use http::{HeaderName, header::HOST};
 
 use super::{
     format::{Command, Format, FormatHeader},
@@ -156,14 +156,48 @@ pub(crate) enum Comparison {
 /// What is kept of requests and responses until their entries are written.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
-    /// Headers of requests.
-    pub(crate) request: Vec<HeaderName>,
+    /// Headers of requests, `host` among them.
+    pub(crate) request: HeaderNames,
     /// Headers of responses.
-    pub(crate) response: Vec<HeaderName>,
+    pub(crate) response: HeaderNames,
     /// How many bytes a request's headers have.
     pub(crate) request_bytes: bool,
     /// The same of a response's.
     pub(crate) response_bytes: bool,
+    /// When what happened.
+    pub(crate) moments: bool,
+}
+
+/// Names of headers.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderNames {
+    names: Vec<HeaderName>,
+    /// A bit for each length that one of them has, which keeps most others out. Longer ones share the last bit.
+    lengths: u64,
+}
+
+impl HeaderNames {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether `name` is one of them.
+    pub(crate) fn contains(&self, name: &HeaderName) -> bool {
+        self.lengths & Self::length_bit(name) != 0 && self.names.contains(name)
+    }
+
+    /// Add a name once.
+    fn add(&mut self, name: &HeaderName) {
+        if !self.contains(name) {
+            self.lengths |= Self::length_bit(name);
+            self.names.push(name.clone());
+        }
+    }
+
+    fn length_bit(name: &HeaderName) -> u64 {
+        1 << name.as_str().len().min(63)
+    }
 }
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -173,7 +207,9 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 impl Wanted {
     /// What these logs read.
     pub(crate) fn of(logs: &[AccessLog]) -> Self {
+        // A request's authority is read of it.
         let mut wanted = Self::default();
+        wanted.request.add(&HOST);
         for log in logs {
             if let Some(filter) = &log.filter {
                 wanted.add_filter(filter);
@@ -201,20 +237,21 @@ impl Wanted {
                 Command::RequestHeader(first, second) => {
                     for header in [Some(first), second.as_ref()].into_iter().flatten() {
                         if let FormatHeader::Name(name) = header {
-                            add(&mut self.request, name);
+                            self.request.add(name);
                         }
                     }
                 }
                 Command::ResponseHeader(first, second) => {
                     [Some(first), second.as_ref()].into_iter().flatten().for_each(|name| {
-                        add(&mut self.response, name);
+                        self.response.add(name);
                     });
                 }
-                Command::StreamId => add(&mut self.request, &X_REQUEST_ID),
-                Command::Path { .. } => add(&mut self.request, &X_ENVOY_ORIGINAL_PATH),
-                Command::GrpcStatus(_) => add(&mut self.response, &GRPC_STATUS),
+                Command::StreamId => self.request.add(&X_REQUEST_ID),
+                Command::Path { .. } => self.request.add(&X_ENVOY_ORIGINAL_PATH),
+                Command::GrpcStatus(_) => self.response.add(&GRPC_STATUS),
                 Command::RequestHeadersBytes => self.request_bytes = true,
                 Command::ResponseHeadersBytes => self.response_bytes = true,
+                Command::Between(..) => self.moments = true,
                 _ => {}
             }
         }
@@ -227,19 +264,12 @@ impl Wanted {
             }
             LogFilter::Header(matcher) => {
                 if let HeaderKey::Name(name) = &matcher.name {
-                    add(&mut self.request, name);
+                    self.request.add(name);
                 }
             }
-            LogFilter::GrpcStatus { .. } => add(&mut self.response, &GRPC_STATUS),
-            LogFilter::Runtime { .. } => add(&mut self.request, &X_REQUEST_ID),
+            LogFilter::GrpcStatus { .. } => self.response.add(&GRPC_STATUS),
+            LogFilter::Runtime { .. } => self.request.add(&X_REQUEST_ID),
             _ => {}
         }
-    }
-}
-
-/// Add a name once. (`host` is kept anyway.)
-fn add(names: &mut Vec<HeaderName>, name: &HeaderName) {
-    if *name != http::header::HOST && !names.contains(name) {
-        names.push(name.clone());
     }
 }

@@ -127,6 +127,8 @@ pub(crate) struct HttpConnectionManager {
     pub(crate) access_log: AccessLogs,
     /// Its formats or access logs read what streams record only where that is asked for.
     pub(crate) observes: bool,
+    /// And among that when what happened.
+    pub(crate) observes_moments: bool,
 }
 
 /// Which HTTP a listener speaks. `HttpConnectionManager.CodecType`.

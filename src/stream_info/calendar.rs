@@ -5,32 +5,35 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use arrayvec::ArrayString;
+
 use crate::snapshot::format::time_format::{TimeFormat, TimePart};
 
-/// `2026-11-20T08:09:36.123Z`
-pub(crate) fn iso_8601(time: SystemTime) -> String {
+/// `2026-11-20T08:09:36.123Z`; of years beyond 9999 the last four digits.
+pub(crate) fn iso_8601(time: SystemTime) -> ArrayString<24> {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (days, second) = (since.as_secs() / 86_400, (since.as_secs() % 86_400) as u32);
     let (year, month, day) = civil_date(days);
-    let second = seconds % 60;
-    let parts = [
-        (year, 4, '-'),
-        (month, 2, '-'),
-        (day, 2, 'T'),
-        (seconds / 3600, 2, ':'),
-        (seconds / 60 % 60, 2, ':'),
-        (second, 2, '.'),
-        (since.subsec_millis().into(), 3, 'Z'),
-    ];
-    let mut text = String::with_capacity(24);
     // By hand, since each entry of an access log has one.
-    for (number, digits, end) in parts {
-        for place in (0..digits).rev() {
-            text.push(char::from(b'0' + (number / 10_u64.pow(place) % 10) as u8));
+    let digit = |number: u32| b'0' + (number % 10) as u8;
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut put = |place: usize, number: u32| {
+        if let Some([tens, ones]) = text.get_mut(place..place + 2) {
+            (*tens, *ones) = (digit(number / 10), digit(number));
         }
-        text.push(end);
-    }
-    text
+    };
+    let (year, month, day) = ((year % 10_000) as u32, month as u32, day as u32);
+    put(0, year / 100);
+    put(2, year);
+    put(5, month);
+    put(8, day);
+    put(11, second / 3600);
+    put(14, second / 60 % 60);
+    put(17, second % 60);
+    put(21, since.subsec_millis());
+    put(20, since.subsec_millis() / 10);
+    // All of it is ASCII.
+    ArrayString::from_byte_string(&text).unwrap_or_default()
 }
 
 /// Year, month and day of the `days`-th day after 1970-01-01, in the Gregorian calendar.
@@ -172,7 +175,7 @@ mod tests {
         assert_eq!(civil_date(11_016), (2000, 2, 29));
         assert_eq!(civil_date(11_017), (2000, 3, 1));
         assert_eq!(
-            iso_8601(UNIX_EPOCH + Duration::from_millis(1_795_155_028_096)),
+            &*iso_8601(UNIX_EPOCH + Duration::from_millis(1_795_155_028_096)),
             "2026-11-20T06:10:28.096Z"
         );
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{StreamInfo, value::Value};
 use crate::snapshot::format::{Format, FormatHeader, Piece, truncate};
@@ -13,11 +13,44 @@ pub(crate) struct FormatContext<'a> {
     /// The stream.
     pub(crate) info: &'a StreamInfo,
     /// The request's headers.
-    pub(crate) request: &'a HeaderMap,
+    pub(crate) request: Headers<'a>,
     /// Its pseudo-headers.
     pub(crate) pseudo: PseudoHeaders<'a>,
     /// The response's headers, once there are some.
-    pub(crate) response: Option<&'a HeaderMap>,
+    pub(crate) response: Option<Headers<'a>>,
+}
+
+/// The headers of a message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Headers<'a> {
+    /// As they are.
+    All(&'a HeaderMap),
+    /// Those that were kept, in their order. They are so few that to look at each is cheaper than a hash.
+    Kept(&'a [(HeaderName, HeaderValue)]),
+}
+
+impl<'a> Headers<'a> {
+    /// The first value of a header.
+    pub(crate) fn get(&self, name: &HeaderName) -> Option<&'a HeaderValue> {
+        match self {
+            Self::All(headers) => headers.get(name),
+            Self::Kept(headers) => headers.iter().find(|(kept, _)| kept == name).map(|(_, value)| value),
+        }
+    }
+
+    /// As a map, for who needs one.
+    pub(crate) fn to_map(self) -> Cow<'a, HeaderMap> {
+        match self {
+            Self::All(headers) => Cow::Borrowed(headers),
+            Self::Kept(headers) => {
+                let mut map = HeaderMap::with_capacity(headers.len());
+                for (name, value) in headers {
+                    map.append(name, value.clone());
+                }
+                Cow::Owned(map)
+            }
+        }
+    }
 }
 
 /// What HTTP/2 carries as pseudo-headers and HTTP/1 as request line and `host`.
@@ -73,12 +106,12 @@ pub(super) fn request_bytes<'a>(context: &FormatContext<'a>, header: &FormatHead
         FormatHeader::Method => context.pseudo.method,
         FormatHeader::Authority => context.pseudo.authority,
         FormatHeader::Scheme => context.pseudo.scheme,
-        FormatHeader::Name(name) => return context.request.get(name).map(http::HeaderValue::as_bytes),
+        FormatHeader::Name(name) => return context.request.get(name).map(HeaderValue::as_bytes),
     };
     Some(text.as_bytes())
 }
 
 /// The value of a response header as it came, if there is one.
 pub(super) fn response_bytes<'a>(context: &FormatContext<'a>, name: &HeaderName) -> Option<&'a [u8]> {
-    context.response?.get(name).map(http::HeaderValue::as_bytes)
+    context.response?.get(name).map(HeaderValue::as_bytes)
 }

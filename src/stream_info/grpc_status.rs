@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName};
 
+use super::formatter::Headers;
+
 /// The codes of gRPC, from 0 on: as words in camel case, and as the specification has them.
 const CODES: [(&str, &str); 17] = [
     ("OK", "OK"),
@@ -40,12 +42,12 @@ pub(crate) fn of_http(status: u16) -> u16 {
 /// What a call came to: as its trailers say, or its headers, or its status. `None` for what is no number.
 pub(crate) fn of_response(
     trailers: Option<&HeaderMap>,
-    headers: Option<&HeaderMap>,
+    headers: Option<Headers<'_>>,
     status: u16,
 ) -> Option<u32> {
     const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
     let said = trailers.and_then(|trailers| trailers.get(GRPC_STATUS));
-    match said.or_else(|| headers?.get(GRPC_STATUS)) {
+    match said.or_else(|| headers?.get(&GRPC_STATUS)) {
         Some(said) => said.to_str().ok()?.parse().ok(),
         // Of a call that broke off nothing is known.
         None => (status != 0).then(|| of_http(status).into()),

@@ -169,8 +169,8 @@ impl StreamInfo {
 
     /// The same, where formats read more than most do.
     #[must_use]
-    pub(crate) fn observed(self) -> Self {
-        Self { observed: Some(Box::default()), ..self }
+    pub(crate) fn observed(self, moments: bool) -> Self {
+        Self { observed: Some(Box::new(Observed { moments, ..Observed::default() })), ..self }
     }
 
     /// Count it where its virtual cluster and its route say, too.

@@ -8,13 +8,20 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, Method, Version, header::HOST, request::Parts, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Version, header::HOST, request::Parts, uri::PathAndQuery,
+};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::{StreamInfo, formatter::PseudoHeaders, tls::TlsFacts};
+use super::{
+    StreamInfo,
+    formatter::{Headers, PseudoHeaders},
+    tls::TlsFacts,
+};
 use crate::snapshot::{
     Local,
-    access_log::Wanted,
+    access_log::{HeaderNames, Wanted},
     format::command::{Precision, TimePoint},
     matcher::header_text,
     metadata::Metadata,
@@ -55,6 +62,9 @@ impl AttemptedHost {
     }
 }
 
+/// Headers that are read later.
+pub(crate) type KeptHeaders = Vec<(HeaderName, HeaderValue)>;
+
 /// The request as access logs read it.
 #[derive(Debug, Default)]
 pub(crate) struct KeptRequest {
@@ -62,18 +72,23 @@ pub(crate) struct KeptRequest {
     path: Option<PathAndQuery>,
     https: bool,
     /// Those of its headers that are read, and `host`.
-    pub(crate) headers: HeaderMap,
+    headers: KeptHeaders,
     /// All its headers, in bytes.
     pub(crate) bytes: u64,
 }
 
 impl KeptRequest {
+    /// Those of its headers that are read, and `host`.
+    pub(crate) fn headers(&self) -> Headers<'_> {
+        Headers::Kept(&self.headers)
+    }
+
     /// Its pseudo-headers.
     pub(crate) fn pseudo(&self) -> PseudoHeaders<'_> {
         PseudoHeaders {
             method: self.method.as_str(),
             path: self.path.as_ref().map_or("", PathAndQuery::as_str),
-            authority: self.headers.get(HOST).map_or("", header_text),
+            authority: self.headers().get(&HOST).map_or("", header_text),
             scheme: if self.https { "https" } else { "http" },
         }
     }
@@ -82,12 +97,14 @@ impl KeptRequest {
 /// What was recorded. All of it stays empty until it happens.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
+    /// Something reads when what happened.
+    pub(crate) moments: bool,
     /// The request is gRPC.
     pub(crate) grpc: Cell<bool>,
     /// The request as it went upstream, or came in.
     pub(crate) request: RefCell<Option<KeptRequest>>,
     /// Those headers of the response that are read.
-    pub(crate) response: RefCell<Option<HeaderMap>>,
+    pub(crate) response: RefCell<Option<KeptHeaders>>,
     /// All of them, in bytes.
     pub(crate) response_bytes: Cell<u64>,
     /// The response's trailers.
@@ -103,7 +120,7 @@ pub(crate) struct Observed {
     /// What is noted of it.
     pub(crate) host_metadata: RefCell<Metadata>,
     /// The hosts that connections were used of.
-    pub(crate) attempted: RefCell<Vec<AttemptedHost>>,
+    pub(crate) attempted: RefCell<SmallVec<[AttemptedHost; 1]>>,
     /// What an entry of an access log is about; empty outside of them.
     pub(crate) log_type: Cell<&'static str>,
     /// When the latest attempt asked for a connection.
@@ -123,10 +140,14 @@ pub(crate) struct Observed {
 }
 
 impl Observed {
+    /// This moment, where somebody reads it: to look at the clock costs more than all else here.
+    pub(crate) fn now(&self) -> Option<Instant> {
+        self.moments.then(Instant::now)
+    }
+
     /// Keep what access logs read of a request.
     pub(crate) fn keep_request(&self, wanted: &Wanted, parts: &Parts, https: bool) {
-        let mut headers = HeaderMap::with_capacity(wanted.request.len() + 1);
-        copy(&parts.headers, wanted.request.iter().chain([&HOST]), &mut headers);
+        let headers = kept(&parts.headers, &wanted.request);
         let path = parts.uri.path_and_query().filter(|_| parts.method != Method::CONNECT).cloned();
         let mut kept = KeptRequest { method: parts.method.clone(), path, https, headers, bytes: 0 };
         if wanted.request_bytes {
@@ -145,13 +166,11 @@ impl Observed {
 
     /// Keep what access logs read of a response.
     pub(crate) fn keep_response(&self, wanted: &Wanted, headers: &HeaderMap) {
-        let mut kept = HeaderMap::with_capacity(wanted.response.len());
-        copy(headers, wanted.response.iter(), &mut kept);
         if wanted.response_bytes {
             // The status has three digits.
             self.response_bytes.set(":status".len() as u64 + 3 + bytes_but(headers, None));
         }
-        self.response.replace(Some(kept));
+        self.response.replace(Some(kept(headers, &wanted.response)));
     }
 
     /// Keep the trailers of a response.
@@ -166,7 +185,7 @@ impl Observed {
         self.connection.take();
         self.protocol.take();
         self.transport_failure.take();
-        self.attempt_start.set(Some(Instant::now()));
+        self.attempt_start.set(self.now());
         self.pool_ready.take();
         self.send_start.take();
         self.response_start.take();
@@ -174,7 +193,7 @@ impl Observed {
 
     /// It has a connection.
     pub(crate) fn connected(&self, connection: &Rc<UpstreamConnection>, protocol: Version) {
-        let now = Some(Instant::now());
+        let now = self.now();
         self.pool_ready.set(now);
         self.send_start.set(now);
         self.connection.replace(Some(Rc::clone(connection)));
@@ -233,13 +252,18 @@ impl Observed {
     }
 }
 
-/// Copy the headers of these names.
-fn copy<'a>(from: &HeaderMap, names: impl Iterator<Item = &'a HeaderName>, into: &mut HeaderMap) {
-    for name in names {
-        for value in from.get_all(name) {
-            into.append(name.clone(), value.clone());
+/// The headers of these names.
+fn kept(headers: &HeaderMap, names: &HeaderNames) -> KeptHeaders {
+    let mut kept = Vec::new();
+    for (name, value) in headers {
+        if names.contains(name) {
+            if kept.is_empty() {
+                kept.reserve_exact(names.len());
+            }
+            kept.push((name.clone(), value.clone()));
         }
     }
+    kept
 }
 
 /// Bytes of names and values.

@@ -2,17 +2,19 @@
 
 use std::{
     borrow::Cow,
+    fmt::Write,
     net::SocketAddr,
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, HeaderName};
+use arrayvec::ArrayString;
+use http::HeaderName;
 use percent_encoding::percent_decode_str;
 
 use super::{
     StreamInfo,
     calendar::iso_8601,
-    formatter::{FormatContext, request_bytes, response_bytes},
+    formatter::{FormatContext, Headers, request_bytes, response_bytes},
     grpc_status,
     observed::AttemptedHost,
     protocol_name,
@@ -26,11 +28,16 @@ use crate::snapshot::{
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_ENVOY_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 
+/// Room for an address, a time, an id, and most names.
+const SHORT_BYTES: usize = 64;
+
 /// The value of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'a> {
     /// A text.
     Text(Cow<'a, str>),
+    /// A short text that was made for this.
+    Short(ArrayString<SHORT_BYTES>),
     /// What somebody else sent; not always a text.
     Bytes(Cow<'a, [u8]>),
     /// A number, which JSON writes without quotes.
@@ -44,12 +51,30 @@ impl<'a> Value<'a> {
     pub(crate) fn into_text(self) -> Cow<'a, str> {
         match self {
             Self::Text(text) => text,
+            Self::Short(text) => text.as_str().to_owned().into(),
             Self::Bytes(Cow::Borrowed(bytes)) => String::from_utf8_lossy(bytes),
             Self::Bytes(Cow::Owned(bytes)) => String::from_utf8_lossy(&bytes).into_owned().into(),
             Self::Number(number) => number.to_string().into(),
             Self::Note(serde_json::Value::String(text)) => text.into(),
             Self::Note(note) => note.to_string().into(),
         }
+    }
+
+    /// As the bytes of its text.
+    pub(crate) fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Text(text) => text.as_bytes().into(),
+            Self::Short(text) => text.as_bytes().into(),
+            Self::Bytes(bytes) => (&**bytes).into(),
+            Self::Number(number) => number.to_string().into_bytes().into(),
+            Self::Note(serde_json::Value::String(text)) => text.as_bytes().into(),
+            Self::Note(note) => note.to_string().into_bytes().into(),
+        }
+    }
+
+    /// A copy of a text that cannot be lent.
+    fn copied(text: &str) -> Self {
+        ArrayString::from(text).map_or_else(|_| text.to_owned().into(), Self::Short)
     }
 }
 
@@ -95,22 +120,22 @@ impl Command {
                 Address::Pipe(_) if *part == AddressPart::Port => return None,
                 Address::Pipe(path) => path.display().to_string().into(),
             },
-            Self::UpstreamHost => info.upstream_host.borrow().as_ref()?.to_string().into(),
+            Self::UpstreamHost => Value::copied(info.upstream_host.borrow().as_ref()?),
             Self::DownstreamTlsVersion => info.connection.tls.get()?.version.into(),
             Self::DownstreamTlsCipher => info.connection.tls.get()?.cipher.into(),
-            Self::UpstreamCluster => info.cluster.borrow().as_ref()?.observability_name.to_string().into(),
-            Self::UpstreamClusterRaw => info.cluster.borrow().as_ref()?.name.to_string().into(),
+            Self::UpstreamCluster => Value::copied(&info.cluster.borrow().as_ref()?.observability_name),
+            Self::UpstreamClusterRaw => Value::copied(&info.cluster.borrow().as_ref()?.name),
             Self::UpstreamRequestAttemptCount => Value::Number(info.attempts.get().into()),
             Self::ResponseCode => Value::Number(info.status.get().into()),
             Self::ResponseFlags => Value::Text(info.flags.get().text()),
             Self::ResponseFlagsLong => Value::Text(info.flags.get().long_text()),
             Self::ResponseCodeDetails => Some(info.details.get()).filter(|text| !text.is_empty())?.into(),
             Self::RouteName => {
-                Some(info.route_name.borrow().to_string()).filter(|name| !name.is_empty())?.into()
+                Value::copied(Some(&**info.route_name.borrow()).filter(|name| !name.is_empty())?)
             }
             Self::TraceId => info.span.borrow().as_ref()?.trace_id.to_string().into(),
             Self::SpanId => info.span.borrow().as_ref()?.span_id.to_string().into(),
-            Self::StreamId => bytes(context.request.get(X_REQUEST_ID)?.as_bytes()),
+            Self::StreamId => bytes(context.request.get(&X_REQUEST_ID)?.as_bytes()),
             Self::UniqueId => uuid::Uuid::new_v4().to_string().into(),
             Self::BytesReceived => Value::Number(info.bytes_received.get()),
             Self::BytesSent => Value::Number(info.bytes_sent.get()),
@@ -134,12 +159,12 @@ impl Command {
     }
 
     /// The value of those that read what is recorded for them only.
-    fn observed<'a>(&self, info: &'a StreamInfo, response: Option<&HeaderMap>) -> Option<Value<'a>> {
+    fn observed<'a>(&self, info: &'a StreamInfo, response: Option<Headers<'_>>) -> Option<Value<'a>> {
         let observed = info.observed.as_deref()?;
         let connection = observed.connection.borrow();
         Some(match self {
             Self::UpstreamHostName { without_port } => {
-                host_text(observed.host.borrow().as_ref()?.name(), *without_port).to_owned().into()
+                Value::copied(host_text(observed.host.borrow().as_ref()?.name(), *without_port))
             }
             Self::UpstreamHostsAttempted { names, without_port } => {
                 let text = |host: &AttemptedHost| {
@@ -211,38 +236,54 @@ fn time(
     time: SystemTime,
     pattern: Option<&crate::snapshot::format::time_format::TimeFormat>,
 ) -> Value<'static> {
-    pattern.map_or_else(|| iso_8601(time), |pattern| pattern.text(time)).into()
+    match pattern {
+        Some(pattern) => pattern.text(time).into(),
+        None => Value::copied(&iso_8601(time)),
+    }
 }
 
 fn address(address: SocketAddr, part: AddressPart) -> Value<'static> {
     match part {
-        AddressPart::Whole => address_text(address).into(),
+        AddressPart::Whole => Value::Short(address_text(address)),
         AddressPart::WithoutPort => address.ip().to_string().into(),
         AddressPart::Port => Value::Number(address.port().into()),
     }
 }
 
 /// The same text as its own. Most are of IPv4, and most entries of access logs have one.
-fn address_text(address: SocketAddr) -> String {
-    let SocketAddr::V4(address) = address else { return address.to_string() };
-    let mut text = String::with_capacity(21);
-    let mut push = |number: u16, end: Option<char>| {
+fn address_text(address: SocketAddr) -> ArrayString<SHORT_BYTES> {
+    let SocketAddr::V4(address) = address else {
+        let mut text = ArrayString::new();
+        // There is room for the longest.
+        let _ = write!(text, "{address}");
+        return text;
+    };
+    let mut bytes = [0; 21];
+    let mut length = 0;
+    let mut push = |number: u16, end: Option<u8>| {
         let mut rest = number;
         for place in [10_000, 1000, 100, 10, 1] {
             if number >= place || place == 1 {
-                text.push(char::from(b'0' + (rest / place) as u8));
+                if let Some(byte) = bytes.get_mut(length) {
+                    *byte = b'0' + (rest / place) as u8;
+                }
+                length += 1;
                 rest %= place;
             }
         }
-        text.extend(end);
+        if let (Some(end), Some(byte)) = (end, bytes.get_mut(length)) {
+            *byte = end;
+            length += 1;
+        }
     };
     let [first, second, third, fourth] = address.ip().octets();
-    push(first.into(), Some('.'));
-    push(second.into(), Some('.'));
-    push(third.into(), Some('.'));
-    push(fourth.into(), Some(':'));
+    push(first.into(), Some(b'.'));
+    push(second.into(), Some(b'.'));
+    push(third.into(), Some(b'.'));
+    push(fourth.into(), Some(b':'));
     push(address.port(), None);
-    text
+    let text = std::str::from_utf8(bytes.get(..length).unwrap_or_default());
+    ArrayString::from(text.unwrap_or_default()).unwrap_or_default()
 }
 
 /// A host as `HOST:PORT`, or as `HOST`.
@@ -260,7 +301,7 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 fn path<'a>(context: &FormatContext<'a>, query: bool, source: PathSource) -> Option<Value<'a>> {
-    let original = context.request.get(X_ENVOY_ORIGINAL_PATH).map(http::HeaderValue::as_bytes);
+    let original = context.request.get(&X_ENVOY_ORIGINAL_PATH).map(http::HeaderValue::as_bytes);
     let path = Some(context.pseudo.path.as_bytes()).filter(|path| !path.is_empty());
     let whole = match source {
         PathSource::Original => original,
@@ -282,9 +323,16 @@ mod tests {
 
     #[test]
     fn addresses_read_as_usual() {
-        for text in ["127.0.0.1:80", "255.10.0.100:65535", "1.2.3.4:0", "[::1]:443"] {
+        for text in [
+            "127.0.0.1:80",
+            "255.10.0.100:65535",
+            "255.255.255.255:65535",
+            "1.2.3.4:0",
+            "[::1]:443",
+            "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535",
+        ] {
             let address: SocketAddr = text.parse().expect("an address");
-            assert_eq!(address_text(address), text);
+            assert_eq!(&*address_text(address), text);
         }
     }
 

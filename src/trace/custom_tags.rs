@@ -13,7 +13,7 @@ use crate::{
     },
     stream_info::{
         StreamInfo,
-        formatter::{FormatContext, PseudoHeaders, request_header},
+        formatter::{FormatContext, Headers, PseudoHeaders, request_header},
     },
 };
 
@@ -69,14 +69,14 @@ impl LateRequest {
     fn context<'a>(&'a self, info: &'a StreamInfo) -> FormatContext<'a> {
         FormatContext {
             info,
-            request: &self.request,
+            request: Headers::All(&self.request),
             pseudo: PseudoHeaders {
                 method: self.method.as_str(),
                 path: &self.path,
                 authority: self.request.get(HOST).map_or("", header_text),
                 scheme: &self.scheme,
             },
-            response: self.response.as_ref(),
+            response: self.response.as_ref().map(Headers::All),
         }
     }
 

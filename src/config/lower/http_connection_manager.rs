@@ -103,6 +103,7 @@ impl Lowering<'_> {
             }),
             suppress_envoy_headers: router.suppress_envoy_headers,
             observes: self.observes || !access_log.logs.is_empty(),
+            observes_moments: self.observes || access_log.wanted.moments,
             access_log,
         })
     }
