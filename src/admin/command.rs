@@ -64,6 +64,8 @@ pub(super) struct Asked {
     pub(super) subject: Subject,
     /// The parameters, as a form is encoded.
     pub(super) query: String,
+    /// Who asks reads OpenMetrics.
+    pub(super) open_metrics: bool,
 }
 
 impl Asked {

@@ -170,16 +170,25 @@ async fn dispatch(State(subject): State<Subject>, request: Request) -> Response 
         let body = "a page of another site may not change this process\n";
         return answer::refusal(StatusCode::FORBIDDEN, body);
     }
+    let open_metrics = accepts_open_metrics(&request);
     let query = match parameters(request).await {
         Ok(query) => query,
         Err(refusal) => return refusal,
     };
-    let asked = Asked { subject, query };
+    let asked = Asked { subject, query, open_metrics };
     match command.run {
         Run::Here(run) => run(&asked),
         Run::Apart(run) => apart(run, asked).await,
         Run::Elsewhere | Run::Missing(_) => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// Whether who asks says to read OpenMetrics, as a Prometheus does.
+fn accepts_open_metrics(request: &Request) -> bool {
+    let accepted = request.headers().get_all(header::ACCEPT);
+    accepted.iter().any(|accepted| {
+        accepted.to_str().is_ok_and(|accepted| accepted.contains("application/openmetrics-text"))
+    })
 }
 
 /// Whether a browser sends it for a page from elsewhere: what listens on loopback can be posted to by any of them.

@@ -1,6 +1,7 @@
-//! Rate, errors and duration of each connection manager and cluster, for the page `/`.
+//! Rate, errors and duration of each connection manager, route and cluster, for the page `/`.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     fmt::Write,
     sync::{Mutex, PoisonError},
@@ -8,8 +9,15 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Subject, page::escape};
-use crate::stats::{Bins, Histogram, Metric, Reader};
+use super::{
+    Subject,
+    page::escape,
+    stats::{RouteName, each_route},
+};
+use crate::stats::{Bins, Histogram, Metric, Reader, RouteStats};
+
+/// So many routes are shown: those with the most requests.
+const ROUTES: usize = 20;
 
 /// What the summary was when somebody looked last, so that it can tell of the time since.
 #[derive(Debug, Default)]
@@ -22,13 +30,15 @@ struct Look {
     figures: HashMap<String, (u64, u64)>,
 }
 
-/// What there is of one connection manager or cluster.
+/// What there is of one connection manager, route or cluster.
 #[derive(Debug)]
 struct Row {
     name: String,
     requests: u64,
     errors: u64,
     durations: Bins,
+    /// So many of what durations are counted in are a millisecond.
+    per_millisecond: f64,
 }
 
 /// Picks what the summary shows out of a group.
@@ -62,7 +72,23 @@ impl Row {
         let mut picked = Picked::default();
         group.read("", &mut picked);
         let durations = picked.durations.unwrap_or_else(|| Histogram::default().bins());
-        Self { name, requests: picked.requests, errors: picked.errors, durations }
+        Self { name, requests: picked.requests, errors: picked.errors, durations, per_millisecond: 1.0 }
+    }
+
+    fn of_route(name: &RouteName, stats: &RouteStats) -> Self {
+        let RouteName { manager, virtual_host, route } = name;
+        let name = match virtual_host.as_str() {
+            "" => format!("no route, {manager}"),
+            host => format!("route {route} of {host}, {manager}"),
+        };
+        let mut row = Self { name, requests: 0, errors: 0, durations: Bins::default(), per_millisecond: 1e3 };
+        for (_, class, part) in stats.parts() {
+            let bins = part.histogram.bins();
+            row.requests += bins.count;
+            row.errors += if class == "5xx" { bins.count } else { 0 };
+            row.durations.absorb(&bins);
+        }
+        row
     }
 }
 
@@ -77,13 +103,28 @@ pub(super) fn write(out: &mut String, subject: &Subject) {
         .clusters
         .iter()
         .map(|cluster| Row::of(format!("cluster {}", cluster.config.name), &cluster.config.stats.total()));
-    let rows: Vec<Row> = managers.chain(clusters).collect();
+    let mut routes: Vec<Row> = snapshot
+        .listeners
+        .iter()
+        .flat_map(|listener| each_route(&listener.manager))
+        .map(|(name, stats)| Row::of_route(&name, &stats))
+        .collect();
+    routes.sort_by_key(|row| Reverse(row.requests));
+    let more = routes.len().saturating_sub(ROUTES);
+    routes.truncate(ROUTES);
+    let rows: Vec<Row> = managers.chain(routes).chain(clusters).collect();
     let now = Instant::now();
     let figures = rows.iter().map(|row| (row.name.clone(), (row.requests, row.errors))).collect();
     let look = Look { at: now, figures };
     let last = subject.last_look.0.lock().unwrap_or_else(PoisonError::into_inner).replace(look);
     // Writing to a text does not fail.
     let _ = write_rows(out, &rows, last.as_ref(), now, subject.started);
+    if more > 0 {
+        let _ = write!(
+            out,
+            "<p>{more} more routes had fewer requests: <a href=\"stats/prometheus?filter=http.server.request\">all routes</a></p>"
+        );
+    }
 }
 
 fn write_rows(
@@ -119,7 +160,7 @@ fn write_rows(
         )?;
         for quantile in [0.5, 0.95, 0.99] {
             match row.durations.quantile(quantile) {
-                Some(milliseconds) => write!(out, "<td class=\"num\">{milliseconds:.1}</td>")?,
+                Some(time) => write!(out, "<td class=\"num\">{:.1}</td>", time / row.per_millisecond)?,
                 None => out.push_str("<td class=\"num\">-</td>"),
             }
         }

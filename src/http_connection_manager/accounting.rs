@@ -1,5 +1,7 @@
 //! What is counted of connections and streams, under Envoy's names.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{Connection, codec::Protocol, connection_timer::Due};
@@ -158,7 +160,16 @@ impl Connection {
         if info.health_check.get() {
             stats.tracing.health_check.inc();
         } else {
-            stats.downstream_rq_time.record(milliseconds_since(info.start));
+            let duration = info.start.elapsed();
+            stats.downstream_rq_time.record(milliseconds(duration));
+            let routes = &self.listener.manager.routes.stats;
+            if let Some(route) = routes.get(info.route.get() as usize) {
+                let span = info.span.borrow();
+                let sampled = span.as_ref().filter(|span| span.record.is_some());
+                let span = sampled.map(|span| (span.trace_id, span.span_id));
+                let time = (info.start_time, duration);
+                route.mine().record(info.method.get(), info.status.get(), time, span);
+            }
         }
     }
 }
@@ -193,7 +204,11 @@ pub(super) fn count_upstream_time(info: &StreamInfo) {
 }
 
 fn milliseconds_since(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    milliseconds(start.elapsed())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Connection {

@@ -103,6 +103,7 @@ impl ActiveStream {
         let present = Present::of(request.headers());
         let grpc = present.any(Present::CONTENT_TYPE) && is_grpc(request.headers());
         let info = observed::stream_info(&connection, request.version(), grpc);
+        info.method.set(request.method().into());
         connection.stream_started(&info);
         Self {
             end: StreamEnd::new(Rc::clone(&connection), Rc::clone(&info), request.method() == Method::HEAD),
@@ -161,6 +162,7 @@ impl ActiveStream {
             route_matcher::find(&manager.routes, &request, context)
         };
         let route = found.and_then(|(_, route)| route);
+        self.info.route.set(route.map_or(0, |route| route.id));
         if let Some(route) = route.filter(|route| !route.name.is_empty()) {
             self.info.route_name.replace(std::sync::Arc::clone(&route.name));
         }

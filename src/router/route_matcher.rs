@@ -171,6 +171,7 @@ mod tests {
 
     fn config(matchers: Vec<(&str, RouteMatch)>) -> RouteConfiguration {
         let route = |(name, matcher): (&str, RouteMatch)| Route {
+            id: 0,
             name: name.into(),
             matcher,
             action: Action::Direct(DirectResponse {

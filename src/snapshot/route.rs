@@ -1,6 +1,6 @@
 //! Routing: virtual hosts, routes, actions, header mutations. `config.route.v3`.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use regex::Regex;
@@ -14,7 +14,7 @@ use super::{
     route_index::RouteIndex,
     tracing::TracePolicy,
 };
-use crate::stats::RequestGroup;
+use crate::stats::{RequestGroup, RouteStats, Scope};
 
 /// All routes of an HTTP connection manager. `RouteConfiguration`.
 #[derive(Debug, Default)]
@@ -32,6 +32,21 @@ pub(crate) struct RouteConfiguration {
     pub(crate) most_specific_wins: bool,
     /// Request headers that clients from outside may not set. `internal_only_headers`.
     pub(crate) internal_only_headers: Vec<HeaderName>,
+    /// How long requests took: first those without a route, then those of each route by its `id`.
+    pub(crate) stats: Vec<Scope<RouteStats>>,
+}
+
+impl RouteConfiguration {
+    /// Number the routes of `self`, and make what counts their requests.
+    pub(crate) fn number_routes(&mut self) {
+        let routes = self.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes);
+        let mut routes_with_none = 1;
+        for (id, route) in (1..).zip(routes) {
+            route.id = id;
+            routes_with_none += 1;
+        }
+        self.stats = (0..routes_with_none).map(|_| Scope::default()).collect();
+    }
 }
 
 /// The index from authority to virtual host, in the order that Envoy looks: exact, longest suffix, longest
@@ -90,6 +105,8 @@ impl VirtualClusters {
 /// One route. `Route`.
 #[derive(Debug)]
 pub(crate) struct Route {
+    /// Its number among all routes of the configuration, counted from 1.
+    pub(crate) id: u32,
     /// Default empty. `Route.name`.
     pub(crate) name: Arc<str>,
     /// Which requests it takes.
@@ -104,6 +121,19 @@ pub(crate) struct Route {
     pub(crate) tracing: Option<Arc<TracePolicy>>,
     /// Where its requests are counted besides. `Route.stat_prefix`.
     pub(crate) stats: Option<Arc<RequestGroup>>,
+}
+
+impl Route {
+    /// Its name or, where it has none, the path that it takes: `/api/*`, `/login`, a regex.
+    pub(crate) fn label(&self) -> Cow<'_, str> {
+        match &self.matcher.path {
+            _ if !self.name.is_empty() => Cow::Borrowed(&self.name),
+            PathMatch::Prefix(prefix) => format!("{prefix}*").into(),
+            PathMatch::SeparatedPrefix(prefix) => format!("{prefix}/*").into(),
+            PathMatch::Exact(path) => Cow::Borrowed(path),
+            PathMatch::Regex(regex) => Cow::Borrowed(regex.as_str()),
+        }
+    }
 }
 
 /// Names the operation in spans. `Decorator`.

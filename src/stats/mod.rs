@@ -9,11 +9,13 @@
 
 mod cluster;
 mod codes;
+mod exemplar;
 mod histogram;
 mod host;
 mod http;
 mod listener;
 mod request;
+mod route;
 
 use std::{
     cell::Cell,
@@ -27,11 +29,13 @@ use std::{
 pub(crate) use self::{
     cluster::ClusterStats,
     codes::Codes,
+    exemplar::Exemplar,
     histogram::{Bins, Histogram},
     host::HostStats,
     http::{HttpListenerStats, HttpStats},
     listener::ListenerStats,
     request::{RequestGroup, RequestStats},
+    route::{BOUNDS as ROUTE_BOUNDS, MethodClass, RouteStats},
 };
 
 /// A number that only grows.
@@ -233,6 +237,11 @@ impl<G: Group> Scope<G> {
             total.rebase(base);
         }
         total
+    }
+
+    /// Whether anything was counted since the start.
+    pub(crate) fn is_used(&self) -> bool {
+        std::iter::once(&self.main).chain(&self.workers).any(|group| group.get().is_some())
     }
 
     /// What each worker counted, by its index; those that counted nothing are left out.

@@ -28,7 +28,7 @@ pub(crate) use self::flags::ResponseFlag;
 use self::{deadline::Deadlines, flags::ResponseFlags, observed::Observed, tls::TlsFacts};
 use crate::{
     snapshot::{Address, Local, cluster::Cluster},
-    stats::{RequestGroup, RequestStats},
+    stats::{MethodClass, RequestGroup, RequestStats},
     trace::Span,
 };
 
@@ -119,6 +119,10 @@ pub(crate) struct StreamInfo {
     pub(crate) health_check: Cell<bool>,
     /// Its client is internal.
     pub(crate) internal: Cell<bool>,
+    /// Its method.
+    pub(crate) method: Cell<MethodClass>,
+    /// The chosen route's number; 0 as long as there is none.
+    pub(crate) route: Cell<u32>,
     /// The chosen route's name.
     pub(crate) route_name: RefCell<Arc<str>>,
     /// Where it is counted besides.
@@ -159,6 +163,8 @@ impl StreamInfo {
             health_check: Cell::new(false),
             internal: Cell::new(false),
             route_name: RefCell::default(),
+            method: Cell::default(),
+            route: Cell::new(0),
             groups: RefCell::default(),
             cluster: RefCell::new(None),
             upstream_host: RefCell::new(None),

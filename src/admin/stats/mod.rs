@@ -4,13 +4,15 @@ mod collect;
 mod html;
 mod json;
 mod prometheus;
+mod routes;
 mod text;
 
 use axum::response::Response;
 use http::StatusCode;
 use regex::Regex;
 
-use self::collect::Stat;
+pub(super) use self::routes::{RouteName, each_route};
+use self::{collect::Stat, prometheus::Exposition};
 use super::{answer, command::Asked};
 use crate::stats::Bins;
 
@@ -174,6 +176,12 @@ impl Wanted {
             && (!self.used_only || stat.used)
             && self.filter.as_ref().is_none_or(|(regex, invert)| regex.is_match(&stat.name) != *invert)
     }
+
+    /// Whether it takes the durations of routes, which only Prometheus is told.
+    fn takes_routes(&self) -> bool {
+        let matches = |(regex, invert): &(Regex, bool)| regex.is_match(routes::NAME) != *invert;
+        self.kind.is_none_or(|wanted| wanted == Kind::Histograms) && self.filter.as_ref().is_none_or(matches)
+    }
 }
 
 /// What a statistic has come to.
@@ -211,11 +219,18 @@ fn show(asked: &Asked, wanted: Result<Wanted, String>) -> Response {
     match wanted.format {
         Form::Text => answer::text(text::write(&stats, wanted.buckets)),
         Form::Json => answer::json_text(json::write(&stats, wanted.buckets).to_string()),
-        Form::Prometheus => answer::typed(
-            StatusCode::OK,
-            "text/plain; version=0.0.4; charset=utf-8",
-            prometheus::write(&stats, wanted.buckets),
-        ),
+        Form::Prometheus => {
+            let exposition = if asked.open_metrics { Exposition::OpenMetrics } else { Exposition::Text };
+            let mut out = prometheus::write(&stats, wanted.buckets, exposition);
+            if wanted.takes_routes() {
+                // Writing to a text does not fail.
+                let _ = routes::write(&mut out, &asked.subject, exposition);
+            }
+            if exposition == Exposition::OpenMetrics {
+                out.push_str("# EOF\n");
+            }
+            answer::typed(StatusCode::OK, exposition.content_type(), out)
+        }
         Form::Html => html::write(&text::write(&stats, wanted.buckets), &asked.query),
     }
 }

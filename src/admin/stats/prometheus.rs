@@ -5,8 +5,27 @@ use std::{collections::BTreeMap, fmt::Write};
 use super::{BUCKETS, HistogramForm, QUANTILES, Stat, Value};
 use crate::stats::Bins;
 
+/// In which form Prometheus is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exposition {
+    /// Prometheus's own text format, which everything reads.
+    Text,
+    /// OpenMetrics 1.0, which has exemplars.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// Its `content-type`.
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
 /// All of a metric stand together; counters come first, then gauges, then histograms.
-pub(super) fn write(stats: &[Stat], form: HistogramForm) -> String {
+pub(super) fn write(stats: &[Stat], form: HistogramForm, exposition: Exposition) -> String {
     let mut out = String::with_capacity(stats.len() * 100);
     let summary = if form == HistogramForm::Summary { "summary" } else { "histogram" };
     for kind in ["counter", "gauge", summary] {
@@ -23,6 +42,12 @@ pub(super) fn write(stats: &[Stat], form: HistogramForm) -> String {
             metrics.entry(&stat.metric).or_default().push(stat);
         }
         for (metric, stats) in metrics {
+            // A counter of OpenMetrics ends in `_total`, which Envoy's names do not: its kind is left open, and the
+            // names are the same in both forms.
+            let kind = match (exposition, kind) {
+                (Exposition::OpenMetrics, "counter") => "unknown",
+                (_, kind) => kind,
+            };
             // Writing to a text does not fail.
             let _ = writeln!(out, "# TYPE {metric} {kind}");
             for stat in stats {
@@ -65,11 +90,16 @@ fn write_summary(out: &mut String, metric: &str, labels: &str, comma: &str, bins
 
 fn labels(tags: &[(&'static str, String)]) -> String {
     let mut out = String::new();
-    for (index, (name, value)) in tags.iter().enumerate() {
-        let comma = if index > 0 { "," } else { "" };
-        let value = value.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"");
+    for (name, value) in tags {
         // Writing to a text does not fail.
-        let _ = write!(out, "{comma}{name}=\"{value}\"");
+        let _ = label(&mut out, name, value);
     }
     out
+}
+
+/// Add a label to others.
+pub(super) fn label(out: &mut String, name: &str, value: &str) -> std::fmt::Result {
+    let comma = if out.is_empty() { "" } else { "," };
+    let value = value.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"");
+    write!(out, "{comma}{name}=\"{value}\"")
 }

@@ -61,7 +61,7 @@ impl Lowering<'_> {
         });
         let virtual_hosts = virtual_hosts.collect();
         let internal_only = path.field("internal_only_headers");
-        RouteConfiguration {
+        let mut routes = RouteConfiguration {
             virtual_hosts,
             domains,
             ignore_port: config.ignore_port_in_host_matching,
@@ -73,7 +73,10 @@ impl Lowering<'_> {
                 .enumerate()
                 .filter_map(|(index, name)| self.header_name(&internal_only.index(index), name))
                 .collect(),
-        }
+            stats: Vec::new(),
+        };
+        routes.number_routes();
+        routes
     }
 
     fn domains(&mut self, path: &FieldPath<'_>, domains: &mut Domains, host: usize, list: &[String]) {
@@ -192,6 +195,8 @@ impl Lowering<'_> {
         let whole = context.tracing;
         let tracing = whole.and_then(|whole| self.route_policy(path, route, whole));
         Some(Route {
+            // Given once all of them are there.
+            id: 0,
             stats: match route.stat_prefix.as_str() {
                 "" => None,
                 prefix => Some(Arc::new(RequestGroup::new("route", prefix))),
