@@ -57,4 +57,5 @@ headers! {
     X_FORWARDED_HOST = "x-forwarded-host";
     X_FORWARDED_PROTO = "x-forwarded-proto";
     X_REQUEST_ID = "x-request-id";
+    X_SPANWAY_CAUSE = "x-spanway-cause";
 }

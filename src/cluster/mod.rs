@@ -40,6 +40,12 @@ impl ClusterState {
         snapshot.clusters.iter().map(|config| Arc::new(Self::new(config))).collect()
     }
 
+    /// How many of its hosts are well, in words.
+    pub(crate) fn healthy_of_total(&self) -> String {
+        let hosts = self.hosts.load();
+        format!("{} of {} hosts healthy", hosts.healthy, hosts.all.len())
+    }
+
     /// With nothing under way.
     pub(crate) fn new(config: &Arc<Cluster>) -> Self {
         let hosts = HostSet::initial(config);

@@ -77,8 +77,14 @@ impl ZipkinSender {
             SpanKind::Client => Kind::Client,
         };
         let of_stream = matches!(span.subject, Subject::Stream { .. });
-        let annotations =
-            span.events.iter().map(|(value, time)| Annotation { timestamp: micros(*time), value });
+        let annotations = span
+            .events
+            .iter()
+            .map(|(value, time)| Annotation { timestamp: micros(*time), value: (*value).into() });
+        let cause = span
+            .cause
+            .as_deref()
+            .map(|cause| Annotation { timestamp: micros(cause.at), value: cause.annotation().into() });
         let mut zipkin = ZipkinSpan {
             trace_id: u128::from_be_bytes(span.trace_id.to_bytes()),
             id: number(span.span_id),
@@ -91,10 +97,10 @@ impl ZipkinSender {
                 && of_stream
                 && kind == Kind::Server
                 && matches!(span.carrier, Carrier::B3 { .. }),
-            annotations: annotations.collect(),
+            annotations: annotations.chain(cause).collect(),
             tags: Vec::new(),
         };
-        zipkin.annotations.push(Annotation { timestamp: micros(span.end), value: kind.end() });
+        zipkin.annotations.push(Annotation { timestamp: micros(span.end), value: kind.end().into() });
         let emitter = Emitter { node_id: &self.node.id, zone: &self.node.zone };
         for (key, value) in attributes::attributes(span, Some(emitter), self.conventions).into_texts() {
             zipkin.tag(key.to_owned(), value.into_owned());

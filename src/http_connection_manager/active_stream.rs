@@ -141,8 +141,9 @@ impl ActiveStream {
             }
             Err(reply) => Outcome::Local(reply, None),
         };
-        if matches!(outcome, Outcome::Local(..)) {
+        if let Outcome::Local(reply, _) = &outcome {
             self.observe_request(manager, parts);
+            self.note_cause(manager, parts, reply);
         }
         self.respond(manager, outcome)
     }
@@ -413,7 +414,7 @@ impl ActiveStream {
         }
     }
 
-    fn view<'p>(&self, parts: &'p Parts) -> RequestView<'p> {
+    pub(super) fn view<'p>(&self, parts: &'p Parts) -> RequestView<'p> {
         let PseudoHeaders { method, path, authority, scheme } = self.pseudo(parts);
         RequestView { path_and_query: path, method, authority, scheme, headers: &parts.headers }
     }

@@ -3,6 +3,7 @@
 mod accounting;
 mod active_stream;
 mod admission;
+mod cause;
 mod client_address;
 mod codec;
 mod connection_timer;

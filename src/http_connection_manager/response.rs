@@ -19,6 +19,7 @@ use crate::{
     filter,
     http_headers::{
         KEEP_ALIVE, PROXY_CONNECTION, Present, SERVER_TIMING, X_ENVOY_ATTEMPT_COUNT, X_REQUEST_ID,
+        X_SPANWAY_CAUSE,
     },
     router::header_transform::MutationLevels,
     snapshot::{
@@ -51,6 +52,9 @@ impl ActiveStream {
                 self.count_attempts(response.headers_mut());
                 self.encode_headers(manager, response.headers_mut());
                 self.finish_headers(manager, response.headers_mut(), false);
+                if let Some(cause) = self.cause_header(manager) {
+                    response.headers_mut().insert(X_SPANWAY_CAUSE, cause);
+                }
                 if self.grpc {
                     note_grpc_status(&self.info, response.headers());
                 }

@@ -17,7 +17,7 @@ use crate::{
         matcher::{RequestView, header_text},
         route::RouteAction,
     },
-    stream_info::ResponseFlag,
+    stream_info::{ResponseFlag, cause::AttemptOutcome},
     trace,
     upstream::{Failure, UpstreamBody, conn_pool::HostPool},
 };
@@ -118,6 +118,7 @@ pub(super) async fn retried(
         info.count(|stats| stats.upstream_rq_retry.inc());
         if let Ok(response) = &outcome {
             stats.retry.count(response.status().as_u16());
+            info.attempt_failed(&pool.address_text, AttemptOutcome::Status(response.status().as_u16()));
         }
         // A response that nobody will see ends with its connection.
         if outcome.is_ok_and(|response| !response.body().is_end_stream()) {

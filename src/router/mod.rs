@@ -50,6 +50,7 @@ use crate::{
     },
     stream_info::{
         IpText, ResponseFlag, StreamInfo,
+        cause::AttemptOutcome,
         formatter::{FormatContext, Headers, PseudoHeaders},
         observed::AttemptedHost,
     },
@@ -309,6 +310,7 @@ async fn attempt(
     let Some(outcome) = outcome else {
         attempt::canceled(info, Some(ResponseFlag::UpstreamRequestTimeout));
         stats.upstream_rq_per_try_timeout.inc();
+        info.attempt_failed(&pool.address_text, AttemptOutcome::Failed("did not answer in time"));
         return Err(RouterFailure::PerTryTimeout);
     };
     let response = outcome.map_err(|failure| {
@@ -318,6 +320,7 @@ async fn attempt(
             _ => {}
         }
         attempt::failed(info, failure.reason(), failure.flag());
+        info.attempt_failed(&pool.address_text, AttemptOutcome::Failed(failure.for_people()));
         if let Some(observed) = &info.observed
             && observed.connection.borrow().is_none()
         {

@@ -129,6 +129,9 @@ pub(crate) struct HttpConnectionManager {
     pub(crate) observes: bool,
     /// And among that when what happened.
     pub(crate) observes_moments: bool,
+    /// Internal clients are told why there is an error of the proxy's own. Default false. Runtime key
+    /// `spanway.cause_header`.
+    pub(crate) cause_header: bool,
 }
 
 /// Which HTTP a listener speaks. `HttpConnectionManager.CodecType`.

@@ -37,6 +37,13 @@ pub(crate) struct RouteConfiguration {
 }
 
 impl RouteConfiguration {
+    /// The route of that number, with its virtual host. They are counted through, since only who explains an error asks.
+    pub(crate) fn route(&self, id: u32) -> Option<(&VirtualHost, &Route)> {
+        let of_host = |host: &'_ VirtualHost| host.routes.last().is_some_and(|last| id <= last.id);
+        let host = self.virtual_hosts.iter().find(|host| of_host(host))?;
+        Some((host, host.routes.iter().find(|route| route.id == id)?))
+    }
+
     /// Number the routes of `self`, and make what counts their requests.
     pub(crate) fn number_routes(&mut self) {
         let routes = self.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes);

@@ -1,6 +1,7 @@
 //! What is known of one stream: filled in on its way, read at its end by spans, replies and formats.
 
 pub(crate) mod calendar;
+pub(crate) mod cause;
 pub(crate) mod deadline;
 pub(crate) mod flags;
 pub(crate) mod formatter;
@@ -25,7 +26,13 @@ use http::{HeaderValue, Version};
 use tokio::time::Instant;
 
 pub(crate) use self::flags::ResponseFlag;
-use self::{deadline::Deadlines, flags::ResponseFlags, observed::Observed, tls::TlsFacts};
+use self::{
+    cause::{AttemptOutcome, Cause, FailedAttempt},
+    deadline::Deadlines,
+    flags::ResponseFlags,
+    observed::Observed,
+    tls::TlsFacts,
+};
 use crate::{
     snapshot::{Address, Local, cluster::Cluster},
     stats::{MethodClass, RequestGroup, RequestStats},
@@ -131,6 +138,10 @@ pub(crate) struct StreamInfo {
     pub(crate) cluster: RefCell<Option<Local<Cluster>>>,
     /// Address of the chosen host.
     pub(crate) upstream_host: RefCell<Option<Local<str>>>,
+    /// Attempts that did not go well.
+    pub(crate) failed_attempts: RefCell<Vec<FailedAttempt>>,
+    /// Why it got an error of the proxy's own, where somebody reads that.
+    pub(crate) cause: RefCell<Option<Box<Cause>>>,
     /// Its span, unless it is not traced at all.
     pub(crate) span: RefCell<Option<Span>>,
     /// What only some formats read; `None` where there are none of these.
@@ -166,6 +177,8 @@ impl StreamInfo {
             method: Cell::default(),
             route: Cell::new(0),
             groups: RefCell::default(),
+            failed_attempts: RefCell::default(),
+            cause: RefCell::default(),
             cluster: RefCell::new(None),
             upstream_host: RefCell::new(None),
             span: RefCell::new(None),
@@ -177,6 +190,11 @@ impl StreamInfo {
     #[must_use]
     pub(crate) fn observed(self, moments: bool) -> Self {
         Self { observed: Some(Box::new(Observed { moments, ..Observed::default() })), ..self }
+    }
+
+    /// Note what came of an attempt that did not go well, for who asks why in the end.
+    pub(crate) fn attempt_failed(&self, host: &Local<str>, outcome: AttemptOutcome) {
+        self.failed_attempts.borrow_mut().push(FailedAttempt { host: Rc::clone(host), outcome });
     }
 
     /// Count it where its virtual cluster and its route say, too.

@@ -153,6 +153,7 @@ impl Command {
                 let (_, query) = context.pseudo.path.split_once('?')?;
                 if *decoded { Value::Bytes(percent_decode_str(query).into()) } else { query.into() }
             }
+            Self::Cause => info.cause.borrow().as_ref()?.to_string().into(),
             Self::Nothing => return None,
             _ => return self.observed(info, context.response),
         })

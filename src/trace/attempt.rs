@@ -310,6 +310,7 @@ impl OpenAttempt {
             cluster: info.cluster.borrow().as_deref().cloned(),
             grpc_status: self.grpc_status,
             custom_tags: late.map(|late| late.tags(info)).unwrap_or_default(),
+            cause: None,
             events: if verbose {
                 moments.upstream().map(|(name, instant)| (name, moment(instant))).collect()
             } else {

@@ -194,6 +194,7 @@ mod tests {
             cluster: None,
             grpc_status: None,
             custom_tags: Vec::new(),
+            cause: None,
             events: Vec::new(),
         }
     }

@@ -33,7 +33,7 @@ use self::{
 };
 use crate::{
     snapshot::cluster::Cluster,
-    stream_info::{IpText, flags::ResponseFlags},
+    stream_info::{IpText, cause::Cause, flags::ResponseFlags},
 };
 
 /// The side of a hop that a span shows. OpenTelemetry's SpanKind.
@@ -214,6 +214,8 @@ pub(crate) struct FinishedSpan {
     pub(crate) grpc_status: Option<GrpcStatus>,
     /// What the configuration adds.
     pub(crate) custom_tags: Vec<(Arc<str>, Box<str>)>,
+    /// Why it ended with an error of the proxy's own.
+    pub(crate) cause: Option<Box<Cause>>,
     /// When bytes moved, in the order of Envoy.
     pub(crate) events: Vec<(&'static str, SystemTime)>,
 }

@@ -24,9 +24,12 @@ use super::{
     FinishedSpan, SpanKind,
     attributes::{self, Emitter, Value},
 };
-use crate::snapshot::{
-    Node,
-    tracing::{Conventions, OpenTelemetry, Provider, Tracer},
+use crate::{
+    snapshot::{
+        Node,
+        tracing::{Conventions, OpenTelemetry, Provider, Tracer},
+    },
+    stream_info::cause,
 };
 
 /// Spans that are written already, in the form in which an export call repeats them.
@@ -199,6 +202,7 @@ mod span_fields {
 mod event_fields {
     pub(super) const TIME: u8 = 1;
     pub(super) const NAME: u8 = 2;
+    pub(super) const ATTRIBUTES: u8 = 3;
 }
 mod link_fields {
     pub(super) const TRACE_ID: u8 = 1;
@@ -244,6 +248,20 @@ fn write_span(out: &mut Vec<u8>, span: &FinishedSpan, node: &Node, conventions: 
         let mut event = Vec::new();
         put_time(&mut event, event_fields::TIME, *time);
         put_text(&mut event, event_fields::NAME, name);
+        put_bytes(out, span_fields::EVENTS, &event);
+    }
+    if let Some(cause) = span.cause.as_deref() {
+        let mut event = Vec::new();
+        put_time(&mut event, event_fields::TIME, cause.at);
+        put_text(&mut event, event_fields::NAME, cause::EVENT);
+        for (key, text) in cause.attributes() {
+            let mut any = Vec::new();
+            put_bytes(&mut any, any::STRING, text.as_bytes());
+            let mut attribute = Vec::new();
+            put_text(&mut attribute, key_value::KEY, key);
+            put_bytes(&mut attribute, key_value::VALUE, &any);
+            put_bytes(&mut event, event_fields::ATTRIBUTES, &attribute);
+        }
         put_bytes(out, span_fields::EVENTS, &event);
     }
     if let Some(parent) = span.link.as_deref() {

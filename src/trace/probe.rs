@@ -54,6 +54,7 @@ pub(crate) fn span(tracer: usize) -> FinishedSpan {
         cluster: None,
         grpc_status: None,
         custom_tags: vec![(MARK.into(), "true".into())],
+        cause: None,
         events: Vec::new(),
     }
 }

@@ -360,6 +360,7 @@ pub(crate) fn finish(info: &StreamInfo, spans: &SpanBuffer) {
         custom_tags,
         route: info.route_name.take(),
         link: span.link,
+        cause: info.cause.take(),
         events: span.events.map(|events| moments(info, *events, end)).unwrap_or_default(),
     });
 }

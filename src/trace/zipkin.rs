@@ -77,7 +77,7 @@ pub(crate) struct Annotation {
     /// When, in microseconds since 1970.
     pub(crate) timestamp: u64,
     /// What.
-    pub(crate) value: &'static str,
+    pub(crate) value: Cow<'static, str>,
 }
 
 /// A finished span.
@@ -314,7 +314,7 @@ fn proto(spans: &[ZipkinSpan], local: &LocalEndpoint) -> Vec<u8> {
         annotations: span
             .annotations
             .iter()
-            .map(|note| ProtoAnnotation { timestamp: note.timestamp, value: note.value.to_owned() })
+            .map(|note| ProtoAnnotation { timestamp: note.timestamp, value: note.value.to_string() })
             .collect(),
         tags: span
             .tags

@@ -89,6 +89,23 @@ impl Failure {
         }
     }
 
+    /// The same in a few words for people, after the host's address.
+    pub(crate) const fn for_people(self) -> &'static str {
+        match self {
+            Self::Connect(io::ErrorKind::ConnectionRefused) => "refused the connection",
+            Self::Connect(io::ErrorKind::HostUnreachable) => "cannot be reached",
+            Self::Connect(io::ErrorKind::NetworkUnreachable) => "is in a network that cannot be reached",
+            Self::Connect(_) => "no connection could be opened",
+            Self::ConnectTimeout => "took no connection in time",
+            Self::Terminated => "closed the connection",
+            Self::Reset => "reset the stream",
+            Self::Refused => "refused the stream",
+            Self::Protocol => "sent what is not HTTP",
+            Self::RequestBroken => "the request broke off",
+            Self::Overflow => "a circuit breaker was open",
+        }
+    }
+
     /// Why there is no connection, in Envoy's words; empty if that is not why, or cannot be said.
     pub(crate) const fn transport_reason(self) -> &'static str {
         match self {

@@ -76,7 +76,8 @@ fn otlp(span: &otlp::Span, resource: &[KeyValue], scope: Option<&str>) -> Span {
     for pair in &span.attributes {
         lines.line(format!("attributes.{}", pair.key), any(pair.value.as_ref()));
     }
-    for event in &span.events {
+    // Why there is an error is told by spanway alone; tests/causes.rs has what it says.
+    for event in span.events.iter().filter(|event| event.name != "spanway.local_reply") {
         let attributes: Vec<String> = event
             .attributes
             .iter()

@@ -32,6 +32,8 @@ const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEADERS: u32 = 100;
+/// The runtime key that tells internal clients why there is an error.
+pub(super) const CAUSE_HEADER: &str = "spanway.cause_header";
 const MAX_HEADERS_KB: u32 = 60;
 
 impl Lowering<'_> {
@@ -103,6 +105,7 @@ impl Lowering<'_> {
             }),
             suppress_envoy_headers: router.suppress_envoy_headers,
             observes: self.observes || !access_log.logs.is_empty(),
+            cause_header: self.runtime.boolean(CAUSE_HEADER).unwrap_or_default(),
             observes_moments: self.observes || access_log.wanted.moments,
             access_log,
         })

@@ -162,7 +162,9 @@ impl Lowering<'_> {
             return;
         }
         let path = FieldPath::ROOT.field("layered_runtime");
-        for key in self.runtime.unread().filter(|key| !tracing::RUNTIME_KEYS.contains(key)) {
+        let known =
+            |key: &&str| tracing::RUNTIME_KEYS.contains(key) || *key == http_connection_manager::CAUSE_HEADER;
+        for key in self.runtime.unread().filter(|key| !known(key)) {
             self.problems.push_with_hint(
                 &path,
                 format!("spanway has no runtime key \"{key}\""),

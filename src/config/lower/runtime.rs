@@ -73,6 +73,15 @@ impl Runtime {
         }
     }
 
+    /// A switch.
+    pub(super) fn boolean(&self, key: &str) -> Option<bool> {
+        match self.kind(key)? {
+            Kind::BoolValue(value) => Some(*value),
+            Kind::StringValue(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
     /// A share: a `FractionalPercent`, or a number, which is of 100.
     pub(super) fn fraction(&self, key: &str) -> Option<Fraction> {
         if let Some(Kind::StructValue(members)) = self.kind(key) {

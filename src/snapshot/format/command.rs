@@ -92,6 +92,8 @@ pub(crate) enum Command {
     ResponseHeadersBytes,
     /// `%RESPONSE_TRAILERS_BYTES%`
     ResponseTrailersBytes,
+    /// `%SPANWAY_CAUSE%`: why there is an error of the proxy's own, and what to do. spanway's.
+    Cause,
     /// `%DURATION%`: milliseconds since the request came in.
     Duration,
     /// `%COMMON_DURATION(START:END:PRECISION)%` and its shorthands.
@@ -240,6 +242,7 @@ impl Command {
                 | Self::ResponseHeadersBytes
                 | Self::ResponseTrailersBytes
                 | Self::Between(..)
+                | Self::Cause
                 | Self::GrpcStatus(_)
                 | Self::Metadata(..)
         )

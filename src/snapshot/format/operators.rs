@@ -138,6 +138,7 @@ fn plain(name: &str) -> Option<Command> {
     let milliseconds = |from, to| Command::Between(from, to, Precision::Milliseconds);
     Some(match name {
         "PROTOCOL" => Command::Protocol,
+        "SPANWAY_CAUSE" => Command::Cause,
         "DOWNSTREAM_REMOTE_ADDRESS" => Command::DownstreamRemoteAddress(Whole),
         "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => Command::DownstreamRemoteAddress(WithoutPort),
         "DOWNSTREAM_REMOTE_PORT" => Command::DownstreamRemoteAddress(Port),

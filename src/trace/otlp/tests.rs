@@ -20,7 +20,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     snapshot::delivery::{HttpService, OtlpExporter as Configured},
-    stream_info::{ResponseFlag, flags::ResponseFlags},
+    stream_info::{ResponseFlag, cause::Cause, flags::ResponseFlags},
     trace::{
         GrpcStatus, RequestFacts, SpanName, SpanRecord, Subject, attempt::AttemptFacts, context::Carrier,
         propagation::Parent,
@@ -103,6 +103,10 @@ fn span_data(span: &FinishedSpan, tracer: &OpenTelemetry, conventions: Conventio
     });
     let mut events = SpanEvents::default();
     events.events.extend(span.events.iter().map(|(name, time)| Event::new(*name, *time, Vec::new(), 0)));
+    events.events.extend(span.cause.as_deref().map(|cause| {
+        let attributes = cause.attributes().map(|(key, text)| KeyValue::new(key, text.to_owned()));
+        Event::new(cause::EVENT, cause.at, attributes.collect(), 0)
+    }));
     let mut links = SpanLinks::default();
     links.links.extend(span.link.as_deref().map(|link| {
         let flags = if link.sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
@@ -204,6 +208,7 @@ prop_compose! {
         grpc in proptest::option::of("[0-9]{1,2}"),
         tags in proptest::collection::vec(("[a-z.]{0,9}", ".{0,200}"), 0..3),
         moments in 0..3_usize,
+        cause in proptest::option::of(("[a-z :]{0,300}", prop_oneof![Just(""), Just("look there")])),
     ) -> FinishedSpan {
         let start = UNIX_EPOCH + Duration::from_secs(times.0);
         let events = ["first_upstream_tx_byte_sent", "last_upstream_tx_byte_sent"];
@@ -235,6 +240,7 @@ prop_compose! {
                 message: None,
             }),
             custom_tags: tags.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            cause: cause.map(|(sentence, hint)| Box::new(Cause { at: start, sentence, hint })),
             events: events.into_iter().take(moments).map(|name| (name, start)).collect(),
         }
     }

@@ -12,7 +12,7 @@ fn span() -> ZipkinSpan {
         timestamp: 1_795_172_752_242_478,
         duration: 820,
         shared: true,
-        annotations: vec![Annotation { timestamp: 1_795_172_752_243_415, value: Kind::Server.end() }],
+        annotations: vec![Annotation { timestamp: 1_795_172_752_243_415, value: Kind::Server.end().into() }],
         tags: Vec::new(),
     };
     span.tag("http.method", "GET");
