@@ -12,6 +12,7 @@ use tracing_subscriber::{Layer, layer::Context};
 
 /// The loggers: rooms by their names, and one for all others.
 const NAMES: &[&str] = &[
+    "access_log",
     "admin",
     "cluster",
     "config",

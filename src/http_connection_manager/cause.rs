@@ -19,6 +19,7 @@ use crate::{
         route::{Action, ClusterChoice, Route},
     },
     stream_info::{StreamInfo, cause::Cause},
+    trace::Span,
 };
 
 /// So many letters of what a client sent are repeated.
@@ -44,7 +45,8 @@ impl ActiveStream {
         }
         let told = manager.cause_header && self.info.internal.get();
         let sampled = self.info.span.borrow().as_ref().is_some_and(|span| span.record.is_some());
-        if !(told || sampled || manager.observes) {
+        let logged = tracing::enabled!(tracing::Level::DEBUG);
+        if !(told || sampled || manager.observes || logged) {
             return;
         }
         let found = match reply.details {
@@ -58,7 +60,23 @@ impl ActiveStream {
         let (mut sentence, hint) = at.explain(manager, reply.details);
         tell_attempts(&self.info, &mut sentence);
         let at = self.info.start_time.checked_add(self.info.duration()).unwrap_or(self.info.start_time);
-        self.info.cause.replace(Some(Box::new(Cause { at, sentence, hint })));
+        let cause = Cause { at, sentence, hint };
+        if logged {
+            self.log_cause(reply, &cause);
+        }
+        self.info.cause.replace(Some(Box::new(cause)));
+    }
+
+    fn log_cause(&self, reply: &LocalReply, cause: &Cause) {
+        let (status, details, connection) = (reply.status.as_u16(), reply.details, self.info.connection.id);
+        match &*self.info.span.borrow() {
+            Some(Span { trace_id, span_id, .. }) => tracing::debug!(
+                %trace_id,
+                %span_id,
+                "connection {connection}: answered {status} ({details}): {cause}"
+            ),
+            None => tracing::debug!("connection {connection}: answered {status} ({details}): {cause}"),
+        }
     }
 
     /// The cause for a client that may be told.

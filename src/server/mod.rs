@@ -5,6 +5,7 @@ pub(crate) mod duration;
 pub mod health;
 mod keep;
 pub(crate) mod log;
+mod log_line;
 mod option_value;
 pub mod options;
 mod orders;
@@ -114,5 +115,6 @@ fn overrides(options: &Options) -> Result<Overrides, config::lower::AddressMapEr
         zone: options.service_zone.clone(),
         addresses: AddressMap::parse(&options.map_address)?,
         variables: Vec::new(),
+        log_format: options.log_format.is_some(),
     })
 }

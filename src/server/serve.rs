@@ -117,6 +117,9 @@ pub(super) fn load(sources: &Sources, overrides: &Overrides) -> Result<Snapshot,
 
 /// Serve `snapshot` until told to stop.
 pub(crate) fn serve(snapshot: Snapshot, options: &Options, log: Log) -> Result<(), ServeError> {
+    if let Some(format) = &snapshot.application_log {
+        log.format.change(format);
+    }
     let snapshot = Arc::new(snapshot);
     let workers = workers(options);
     // All or none: no listener accepts before all are bound.

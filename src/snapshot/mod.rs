@@ -4,6 +4,7 @@
 //! each worker pins one for as long as a stream or connection needs it.
 
 pub(crate) mod access_log;
+pub(crate) mod application_log;
 pub(crate) mod by_length;
 pub(crate) mod certificate;
 pub(crate) mod cluster;
@@ -41,6 +42,8 @@ pub(crate) struct Snapshot {
     pub(crate) log_files: Vec<access_log::LogTarget>,
     /// Where the admin interface listens; `None` for nowhere, which is the default. `Bootstrap.admin.address`.
     pub(crate) admin: Option<Address>,
+    /// What a line of the program's own log looks like; `None` for as the command line says.
+    pub(crate) application_log: Option<application_log::ApplicationLogFormat>,
     /// The whole of it as it was read, in protobuf's encoding, for who asks.
     pub(crate) bootstrap: Box<[u8]>,
     /// The runtime as it was given. `Bootstrap.layered_runtime`.

@@ -194,6 +194,17 @@ impl StreamInfo {
 
     /// Note what came of an attempt that did not go well, for who asks why in the end.
     pub(crate) fn attempt_failed(&self, host: &Local<str>, outcome: AttemptOutcome) {
+        /// Whose doing it is.
+        const ROUTER: &str = "spanway::router";
+        let connection = self.connection.id;
+        match &*self.span.borrow() {
+            Some(Span { trace_id, .. }) => {
+                ::tracing::debug!(target: ROUTER, %trace_id, "connection {connection}: an attempt at {host} failed: {outcome}");
+            }
+            None => {
+                ::tracing::debug!(target: ROUTER, "connection {connection}: an attempt at {host} failed: {outcome}")
+            }
+        }
         self.failed_attempts.borrow_mut().push(FailedAttempt { host: Rc::clone(host), outcome });
     }
 

@@ -6,6 +6,7 @@
 mod access_log;
 mod access_log_filter;
 mod address;
+mod application_log;
 mod cel;
 mod certificate;
 mod client_address;
@@ -64,6 +65,8 @@ pub struct Overrides {
     pub addresses: AddressMap,
     /// Variables that count instead of the environment's.
     pub variables: Vec<(String, String)>,
+    /// `--log-format` was given.
+    pub log_format: bool,
 }
 
 /// Lower what was loaded. Problems are added to `problems`, without places; with any, the snapshot is of no use.
@@ -114,6 +117,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         let address = admin.address.as_ref()?;
         lowering.address(&FieldPath::ROOT.field("admin.address"), Some(address))
     });
+    let application_log = lowering.application_log(bootstrap, overrides.log_format);
     let node = bootstrap.node.clone().unwrap_or_default();
     let locality = node.locality.unwrap_or_default();
     Snapshot {
@@ -130,6 +134,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         tracers: lowering.tracers,
         log_files: lowering.log_files,
         admin,
+        application_log,
         bootstrap: prost::Message::encode_to_vec(bootstrap).into(),
         runtime: runtime_layers::of(bootstrap.layered_runtime.as_ref()),
     }

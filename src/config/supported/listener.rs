@@ -7,7 +7,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.bootstrap.v3.Bootstrap",
         &[
             honoured(&["node", "static_resources", "layered_runtime"]),
-            honoured(&["admin"]),
+            honoured(&["admin", "application_log_config"]),
             refused(&["stats_config"], "leave it out: tags and buckets are Envoy's defaults"),
             no_effect(
                 &["stats_flush_interval", "stats_flush_on_admin"],
@@ -24,11 +24,15 @@ pub(super) const TABLE: &[MessageRow] = &[
             no_effect(&["watchdog", "watchdogs"], "workers are not watched"),
             no_effect(&["cluster_manager"], "its settings concern xDS and statistics"),
             no_effect(&["memory_allocator_manager"], "the allocator needs no settings"),
-            no_effect(&["application_log_config"], "the log is set up by --log-format"),
             refused(&["dynamic_resources"], "give listeners and clusters in static_resources"),
             refused(&["tracing"], "give the tracer in tracing.provider of the HTTP connection manager"),
             guarded(&["overload_manager"], "its limits would not hold"),
         ],
+    ),
+    message("envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig", &[honoured(&["log_format"])]),
+    message(
+        "envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig.LogFormat",
+        &[honoured(&["text_format", "json_format"])],
     ),
     message(
         "envoy.config.bootstrap.v3.Admin",
