@@ -413,7 +413,16 @@ async fn a_listener_may_stand_on_a_unix_socket() {
     let _proxy = TestProxy::start(&text, vec![port], &[], &[]).await;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = within(tokio::net::UnixStream::connect(&socket)).await.unwrap();
+    // The harness has waited for the other listener only.
+    let connected = async {
+        loop {
+            if let Ok(stream) = tokio::net::UnixStream::connect(&socket).await {
+                return stream;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let mut stream = within(connected).await;
     stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     within(stream.read_to_string(&mut answer)).await.unwrap();
