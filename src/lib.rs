@@ -14,6 +14,7 @@ mod http_connection_manager;
 mod http_headers;
 mod listener;
 mod loggers;
+mod proto_writer;
 mod router;
 pub mod sandbox;
 pub mod server;

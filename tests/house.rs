@@ -34,20 +34,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "stats",
         ],
     ),
-    ("access_log", &["snapshot", "stream_info"]),
+    ("access_log", &["snapshot", "stream_info", "proto_writer"]),
     // Filters never import the router.
     ("filter", &["snapshot", "stream_info", "http_headers"]),
     ("router", &["cluster", "upstream", "body", "snapshot", "stream_info", "trace", "http_headers", "stats"]),
     // These two are one layer: a cluster holds its hosts' pools, and they count against its limits.
     ("cluster", &["upstream", "snapshot", "socket", "stats"]),
     // Off the workers.
-    ("export", &["cluster", "upstream", "snapshot", "trace"]),
+    ("export", &["access_log", "cluster", "upstream", "snapshot", "trace", "proto_writer"]),
     ("admin", &["cluster", "collector", "config", "export", "loggers", "snapshot", "stats", "stream_info"]),
     ("upstream", &["cluster", "body", "snapshot", "socket", "stats", "stream_info", "trace"]),
     ("body", &["snapshot", "stream_info"]),
     ("stream_info", &["snapshot", "stats", "trace"]),
-    ("trace", &["snapshot", "stream_info", "http_headers"]),
+    ("trace", &["snapshot", "stream_info", "http_headers", "proto_writer"]),
     ("socket", &[]),
+    ("proto_writer", &[]),
     // What is counted of a thing stands in the snapshot beside it.
     ("snapshot", &["stats"]),
     ("stats", &[]),

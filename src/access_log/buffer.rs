@@ -2,27 +2,45 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    task::{JoinHandle, spawn_local},
+};
 
-use super::file::{Batch, LogFile};
+use super::{
+    file::{Batch, LogFile},
+    service::{ServiceBuffer, ServiceQueue},
+};
 
 /// So many bytes are handed over at once.
 const HAND_OVER_BYTES: usize = 64 << 10;
 
-/// A worker's entries of all files.
+/// Where workers hand entries over.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogOutlets {
+    /// By their places in `Snapshot::log_files`.
+    pub(crate) files: Vec<LogFile>,
+    /// How long entries may wait for a file.
+    pub(crate) interval: Duration,
+    /// By their places in `Snapshot::log_services`.
+    pub(crate) services: Vec<ServiceQueue>,
+}
+
+/// A worker's entries of all files and services.
 #[derive(Debug)]
 pub(crate) struct LogBuffer {
-    /// By their places in `Snapshot::log_files`.
     files: Vec<(LogFile, RefCell<Batch>)>,
     interval: Duration,
     waiting: Notify,
+    services: Vec<Rc<ServiceBuffer>>,
 }
 
 impl LogBuffer {
-    /// For these files. What is there is handed over after `interval` at the latest.
-    pub(crate) fn new(files: Vec<LogFile>, interval: Duration) -> Rc<Self> {
-        let files = files.into_iter().map(|file| (file, RefCell::default())).collect();
-        Rc::new(Self { files, interval, waiting: Notify::new() })
+    /// For these files and services.
+    pub(crate) fn new(outlets: LogOutlets) -> Rc<Self> {
+        let files = outlets.files.into_iter().map(|file| (file, RefCell::default())).collect();
+        let services = outlets.services.into_iter().map(ServiceBuffer::new).collect();
+        Rc::new(Self { files, interval: outlets.interval, waiting: Notify::new(), services })
     }
 
     /// Add an entry for a file, which `write` appends.
@@ -41,8 +59,20 @@ impl LogBuffer {
         }
     }
 
+    /// Add an entry for a service, which `write` appends.
+    pub(super) fn write_to_service(&self, service: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(service) = self.services.get(service) {
+            service.write(write);
+        }
+    }
+
     /// Hand over all that waits.
     pub(crate) fn flush(&self) {
+        self.flush_files();
+        self.services.iter().for_each(|service| service.flush());
+    }
+
+    fn flush_files(&self) {
         for (file, batch) in &self.files {
             let batch = batch.take();
             if batch.entries > 0 {
@@ -51,12 +81,18 @@ impl LogBuffer {
         }
     }
 
-    /// Hand over what has waited long enough, for ever. A worker without entries is not woken.
-    pub(crate) async fn flush_by_age(self: Rc<Self>) {
+    /// Hand over what has waited long enough, in tasks of their own that never end.
+    pub(crate) fn flush_by_age(self: &Rc<Self>) -> Vec<JoinHandle<()>> {
+        let services = self.services.iter().map(|service| spawn_local(Rc::clone(service).flush_by_age()));
+        services.chain([spawn_local(Rc::clone(self).flush_files_by_age())]).collect()
+    }
+
+    /// A worker without entries is not woken.
+    async fn flush_files_by_age(self: Rc<Self>) {
         loop {
             self.waiting.notified().await;
             tokio::time::sleep(self.interval).await;
-            self.flush();
+            self.flush_files();
         }
     }
 }

@@ -22,11 +22,13 @@ use crate::snapshot::access_log::LogTarget;
 /// So many bytes may wait for a file.
 const QUEUE_BYTES: usize = 16 << 20;
 
-/// Entries, one after the other.
+/// Entries that are written already.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) bytes: Vec<u8>,
-    pub(super) entries: u64,
+pub(crate) struct Batch {
+    /// One after the other.
+    pub(crate) bytes: Vec<u8>,
+    /// How many.
+    pub(crate) entries: u64,
 }
 
 enum Order {

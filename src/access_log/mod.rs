@@ -1,19 +1,24 @@
 //! Access logs: an entry of each request, written off the workers.
 //!
 //! A worker formats entries into a buffer of its own ([`buffer`]) when streams end, and hands batches over to the thread
-//! of their file ([`file`]), which nobody waits for.
+//! of their file ([`file`]), or to what sends them to a service ([`service`]). Nobody waits for either.
 
 pub(crate) mod buffer;
 pub(crate) mod file;
 pub(crate) mod filter;
+mod http_entry;
 mod json;
+mod record;
+pub(crate) mod service;
+mod tags;
 mod text;
+mod wire_text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::buffer::LogBuffer;
 use crate::{
-    snapshot::access_log::{AccessLogs, LogFormat, LogType},
+    snapshot::access_log::{AccessLogs, LogFormat, LogSink, LogType},
     stream_info::{
         StreamInfo,
         formatter::{FormatContext, Headers, PseudoHeaders},
@@ -45,12 +50,20 @@ pub(crate) fn log(logs: &AccessLogs, buffer: &LogBuffer, info: &StreamInfo, log_
         if log.filter.as_ref().is_some_and(|filter| !filter::passes(filter, &context)) {
             continue;
         }
-        buffer.write(log.file, |out| match &log.format {
-            LogFormat::Text(format, absent) => text::write(format, &context, absent, out),
-            LogFormat::Json(json, omit) => {
+        match &log.sink {
+            LogSink::File(file, LogFormat::Text(format, absent)) => {
+                buffer.write(*file, |out| text::write(format, &context, absent, out));
+            }
+            LogSink::File(file, LogFormat::Json(json, omit)) => buffer.write(*file, |out| {
                 json::write(json, &context, *omit, out);
                 out.push(b'\n');
+            }),
+            LogSink::OpenTelemetry(service, format) => {
+                buffer.write_to_service(*service, |out| record::write(format, &context, out));
             }
-        });
+            LogSink::AccessLogService(service, format) => {
+                buffer.write_to_service(*service, |out| http_entry::write(format, &context, observed, out));
+            }
+        }
     }
 }

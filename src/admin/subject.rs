@@ -13,6 +13,7 @@ use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 use super::{CommandLineOptions, LastLook, TracerStatus};
 use crate::{
     cluster::ClusterState,
+    export::logs::LogStats,
     loggers::Loggers,
     snapshot::{Address, Snapshot, listener::DrainedListeners},
 };
@@ -29,6 +30,8 @@ pub(crate) struct Process {
     pub(crate) clusters: Vec<Arc<ClusterState>>,
     /// Its tracers.
     pub(crate) tracers: Vec<TracerStatus>,
+    /// Its access logs that go to services of the network.
+    pub(crate) logs: Vec<Arc<LogStats>>,
     /// How many workers serve.
     pub(crate) workers: usize,
     /// When it began.

@@ -13,7 +13,10 @@ use tokio::{
 
 use super::{Operation, Variation, headers::connection, listener, snapshot, spans};
 use crate::{
-    access_log::{buffer::LogBuffer, file::LogFiles},
+    access_log::{
+        buffer::{LogBuffer, LogOutlets},
+        file::LogFiles,
+    },
     cluster::{ClusterManager, ClusterState},
     http_connection_manager::{self, Services, date::DateCache},
     socket::Socket,
@@ -60,7 +63,11 @@ impl Stream {
         let services = Rc::new(Services {
             clusters: ClusterManager::new(&ClusterState::all(&snapshot)),
             spans,
-            logs: LogBuffer::new(logs.files.clone(), Duration::from_secs(10)),
+            logs: LogBuffer::new(LogOutlets {
+                files: logs.files.clone(),
+                interval: Duration::from_secs(10),
+                ..LogOutlets::default()
+            }),
             date: DateCache::new(),
             own_ip: IpAddr::from([192, 0, 2, 1]).into(),
             open: Default::default(),

@@ -6,6 +6,7 @@ pub mod health;
 mod keep;
 pub(crate) mod log;
 mod log_line;
+mod log_services;
 mod option_value;
 pub mod options;
 mod orders;

@@ -18,13 +18,17 @@ use super::{
     command_line::command_line_options,
     keep,
     log::Log,
+    log_services::{self, LogExporting},
     options::Options,
     orders::{self, Endings, Means, Reopened},
     overrides, sources,
     worker::{self, Course, Stage, WorkerSetup, WorkerSockets},
 };
 use crate::{
-    access_log::file::{LogFile, LogFiles, OpenError},
+    access_log::{
+        buffer::LogOutlets,
+        file::{LogFile, LogFiles, OpenError},
+    },
     admin::{self, AdminError, LastLook, ListenerStatus, TracerStatus},
     cluster::{ClusterState, discovery},
     collector::store::Store,
@@ -80,6 +84,14 @@ pub(crate) enum ServeError {
     Tracer {
         /// Its service name.
         service: Arc<str>,
+        /// What the library says.
+        error: String,
+    },
+    /// What sends entries of an access log cannot be made.
+    #[error("access log \"{name}\": {error}")]
+    AccessLogService {
+        /// Its name.
+        name: Arc<str>,
         /// What the library says.
         error: String,
     },
@@ -205,12 +217,18 @@ async fn run(
         quit,
     };
     tokio::spawn(orders::obey(received, means));
-    let Exporting { queues, exporters, statuses } = export(&snapshot, &clusters, kept.as_ref(), &patience)?;
+    let Exporting { queues, mut exporters, statuses } =
+        export(&snapshot, &clusters, kept.as_ref(), &patience)?;
+    let LogExporting { queues: log_queues, exporters: log_exporters, stats: log_stats } =
+        log_services::start(&snapshot, &clusters, &patience)
+            .map_err(|(name, error)| ServeError::AccessLogService { name, error })?;
+    exporters.extend(log_exporters);
     if let Some(admin) = admin {
         let subject = Arc::new(admin::Process {
             snapshot: Arc::clone(&snapshot),
             clusters: clusters.clone(),
             tracers: statuses,
+            logs: log_stats,
             workers: sockets.len(),
             started,
             loaded: SystemTime::now(),
@@ -235,6 +253,8 @@ async fn run(
             .map_or_else(|| listener.address.to_string(), |address| address.to_string());
         tracing::info!("listener \"{}\" serves on {address}", listener.name);
     }
+    let outlets =
+        LogOutlets { files: logs.to_vec(), interval: options.file_flush_interval(), services: log_queues };
     let mut threads = Vec::new();
     for (index, sockets) in sockets.into_iter().enumerate() {
         threads.push(worker::start(WorkerSetup {
@@ -243,13 +263,12 @@ async fn run(
             sockets,
             clusters: clusters.clone(),
             spans: queues.clone(),
-            logs: logs.to_vec(),
-            log_interval: options.file_flush_interval(),
+            logs: outlets.clone(),
             course: course.subscribe(),
         })?);
     }
     // Only workers hold queues from here on, so that exporters end when the last worker has.
-    drop(queues);
+    drop((queues, outlets));
     let count = threads.len();
     tracing::info!("serving with {count} worker{}", if count == 1 { "" } else { "s" });
     tokio::spawn(trim_memory());
@@ -303,7 +322,9 @@ async fn stop<E: Future>(
 
 /// Let exporters end at once, which they do with a word of what is lost.
 async fn leave_spans(hurry: &watch::Sender<bool>, ended: impl Future<Output = ()>) {
-    tracing::warn!("told again to stop: spans that were still to be sent are lost");
+    tracing::warn!(
+        "told again to stop: spans and entries of access logs that were still to be sent are lost"
+    );
     hurry.send_replace(true);
     ended.await;
 }

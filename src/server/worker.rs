@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    access_log::{buffer::LogBuffer, file::LogFile},
+    access_log::buffer::{LogBuffer, LogOutlets},
     cluster::{ClusterManager, ClusterState},
     http_connection_manager::{Services, date::DateCache},
     listener::{BoundSocket, accept},
@@ -75,10 +75,8 @@ pub(crate) struct WorkerSetup {
     pub(crate) clusters: Vec<Arc<ClusterState>>,
     /// One per tracer.
     pub(crate) spans: Vec<SpanQueue>,
-    /// The files of access logs.
-    pub(crate) logs: Vec<LogFile>,
-    /// How long their entries may wait.
-    pub(crate) log_interval: Duration,
+    /// Where entries of access logs go.
+    pub(crate) logs: LogOutlets,
     /// What it is to do.
     pub(crate) course: watch::Receiver<Course>,
 }
@@ -104,10 +102,10 @@ pub(crate) fn start(setup: WorkerSetup) -> io::Result<JoinHandle<()>> {
 }
 
 async fn run(setup: WorkerSetup) {
-    let WorkerSetup { index, snapshot, sockets, clusters, spans, logs, log_interval, mut course } = setup;
+    let WorkerSetup { index, snapshot, sockets, clusters, spans, logs, mut course } = setup;
     stats::enter_worker(index);
-    let logs = LogBuffer::new(logs, log_interval);
-    let log_flusher = tokio::task::spawn_local(Rc::clone(&logs).flush_by_age());
+    let logs = LogBuffer::new(logs);
+    let log_flushers = logs.flush_by_age();
     let spans = SpanBuffer::new(spans);
     let flusher = tokio::task::spawn_local(Rc::clone(&spans).flush_by_age());
     let services = Rc::new(Services {
@@ -161,7 +159,7 @@ async fn run(setup: WorkerSetup) {
     spans.flush();
     logs.flush();
     flusher.abort();
-    log_flusher.abort();
+    log_flushers.iter().for_each(tokio::task::JoinHandle::abort);
     trimmer.abort();
 }
 

@@ -2,12 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use http::{HeaderName, header::HOST};
+use http::{
+    HeaderName,
+    header::{HOST, REFERER, USER_AGENT},
+};
 
 use super::{
     format::{Command, Format, FormatHeader},
+    log_service::{HttpEntryFormat, LogRecordFormat},
     matcher::{HeaderKey, HeaderMatcher},
     route::Fraction,
+    tracing::{CustomTag, TagValue},
 };
 
 /// The access logs of a connection manager. `HttpConnectionManager.access_log` and `access_log_options`.
@@ -30,13 +35,22 @@ pub(crate) struct AccessLogs {
 pub(crate) struct AccessLog {
     /// Which streams; `None` for all. `filter`.
     pub(crate) filter: Option<LogFilter>,
-    /// Where entries go: a place in `Snapshot::log_files`.
-    pub(crate) file: usize,
-    /// `log_format`
-    pub(crate) format: LogFormat,
+    /// Where entries go, and what they hold.
+    pub(crate) sink: LogSink,
 }
 
-/// Where entries go.
+/// Where entries go, and what they hold.
+#[derive(Debug)]
+pub(crate) enum LogSink {
+    /// To a place in `Snapshot::log_files`; `log_format`.
+    File(usize, LogFormat),
+    /// As log records to a place in `Snapshot::log_services`. `OpenTelemetryAccessLogConfig`.
+    OpenTelemetry(usize, LogRecordFormat),
+    /// To a place in `Snapshot::log_services` that is an `AccessLogService`. `HttpGrpcAccessLogConfig`.
+    AccessLogService(usize, HttpEntryFormat),
+}
+
+/// The file that entries go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LogTarget {
     /// `FileAccessLog.path`
@@ -200,6 +214,7 @@ impl HeaderNames {
     }
 }
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_ENVOY_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -214,12 +229,41 @@ impl Wanted {
             if let Some(filter) = &log.filter {
                 wanted.add_filter(filter);
             }
-            match &log.format {
-                LogFormat::Text(format, _) => wanted.add_format(format),
-                LogFormat::Json(json, _) => wanted.add_json(json),
+            match &log.sink {
+                LogSink::File(_, LogFormat::Text(format, _)) => wanted.add_format(format),
+                LogSink::File(_, LogFormat::Json(json, _)) => wanted.add_json(json),
+                LogSink::OpenTelemetry(_, record) => wanted.add_record(record),
+                LogSink::AccessLogService(_, entry) => wanted.add_entry(entry),
             }
         }
         wanted
+    }
+
+    fn add_record(&mut self, record: &LogRecordFormat) {
+        let attributes = record.attributes.iter().map(|(_, value)| value);
+        for value in record.body.iter().chain(attributes) {
+            value.formats(&mut |format| self.add_format(format));
+        }
+        self.add_tags(&record.tags);
+    }
+
+    /// What all entries of an `AccessLogService` have, and what is asked for besides.
+    fn add_entry(&mut self, entry: &HttpEntryFormat) {
+        let usual = [USER_AGENT, REFERER, X_FORWARDED_FOR, X_REQUEST_ID, X_ENVOY_ORIGINAL_PATH];
+        usual.iter().chain(&entry.request_headers).for_each(|name| self.request.add(name));
+        entry.response_headers.iter().for_each(|name| self.response.add(name));
+        (self.request_bytes, self.response_bytes, self.moments) = (true, true, true);
+        self.add_tags(&entry.tags);
+    }
+
+    fn add_tags(&mut self, tags: &[CustomTag]) {
+        for tag in tags {
+            match &tag.value {
+                TagValue::RequestHeader(FormatHeader::Name(name), _) => self.request.add(name),
+                TagValue::Format(format) => self.add_format(format),
+                _ => {}
+            }
+        }
     }
 
     fn add_json(&mut self, json: &LogJson) {

@@ -12,6 +12,7 @@ pub(crate) mod delivery;
 pub(crate) mod filter;
 pub(crate) mod format;
 pub(crate) mod listener;
+pub(crate) mod log_service;
 pub(crate) mod matcher;
 pub(crate) mod metadata;
 pub(crate) mod otel_sampler;
@@ -40,6 +41,8 @@ pub(crate) struct Snapshot {
     pub(crate) tracers: Vec<Arc<tracing::Tracer>>,
     /// Where access logs go, each once.
     pub(crate) log_files: Vec<access_log::LogTarget>,
+    /// The services that take access logs, each once.
+    pub(crate) log_services: Vec<Arc<log_service::LogService>>,
     /// Where the admin interface listens; `None` for nowhere, which is the default. `Bootstrap.admin.address`.
     pub(crate) admin: Option<Address>,
     /// What a line of the program's own log looks like; `None` for as the command line says.

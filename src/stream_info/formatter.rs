@@ -38,6 +38,17 @@ impl<'a> Headers<'a> {
         }
     }
 
+    /// All values of a header, in their order.
+    pub(crate) fn each(self, name: &HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
+        let (all, kept) = match self {
+            Self::All(headers) => (Some(headers.get_all(name)), None),
+            Self::Kept(headers) => {
+                (None, Some(headers.iter().filter(move |(kept, _)| kept == name).map(|(_, value)| value)))
+            }
+        };
+        all.into_iter().flatten().chain(kept.into_iter().flatten())
+    }
+
     /// As a map, for who needs one.
     pub(crate) fn to_map(self) -> Cow<'a, HeaderMap> {
         match self {
@@ -100,7 +111,7 @@ pub(crate) fn request_header<'a>(context: &FormatContext<'a>, header: &FormatHea
 }
 
 /// The same as it came.
-pub(super) fn request_bytes<'a>(context: &FormatContext<'a>, header: &FormatHeader) -> Option<&'a [u8]> {
+pub(crate) fn request_bytes<'a>(context: &FormatContext<'a>, header: &FormatHeader) -> Option<&'a [u8]> {
     let text = match header {
         FormatHeader::Path => context.pseudo.path,
         FormatHeader::Method => context.pseudo.method,

@@ -236,7 +236,7 @@ impl Observed {
     }
 
     /// The time between two moments; `None` if one of them was not reached, or they were in the other order.
-    pub(super) fn between(
+    pub(crate) fn between(
         &self,
         info: &StreamInfo,
         (from, to): (TimePoint, TimePoint),

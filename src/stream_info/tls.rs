@@ -9,6 +9,8 @@ pub(crate) struct TlsFacts {
     pub(crate) version: &'static str,
     /// `TLS_AES_128_GCM_SHA256`, `ECDHE-RSA-AES128-GCM-SHA256`
     pub(crate) cipher: &'static str,
+    /// The number of the cipher suite, as IANA has it.
+    pub(crate) suite: u16,
 }
 
 impl TlsFacts {
@@ -31,6 +33,6 @@ impl TlsFacts {
             CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
             other => other.as_str().unwrap_or("unknown"),
         };
-        Self { version, cipher }
+        Self { version, cipher, suite: suite.into() }
     }
 }

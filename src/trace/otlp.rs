@@ -25,6 +25,7 @@ use super::{
     attributes::{self, Emitter, Value},
 };
 use crate::{
+    proto_writer::{field_len, put_bytes, put_fixed64, put_header, put_number, put_text, put_varint},
     snapshot::{
         Node,
         tracing::{Conventions, OpenTelemetry, Provider, Tracer},
@@ -174,49 +175,49 @@ impl Envelope {
 
 /// Numbers of fields, as opentelemetry-proto has them.
 mod export_request {
-    pub(super) const RESOURCE_SPANS: u8 = 1;
+    pub(super) const RESOURCE_SPANS: u32 = 1;
 }
 mod resource_spans {
-    pub(super) const RESOURCE: u8 = 1;
-    pub(super) const SCOPE_SPANS: u8 = 2;
+    pub(super) const RESOURCE: u32 = 1;
+    pub(super) const SCOPE_SPANS: u32 = 2;
 }
 mod scope_spans {
-    pub(super) const SCOPE: u8 = 1;
-    pub(super) const SPANS: u8 = 2;
+    pub(super) const SCOPE: u32 = 1;
+    pub(super) const SPANS: u32 = 2;
 }
 mod span_fields {
-    pub(super) const TRACE_ID: u8 = 1;
-    pub(super) const SPAN_ID: u8 = 2;
-    pub(super) const TRACE_STATE: u8 = 3;
-    pub(super) const PARENT_SPAN_ID: u8 = 4;
-    pub(super) const NAME: u8 = 5;
-    pub(super) const KIND: u8 = 6;
-    pub(super) const START_TIME: u8 = 7;
-    pub(super) const END_TIME: u8 = 8;
-    pub(super) const ATTRIBUTES: u8 = 9;
-    pub(super) const EVENTS: u8 = 11;
-    pub(super) const LINKS: u8 = 13;
-    pub(super) const STATUS: u8 = 15;
-    pub(super) const FLAGS: u8 = 16;
+    pub(super) const TRACE_ID: u32 = 1;
+    pub(super) const SPAN_ID: u32 = 2;
+    pub(super) const TRACE_STATE: u32 = 3;
+    pub(super) const PARENT_SPAN_ID: u32 = 4;
+    pub(super) const NAME: u32 = 5;
+    pub(super) const KIND: u32 = 6;
+    pub(super) const START_TIME: u32 = 7;
+    pub(super) const END_TIME: u32 = 8;
+    pub(super) const ATTRIBUTES: u32 = 9;
+    pub(super) const EVENTS: u32 = 11;
+    pub(super) const LINKS: u32 = 13;
+    pub(super) const STATUS: u32 = 15;
+    pub(super) const FLAGS: u32 = 16;
 }
 mod event_fields {
-    pub(super) const TIME: u8 = 1;
-    pub(super) const NAME: u8 = 2;
-    pub(super) const ATTRIBUTES: u8 = 3;
+    pub(super) const TIME: u32 = 1;
+    pub(super) const NAME: u32 = 2;
+    pub(super) const ATTRIBUTES: u32 = 3;
 }
 mod link_fields {
-    pub(super) const TRACE_ID: u8 = 1;
-    pub(super) const SPAN_ID: u8 = 2;
-    pub(super) const TRACE_STATE: u8 = 3;
-    pub(super) const FLAGS: u8 = 6;
+    pub(super) const TRACE_ID: u32 = 1;
+    pub(super) const SPAN_ID: u32 = 2;
+    pub(super) const TRACE_STATE: u32 = 3;
+    pub(super) const FLAGS: u32 = 6;
 }
 mod key_value {
-    pub(super) const KEY: u8 = 1;
-    pub(super) const VALUE: u8 = 2;
+    pub(super) const KEY: u32 = 1;
+    pub(super) const VALUE: u32 = 2;
 }
 mod any {
-    pub(super) const STRING: u8 = 1;
-    pub(super) const INT: u8 = 3;
+    pub(super) const STRING: u32 = 1;
+    pub(super) const INT: u32 = 3;
 }
 /// Key and text of an attribute that together are shorter make a message whose length takes one byte.
 const SHORT: usize = 120;
@@ -237,7 +238,7 @@ fn write_span(out: &mut Vec<u8>, span: &FinishedSpan, node: &Node, conventions: 
         SpanKind::Server => 2,
         SpanKind::Client => 3,
     };
-    out.extend_from_slice(&[span_fields::KIND << 3, kind]);
+    put_number(out, span_fields::KIND, kind);
     put_time(out, span_fields::START_TIME, span.start);
     put_time(out, span_fields::END_TIME, span.end);
     let emitter = Emitter { node_id: &node.id, zone: &node.zone };
@@ -278,13 +279,13 @@ fn write_span(out: &mut Vec<u8>, span: &FinishedSpan, node: &Node, conventions: 
     put_flags(out, span_fields::FLAGS, u32::from(TraceFlags::SAMPLED.to_u8()), remote);
 }
 
-fn put_ids(out: &mut Vec<u8>, (trace_field, trace): (u8, TraceId), (span_field, span): (u8, SpanId)) {
+fn put_ids(out: &mut Vec<u8>, (trace_field, trace): (u32, TraceId), (span_field, span): (u32, SpanId)) {
     put_bytes(out, trace_field, &trace.to_bytes());
     put_bytes(out, span_field, &span.to_bytes());
 }
 
 /// What cannot be read as a `tracestate` is left out.
-fn put_trace_state(out: &mut Vec<u8>, field: u8, value: &HeaderValue) {
+fn put_trace_state(out: &mut Vec<u8>, field: u32, value: &HeaderValue) {
     if value.is_empty() {
         return;
     }
@@ -298,7 +299,7 @@ fn put_attribute(out: &mut Vec<u8>, key: &str, value: &Value<'_>) {
         Value::Text(text) => put_text_attribute(out, key, text.as_bytes()),
         Value::Decimal(digits) => put_text_attribute(out, key, digits.as_bytes()),
         Value::Number(number) => {
-            let mut any = vec![any::INT << 3];
+            let mut any = vec![short_tag(any::INT, 0)];
             // Negative numbers are written as the large ones that have the same bits.
             put_varint(&mut any, number.cast_unsigned());
             put_any_attribute(out, key, &any);
@@ -312,16 +313,22 @@ fn put_text_attribute(out: &mut Vec<u8>, key: &str, text: &[u8]) {
         && key.len() + text.len() < SHORT
     {
         out.reserve(SHORT + 8);
-        out.extend_from_slice(&[span_fields::ATTRIBUTES << 3 | 2, key_len + text_len + 6]);
-        out.extend_from_slice(&[key_value::KEY << 3 | 2, key_len]);
+        out.extend_from_slice(&[short_tag(span_fields::ATTRIBUTES, 2), key_len + text_len + 6]);
+        out.extend_from_slice(&[short_tag(key_value::KEY, 2), key_len]);
         out.extend_from_slice(key.as_bytes());
-        out.extend_from_slice(&[key_value::VALUE << 3 | 2, text_len + 2, any::STRING << 3 | 2, text_len]);
+        let tags = (short_tag(key_value::VALUE, 2), short_tag(any::STRING, 2));
+        out.extend_from_slice(&[tags.0, text_len + 2, tags.1, text_len]);
         out.extend_from_slice(text);
         return;
     }
     let mut any = Vec::with_capacity(field_len(text.len()));
     put_bytes(&mut any, any::STRING, text);
     put_any_attribute(out, key, &any);
+}
+
+/// The tag of a field below 16, which takes one byte.
+const fn short_tag(field: u32, wire_type: u32) -> u8 {
+    (field << 3 | wire_type) as u8
 }
 
 fn put_any_attribute(out: &mut Vec<u8>, key: &str, any: &[u8]) {
@@ -331,49 +338,14 @@ fn put_any_attribute(out: &mut Vec<u8>, key: &str, any: &[u8]) {
     put_bytes(out, key_value::VALUE, any);
 }
 
-fn put_time(out: &mut Vec<u8>, field: u8, time: SystemTime) {
+fn put_time(out: &mut Vec<u8>, field: u32, time: SystemTime) {
     let nanos = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
-    if nanos > 0 {
-        out.push(field << 3 | 1);
-        out.extend_from_slice(&nanos.to_le_bytes());
-    }
+    put_fixed64(out, field, nanos);
 }
 
-fn put_flags(out: &mut Vec<u8>, field: u8, trace_flags: u32, remote: bool) {
+fn put_flags(out: &mut Vec<u8>, field: u32, trace_flags: u32, remote: bool) {
     let flags = trace_flags | HAS_IS_REMOTE | if remote { IS_REMOTE } else { 0 };
     put_varint(out, u64::from(field) << 3 | 5);
     out.extend_from_slice(&flags.to_le_bytes());
-}
-
-/// As in all of protobuf an empty text is one that is not there.
-fn put_text(out: &mut Vec<u8>, field: u8, text: &str) {
-    if !text.is_empty() {
-        put_bytes(out, field, text.as_bytes());
-    }
-}
-
-fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    put_header(out, field, bytes.len());
-    out.extend_from_slice(bytes);
-}
-
-/// The beginning of a field that is `len` bytes long.
-fn put_header(out: &mut Vec<u8>, field: u8, len: usize) {
-    out.push(field << 3 | 2);
-    put_varint(out, len as u64);
-}
-
-fn put_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    out.push(number.to_le_bytes()[0]);
-}
-
-/// The length of a field below 16 whose content is `len` bytes long.
-const fn field_len(len: usize) -> usize {
-    let bits = usize::BITS - (len | 1).leading_zeros();
-    1 + bits.div_ceil(7) as usize + len
 }

@@ -23,6 +23,7 @@ mod h2;
 mod hpack;
 mod http1;
 mod load;
+mod logs;
 mod message;
 mod normalize;
 mod observation;

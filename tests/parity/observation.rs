@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     client::{Last, Outcomes},
-    collector,
+    collector, logs,
     message::{Fields, Message, summary, text},
     normalize::Normalizer,
     scenario::Compare,
@@ -63,6 +63,8 @@ pub(crate) fn observe(world: &World, outcomes: &Outcomes, stats: &[(String, Stri
         line.value = normalizer.value(&line.path, &line.value);
     }
     let calls = world.hosts.get("collector").map(|host| host.received.all()).unwrap_or_default();
+    let (logs, calls): (Vec<_>, Vec<_>) = calls.into_iter().partition(logs::are_in);
+    lines.extend(entries(&logs, &mut normalizer));
     if compare.spans {
         lines.extend(spans(world, &calls, &mut normalizer));
     }
@@ -188,6 +190,21 @@ fn spans(world: &World, calls: &[Message], normalizer: &mut Normalizer) -> Vec<L
         for (name, value) in &span.lines {
             let path = format!("spans.{number}.{name}");
             let value = normalizer.value(&path, value);
+            lines.push(Line::new(path, value));
+        }
+    }
+    lines
+}
+
+/// The entries of access logs, as they came.
+fn entries(calls: &[Message], normalizer: &mut Normalizer) -> Vec<Line> {
+    let unreadable = |error| vec![vec![("unreadable".to_owned(), error)]];
+    let entries = calls.iter().flat_map(|call| logs::of(call).unwrap_or_else(unreadable));
+    let mut lines = Vec::new();
+    for (number, entry) in entries.enumerate() {
+        for (name, value) in entry {
+            let path = format!("logs.{number}.{name}");
+            let value = normalizer.value(&path, &value);
             lines.push(Line::new(path, value));
         }
     }

@@ -95,7 +95,7 @@ fn otlp(span: &otlp::Span, resource: &[KeyValue], scope: Option<&str>) -> Span {
 }
 
 /// A value; what is no string says what it is.
-fn any(value: Option<&AnyValue>) -> String {
+pub(crate) fn any(value: Option<&AnyValue>) -> String {
     match value.and_then(|value| value.value.as_ref()) {
         None => "(no value)".to_owned(),
         Some(Any::StringValue(value)) => text(value.as_bytes()),
@@ -107,8 +107,17 @@ fn any(value: Option<&AnyValue>) -> String {
             let values: Vec<String> = list.values.iter().map(|value| any(Some(value))).collect();
             format!("[{}]", values.join(", "))
         }
+        Some(Any::KvlistValue(list)) => {
+            let member = |pair: &KeyValue| format!("{}: {}", pair.key, any(pair.value.as_ref()));
+            format!("{{{}}}", list.values.iter().map(member).collect::<Vec<_>>().join(", "))
+        }
         Some(other) => format!("{other:?}"),
     }
+}
+
+/// Attributes as lines.
+pub(crate) fn attributes(of: &str, attributes: &[KeyValue]) -> Vec<(String, String)> {
+    attributes.iter().map(|pair| (format!("{of}.{}", pair.key), any(pair.value.as_ref()))).collect()
 }
 
 /// A Zipkin span or an X-Ray segment: its members, sorted.

@@ -6,7 +6,7 @@ use super::Value;
 use crate::{
     admin::{Subject, certs::days_until_first_expires, tracing::envoy_counters},
     cluster::{ClusterState, circuit_breaker::Resource},
-    snapshot::{listener::Listener, route::VirtualHost},
+    snapshot::{listener::Listener, log_service::LogProtocol, route::VirtualHost},
     stats::{Group, Histogram, Metric, Reader, RequestGroup, Scope},
 };
 
@@ -285,6 +285,24 @@ fn of_process(subject: &Subject, stats: &mut Vec<Stat>) {
             ("cluster_updated", 0),
         ],
     );
+    for log in &subject.logs {
+        let service = &log.service;
+        let prefix = match &service.protocol {
+            LogProtocol::AccessLogService { .. } => "access_logs.grpc_access_log".to_owned(),
+            LogProtocol::OpenTelemetry { .. } if service.stat_prefix.is_empty() => {
+                "access_logs.open_telemetry_access_log".to_owned()
+            }
+            LogProtocol::OpenTelemetry { .. } => {
+                format!("access_logs.open_telemetry_access_log.{}", service.stat_prefix)
+            }
+        };
+        let family = if prefix.starts_with("access_logs.g") {
+            "access_logs_grpc_access_log"
+        } else {
+            "access_logs_open_telemetry_access_log"
+        };
+        of(&prefix, family, &[], &[("logs_written", log.written()), ("logs_dropped", log.dropped())]);
+    }
     for status in &subject.tracers {
         for (name, value) in envoy_counters(status, &status.stats.figures()) {
             if let Some((prefix, field)) = name.rsplit_once('.') {

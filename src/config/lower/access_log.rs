@@ -11,6 +11,8 @@ use envoy_types::pb::{
         extensions::{
             access_loggers::{
                 file::v3::{FileAccessLog, file_access_log::AccessLogFormat},
+                grpc::v3::HttpGrpcAccessLogConfig,
+                open_telemetry::v3::OpenTelemetryAccessLogConfig,
                 stream::v3::{StderrAccessLog, StdoutAccessLog, stderr_access_log, stdout_access_log},
             },
             filters::network::http_connection_manager::v3::HttpConnectionManager as ProtoManager,
@@ -23,7 +25,7 @@ use super::{Lowering, unpack};
 use crate::{
     config::FieldPath,
     snapshot::{
-        access_log::{AccessLog, AccessLogs, LogFormat, LogJson, LogTarget, Wanted},
+        access_log::{AccessLog, AccessLogs, LogFormat, LogJson, LogSink, LogTarget, Wanted},
         format::{Format, Piece},
     },
 };
@@ -84,17 +86,28 @@ impl Lowering<'_> {
             );
             return None;
         };
-        let (target, format) = self.log_target(&path, any)?;
-        let file = self.log_files.iter().position(|known| *known == target).unwrap_or_else(|| {
-            self.log_files.push(target);
-            self.log_files.len() - 1
-        });
+        let sink = self.log_sink(&path, any)?;
         // A filter that could not be read was told; without it the log would not be what was meant.
         let filter = match filter {
             Some(filter) => Some(filter?),
             None => None,
         };
-        Some(AccessLog { filter, file, format })
+        Some(AccessLog { filter, sink })
+    }
+
+    fn log_sink(&mut self, path: &FieldPath<'_>, any: &Any) -> Option<LogSink> {
+        if let Some(config) = unpack::<OpenTelemetryAccessLogConfig>(any) {
+            return self.open_telemetry_log(path, &config);
+        }
+        if let Some(config) = unpack::<HttpGrpcAccessLogConfig>(any) {
+            return self.http_grpc_log(path, &config);
+        }
+        let (target, format) = self.log_target(path, any)?;
+        let file = self.log_files.iter().position(|known| *known == target).unwrap_or_else(|| {
+            self.log_files.push(target);
+            self.log_files.len() - 1
+        });
+        Some(LogSink::File(file, format))
     }
 
     fn log_target(&mut self, path: &FieldPath<'_>, any: &Any) -> Option<(LogTarget, LogFormat)> {

@@ -21,6 +21,7 @@ mod headers;
 mod http_connection_manager;
 mod listener;
 mod local_reply;
+mod log_service;
 mod matcher;
 mod metadata;
 mod resource;
@@ -38,7 +39,7 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 use envoy_types::pb::{
     envoy::config::{
         bootstrap::v3::LayeredRuntime,
-        core::v3::{DataSource, data_source::Specifier},
+        core::v3::{DataSource, Node as ProtoNode, data_source::Specifier},
     },
     google::protobuf::{Any, Duration as ProtoDuration, UInt32Value},
 };
@@ -49,7 +50,8 @@ use self::metadata::lower_metadata;
 use self::runtime::Runtime;
 use super::{FieldPath, Loaded, Problems};
 use crate::snapshot::{
-    ClusterId, Node, Snapshot, access_log::LogTarget, cluster::Cluster, format::Constants, tracing::Tracer,
+    ClusterId, Node, Snapshot, access_log::LogTarget, cluster::Cluster, format::Constants,
+    log_service::LogService, tracing::Tracer,
 };
 
 /// What the command line says over the file.
@@ -72,6 +74,8 @@ pub struct Overrides {
 /// Lower what was loaded. Problems are added to `problems`, without places; with any, the snapshot is of no use.
 pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Problems) -> Snapshot {
     let bootstrap = &loaded.bootstrap;
+    let proto_node = node_of(bootstrap.node.as_ref(), overrides);
+    let node = node(&proto_node);
     let mut lowering = Lowering {
         problems,
         addresses: &overrides.addresses,
@@ -80,6 +84,9 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         cluster_index: HashMap::new(),
         tracers: Vec::new(),
         log_files: Vec::new(),
+        log_services: Vec::new(),
+        node: node.clone(),
+        proto_node,
         runtime: Runtime::of(bootstrap.layered_runtime.as_ref()),
         constants: Constants::default(),
         observes: false,
@@ -118,25 +125,44 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         lowering.address(&FieldPath::ROOT.field("admin.address"), Some(address))
     });
     let application_log = lowering.application_log(bootstrap, overrides.log_format);
-    let node = bootstrap.node.clone().unwrap_or_default();
-    let locality = node.locality.unwrap_or_default();
     Snapshot {
-        node: Node {
-            id: overrides.node.clone().unwrap_or(node.id).into(),
-            cluster: overrides.cluster.clone().unwrap_or(node.cluster).into(),
-            zone: overrides.zone.clone().unwrap_or(locality.zone).into(),
-            region: locality.region.into(),
-            sub_zone: locality.sub_zone.into(),
-        },
+        node,
         listeners: lowered.into_iter().map(|(_, listener)| listener).collect(),
         clusters: lowering.clusters,
         cluster_index: lowering.cluster_index,
         tracers: lowering.tracers,
         log_files: lowering.log_files,
+        log_services: lowering.log_services,
         admin,
         application_log,
         bootstrap: prost::Message::encode_to_vec(bootstrap).into(),
         runtime: runtime_layers::of(bootstrap.layered_runtime.as_ref()),
+    }
+}
+
+/// Who this proxy is, by the file and the command line.
+fn node_of(node: Option<&ProtoNode>, overrides: &Overrides) -> ProtoNode {
+    let mut node = node.cloned().unwrap_or_default();
+    if let Some(id) = &overrides.node {
+        node.id.clone_from(id);
+    }
+    if let Some(cluster) = &overrides.cluster {
+        node.cluster.clone_from(cluster);
+    }
+    if let Some(zone) = &overrides.zone {
+        node.locality.get_or_insert_default().zone.clone_from(zone);
+    }
+    node
+}
+
+fn node(node: &ProtoNode) -> Node {
+    let locality = node.locality.clone().unwrap_or_default();
+    Node {
+        id: node.id.as_str().into(),
+        cluster: node.cluster.as_str().into(),
+        zone: locality.zone.into(),
+        region: locality.region.into(),
+        sub_zone: locality.sub_zone.into(),
     }
 }
 
@@ -149,6 +175,11 @@ struct Lowering<'a> {
     cluster_index: HashMap<Arc<str>, ClusterId>,
     tracers: Vec<Arc<Tracer>>,
     log_files: Vec<LogTarget>,
+    log_services: Vec<Arc<LogService>>,
+    /// Who this proxy is.
+    node: Node,
+    /// The same in full.
+    proto_node: ProtoNode,
     runtime: Runtime,
     /// What formats of the listener at hand have as literals.
     constants: Constants,

@@ -287,9 +287,10 @@ impl Lowering<'_> {
 }
 
 /// What emits the spans.
-const SDK: Sdk<'_> = Sdk { language: "rust", name: "spanway", version: env!("CARGO_PKG_VERSION") };
+pub(super) const SDK: Sdk<'_> = Sdk { language: "rust", name: "spanway", version: env!("CARGO_PKG_VERSION") };
 
-fn resource_detector(config: &TypedExtensionConfig) -> Option<ResourceDetector> {
+/// Where attributes of a resource come from besides.
+pub(super) fn resource_detector(config: &TypedExtensionConfig) -> Option<ResourceDetector> {
     let any = config.typed_config.as_ref()?;
     if unpack::<EnvironmentResourceDetectorConfig>(any).is_some() {
         return Some(ResourceDetector::Environment(std::env::var(OTEL_RESOURCE_ATTRIBUTES).ok()));

@@ -197,7 +197,8 @@ impl Lowering<'_> {
         if text.is_empty() { None } else { self.format(path, text) }
     }
 
-    fn custom_tags(&mut self, path: &FieldPath<'_>, tags: &[ProtoTag]) -> Vec<CustomTag> {
+    /// Custom tags of spans, or of entries of access logs.
+    pub(super) fn custom_tags(&mut self, path: &FieldPath<'_>, tags: &[ProtoTag]) -> Vec<CustomTag> {
         let mut lowered: Vec<CustomTag> = Vec::with_capacity(tags.len());
         for (index, tag) in tags.iter().enumerate() {
             let Some(value) = self.tag_value(&path.index(index), tag) else { continue };

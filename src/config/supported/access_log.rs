@@ -1,13 +1,21 @@
 //! Access logs, and filters of them.
 
-use super::{MessageRow, holds, honoured, message, no_effect, refused};
+use super::{MessageRow, holds, honoured, message, message_at, no_effect, only, refused};
 
 /// The access logs that spanway has.
 pub(super) const LOGS: &[&str] = &[
     "envoy.extensions.access_loggers.file.v3.FileAccessLog",
     "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
     "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+    "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",
+    "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
 ];
+/// The resource detectors of OpenTelemetry that spanway has.
+const DETECTORS: &[&str] = &[
+    "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.EnvironmentResourceDetectorConfig",
+    "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.StaticConfigResourceDetectorConfig",
+];
+const NO_FILTER_STATE: &str = "there is no filter state";
 
 pub(super) const TABLE: &[MessageRow] = &[
     message(
@@ -20,6 +28,52 @@ pub(super) const TABLE: &[MessageRow] = &[
     ),
     message("envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", &[honoured(&["log_format"])]),
     message("envoy.extensions.access_loggers.stream.v3.StderrAccessLog", &[honoured(&["log_format"])]),
+    message(
+        "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",
+        &[
+            honoured(&["common_config", "grpc_service", "http_service", "log_name"]),
+            honoured(&["buffer_flush_interval", "buffer_size_bytes", "stat_prefix"]),
+            honoured(&["body", "attributes", "resource_attributes", "disable_builtin_labels"]),
+            honoured(&["resource_detectors", "custom_tags"]),
+            refused(&["formatters"], "use the operators that are built in"),
+            refused(&["filter_state_objects_to_log"], NO_FILTER_STATE),
+        ],
+    ),
+    message_at(
+        "envoy.config.core.v3.TypedExtensionConfig",
+        "OpenTelemetryAccessLogConfig.resource_detectors",
+        &[honoured(&["name"]), holds(&["typed_config"], DETECTORS)],
+    ),
+    message(
+        "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
+        &[
+            honoured(&["common_config", "additional_request_headers_to_log"]),
+            honoured(&["additional_response_headers_to_log", "additional_response_trailers_to_log"]),
+        ],
+    ),
+    message(
+        "envoy.extensions.access_loggers.grpc.v3.CommonGrpcAccessLogConfig",
+        &[
+            honoured(&["log_name", "grpc_service", "buffer_flush_interval", "buffer_size_bytes"]),
+            honoured(&["custom_tags"]),
+            only(&["transport_api_version"], &["V3"]),
+            refused(&["filter_state_objects_to_log"], NO_FILTER_STATE),
+            refused(
+                &["grpc_stream_retry_policy"],
+                "leave it out: a stream that fails is opened again in any case",
+            ),
+        ],
+    ),
+    message("opentelemetry.proto.common.v1.KeyValueList", &[honoured(&["values"])]),
+    message("opentelemetry.proto.common.v1.ArrayValue", &[honoured(&["values"])]),
+    message("opentelemetry.proto.common.v1.KeyValue", &[honoured(&["key", "value"])]),
+    message(
+        "opentelemetry.proto.common.v1.AnyValue",
+        &[
+            honoured(&["string_value", "array_value", "kvlist_value"]),
+            honoured(&["bool_value", "int_value", "double_value", "bytes_value"]),
+        ],
+    ),
     message(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.HcmAccessLogOptions",
         &[
