@@ -86,12 +86,14 @@ fn flatten(shown: &str, entry: &mut Entry) {
             continue;
         }
         let value = value.trim_end_matches(',');
+        let is_default = matches!(value, "0" | "0.0" | "\"\"" | "None" | "false" | "[]" | "{}");
         let place = path.iter().map(String::as_str).chain([name.trim_matches('"')]);
         let place = place.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(".");
         if place.ends_with(".seconds") {
             entry.push((place.trim_end_matches(".seconds").to_owned(), "is there".to_owned()));
-        } else if !(place.ends_with(".nanos") || IGNORED.iter().any(|name| place.ends_with(name)))
-            && !matches!(value, "0" | "0.0" | "\"\"" | "None" | "false" | "[]" | "{}")
+        } else if !is_default
+            && !place.ends_with(".nanos")
+            && !IGNORED.iter().any(|name| place.ends_with(name))
         {
             entry.push((place, value.trim_matches('"').to_owned()));
         }

@@ -34,6 +34,7 @@ pub(super) fn all(subject: &Subject) -> Vec<Stat> {
         of_cluster(cluster, &mut stats);
     }
     of_process(subject, &mut stats);
+    of_logs(subject, &mut stats);
     let mut all: BTreeMap<String, Stat> = BTreeMap::new();
     for stat in stats {
         match all.get_mut(&stat.name) {
@@ -77,7 +78,7 @@ struct Namer<'a> {
     /// Goes before names: `cluster.app`.
     prefix: String,
     /// The same without what became a tag: `cluster`.
-    family: &'static str,
+    family: &'a str,
     tags: Vec<(&'static str, String)>,
     stats: &'a mut Vec<Stat>,
 }
@@ -285,24 +286,6 @@ fn of_process(subject: &Subject, stats: &mut Vec<Stat>) {
             ("cluster_updated", 0),
         ],
     );
-    for log in &subject.logs {
-        let service = &log.service;
-        let prefix = match &service.protocol {
-            LogProtocol::AccessLogService { .. } => "access_logs.grpc_access_log".to_owned(),
-            LogProtocol::OpenTelemetry { .. } if service.stat_prefix.is_empty() => {
-                "access_logs.open_telemetry_access_log".to_owned()
-            }
-            LogProtocol::OpenTelemetry { .. } => {
-                format!("access_logs.open_telemetry_access_log.{}", service.stat_prefix)
-            }
-        };
-        let family = if prefix.starts_with("access_logs.g") {
-            "access_logs_grpc_access_log"
-        } else {
-            "access_logs_open_telemetry_access_log"
-        };
-        of(&prefix, family, &[], &[("logs_written", log.written()), ("logs_dropped", log.dropped())]);
-    }
     for status in &subject.tracers {
         for (name, value) in envoy_counters(status, &status.stats.figures()) {
             if let Some((prefix, field)) = name.rsplit_once('.') {
@@ -311,6 +294,23 @@ fn of_process(subject: &Subject, stats: &mut Vec<Stat>) {
                 of(prefix, family, &[], &[(field, value)]);
             }
         }
+    }
+}
+
+/// What became of the entries of access logs that go to services.
+fn of_logs(subject: &Subject, stats: &mut Vec<Stat>) {
+    for log in &subject.logs {
+        let service = &log.service;
+        let of = match &service.protocol {
+            LogProtocol::AccessLogService { .. } => "grpc_access_log",
+            LogProtocol::OpenTelemetry { .. } => "open_telemetry_access_log",
+        };
+        let point = if service.stat_prefix.is_empty() { "" } else { "." };
+        let prefix = format!("access_logs.{of}{point}{}", service.stat_prefix);
+        // None of it is a tag.
+        let mut namer = Namer { family: &prefix, prefix: prefix.clone(), tags: Vec::new(), stats };
+        namer.counter("logs_written", log.written());
+        namer.counter("logs_dropped", log.dropped());
     }
 }
 
