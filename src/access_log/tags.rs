@@ -45,7 +45,10 @@ fn text(value: &TagValue, context: &FormatContext<'_>) -> String {
             let host = observed.map(|observed| observed.host_metadata.borrow());
             noted(host.as_ref().and_then(|host| host.as_deref()), key, default)
         }
-        TagValue::RouteMetadata(_, default) => default.to_string(),
+        TagValue::RouteMetadata(key, default) => {
+            let route = observed.map(|observed| observed.route_metadata.borrow());
+            noted(route.as_ref().and_then(|route| route.as_deref()), key, default)
+        }
         TagValue::Format(format) => {
             let mut text = String::new();
             format.write(context, "", &mut text);

@@ -168,7 +168,7 @@ impl ActiveStream {
             self.info.route_name.replace(std::sync::Arc::clone(&route.name));
         }
         let action = route.map(|route| &route.action);
-        self.observe_route(connection, parts, action);
+        self.observe_route(connection, parts, found);
         if upgrade.as_deref().is_some_and(|name| !is_allowed(name, action, manager)) {
             return Outcome::Local(LocalReply::upgrade_refused(), None);
         }
@@ -367,6 +367,11 @@ impl ActiveStream {
     /// Where the request is counted besides its listener and cluster.
     fn choose_groups(&self, virtual_host: &VirtualHost, route: &Route, parts: &Parts) {
         let virtual_cluster = virtual_host.virtual_clusters.as_ref().map(|all| all.of(&self.view(parts)));
+        if let (Some(observed), Some(all)) = (&self.info.observed, &virtual_host.virtual_clusters) {
+            // That of all others has no name.
+            let named = virtual_cluster.filter(|group| !std::sync::Arc::ptr_eq(group, &all.other));
+            observed.virtual_cluster.replace(named.cloned());
+        }
         let groups = virtual_cluster.into_iter().chain(&route.stats).cloned();
         self.info.groups.borrow_mut().extend(groups);
     }

@@ -7,7 +7,11 @@ use http::{Version, request::Parts};
 use super::{Connection, active_stream::ActiveStream};
 use crate::{
     router,
-    snapshot::{access_log::LogType, listener::HttpConnectionManager, route::Action},
+    snapshot::{
+        access_log::LogType,
+        listener::HttpConnectionManager,
+        route::{Action, Route, VirtualHost},
+    },
     stream_info::StreamInfo,
 };
 
@@ -34,9 +38,19 @@ impl ActiveStream {
         }
     }
 
-    /// Keep the cluster of the request's route: entries name it even if the request never gets as far as that.
-    pub(super) fn observe_route(&self, connection: &Connection, parts: &Parts, action: Option<&Action>) {
-        if let (Some(_), Some(Action::Forward(action))) = (&self.info.observed, action) {
+    /// Keep what is noted of the request's route, and the route's cluster: entries name it even if the request never
+    /// gets as far as that.
+    pub(super) fn observe_route(
+        &self,
+        connection: &Connection,
+        parts: &Parts,
+        found: Option<(&VirtualHost, Option<&Route>)>,
+    ) {
+        let (Some(observed), Some((virtual_host, route))) = (&self.info.observed, found) else { return };
+        observed.virtual_host_metadata.borrow_mut().clone_from(&virtual_host.metadata);
+        let Some(route) = route else { return };
+        observed.route_metadata.borrow_mut().clone_from(&route.metadata);
+        if let Action::Forward(action) = &route.action {
             let services = &connection.services;
             let (id, _) = router::draw_cluster(action, &parts.headers, self.random, &services.snapshot);
             let cluster = id.and_then(|id| services.clusters.cluster(id));

@@ -182,6 +182,7 @@ mod tests {
             decorator: None,
             tracing: None,
             stats: None,
+            metadata: None,
         };
         let routes: Vec<Route> = matchers.into_iter().map(route).collect();
         RouteConfiguration {
@@ -194,6 +195,7 @@ mod tests {
                 include_request_attempt_count: false,
                 include_attempt_count_in_response: false,
                 virtual_clusters: None,
+                metadata: None,
             }],
             domains: domains(&["*"]),
             ..RouteConfiguration::default()

@@ -8,6 +8,8 @@ pub(crate) mod time_format;
 
 use std::sync::Arc;
 
+use super::metadata::Metadata;
+
 pub(crate) use self::command::{Command, FormatHeader};
 
 /// A parsed format string.
@@ -55,6 +57,10 @@ pub(crate) struct Constants {
     pub(crate) listener: Box<str>,
     /// `%FILTER_CHAIN_NAME%`
     pub(crate) filter_chain: Box<str>,
+    /// `%METADATA(LISTENER:...)%`
+    pub(crate) listener_metadata: Metadata,
+    /// `%METADATA(LISTENER_FILTER_CHAIN:...)%`
+    pub(crate) filter_chain_metadata: Metadata,
 }
 
 impl Format {
@@ -91,12 +97,11 @@ impl Format {
         Ok(Self { pieces })
     }
 
-    /// Its commands.
-    pub(crate) fn commands(&self) -> impl Iterator<Item = &Command> {
-        self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Literal(_) => None,
-            Piece::Command(command, _) => Some(command),
-        })
+    /// Its commands, and those that stand in them.
+    pub(crate) fn commands(&self) -> Vec<&Command> {
+        let mut commands = Vec::new();
+        add_commands(&self.pieces, &mut commands);
+        commands
     }
 
     /// The text, if it holds no command.
@@ -105,6 +110,17 @@ impl Format {
             [] => Some(""),
             [Piece::Literal(text)] => Some(text),
             _ => None,
+        }
+    }
+}
+
+fn add_commands<'a>(pieces: &'a [Piece], to: &mut Vec<&'a Command>) {
+    for piece in pieces {
+        if let Piece::Command(command, _) = piece {
+            to.push(command);
+            if let Command::Coalesce(alternatives) = command {
+                add_commands(alternatives, to);
+            }
         }
     }
 }
@@ -147,23 +163,79 @@ fn parse_command(inside: &str, constants: &Constants) -> Result<Parsed, FormatEr
         }
         None => (head, None),
     };
+    let parsed = resolve(name, arguments, limit, constants);
+    parsed.map_err(|wrong| match wrong {
+        operators::Wrong::Unknown => FormatError::Unknown(inside.to_owned()),
+        operators::Wrong::Refused(reason) => FormatError::Refused(inside.to_owned(), reason),
+        operators::Wrong::Malformed(reason) => malformed(reason),
+    })
+}
+
+/// The command of that name.
+fn resolve(
+    name: &str,
+    arguments: Option<&str>,
+    limit: Option<usize>,
+    constants: &Constants,
+) -> Result<Parsed, operators::Wrong> {
+    let no_length = operators::Wrong::Malformed("it takes no length");
     let arguments = arguments.filter(|arguments| !arguments.is_empty());
     if let Some(text) = constant_command(name, arguments, constants) {
         return match limit {
             None => Ok(Parsed::Constant(text)),
             Some(limit) if name == "ENVIRONMENT" => Ok(Parsed::Constant(truncate(&text, limit).to_owned())),
-            Some(_) => Err(malformed("it takes no length")),
+            Some(_) => Err(no_length),
         };
     }
-    let command = operators::read(name, arguments).map_err(|wrong| match wrong {
-        operators::Wrong::Unknown => FormatError::Unknown(inside.to_owned()),
-        operators::Wrong::Refused(reason) => FormatError::Refused(inside.to_owned(), reason),
-        operators::Wrong::Malformed(reason) => malformed(reason),
-    })?;
+    let command = match (name, arguments) {
+        ("COALESCE", Some(arguments)) => Command::Coalesce(coalesce(arguments, constants)?),
+        ("METADATA", Some(arguments)) if arguments.starts_with("LISTENER") => {
+            operators::constant_metadata(arguments, constants)?
+        }
+        _ => operators::read(name, arguments)?,
+    };
     if limit.is_some() && !command.takes_length() {
-        return Err(malformed("it takes no length"));
+        return Err(no_length);
     }
     Ok(Parsed::Piece(Piece::Command(command, limit)))
+}
+
+/// `{"operators": ["NAME", {"command": "NAME", "param": "ARGUMENTS", "max_length": 8}]}`
+fn coalesce(arguments: &str, constants: &Constants) -> Result<Vec<Piece>, operators::Wrong> {
+    let malformed = operators::Wrong::Malformed;
+    let json: serde_json::Value = serde_json::from_str(arguments)
+        .map_err(|_| malformed("what stands in its parentheses is no JSON"))?;
+    let Some(operators) = json.get("operators").and_then(serde_json::Value::as_array) else {
+        return Err(malformed("it takes a list of \"operators\""));
+    };
+    if operators.is_empty() {
+        return Err(malformed("its list of \"operators\" is empty"));
+    }
+    let alternative = |operator: &serde_json::Value| {
+        let member = |name| operator.get(name).filter(|member| !member.is_null());
+        let text = |member: &serde_json::Value| member.as_str().map(str::to_owned);
+        let name = text(operator).or_else(|| text(member("command")?));
+        let name = name.ok_or(malformed("an operator is a name, or an object with a \"command\""))?;
+        let param = match member("param") {
+            Some(param) => Some(text(param).ok_or(malformed("a \"param\" is a text"))?),
+            None => None,
+        };
+        let limit = match member("max_length") {
+            Some(limit) => {
+                let limit = limit.as_u64().and_then(|limit| usize::try_from(limit).ok());
+                Some(limit.ok_or(malformed("a \"max_length\" is a number"))?)
+            }
+            None => None,
+        };
+        if name == "COALESCE" {
+            return Err(malformed("it does not stand in itself"));
+        }
+        Ok(match resolve(&name, param.as_deref(), limit, constants)? {
+            Parsed::Constant(text) => Piece::Literal(text.into()),
+            Parsed::Piece(piece) => piece,
+        })
+    };
+    operators.iter().map(alternative).collect()
 }
 
 /// Commands whose value is known at once.

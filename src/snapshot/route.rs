@@ -10,6 +10,7 @@ use super::{
     by_length::{ByLength, TextMap},
     format::Format,
     matcher::{HeaderMatcher, QueryParameterMatcher, RequestView},
+    metadata::Metadata,
     retry::RetryPolicy,
     route_index::RouteIndex,
     tracing::TracePolicy,
@@ -89,6 +90,8 @@ pub(crate) struct VirtualHost {
     pub(crate) include_attempt_count_in_response: bool,
     /// What statistics tell apart. `virtual_clusters`.
     pub(crate) virtual_clusters: Option<VirtualClusters>,
+    /// What is noted of it. `VirtualHost.metadata`.
+    pub(crate) metadata: Metadata,
 }
 
 /// The virtual clusters of a virtual host, of which the first that a request matches is its own. `VirtualCluster`.
@@ -128,6 +131,8 @@ pub(crate) struct Route {
     pub(crate) tracing: Option<Arc<TracePolicy>>,
     /// Where its requests are counted besides. `Route.stat_prefix`.
     pub(crate) stats: Option<Arc<RequestGroup>>,
+    /// What is noted of it. `Route.metadata`.
+    pub(crate) metadata: Metadata,
 }
 
 impl Route {

@@ -69,7 +69,15 @@ impl TimeFormat {
     /// `time` in this pattern.
     pub(crate) fn text(&self, time: SystemTime) -> String {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+        let zone = self.zone.as_ref().map(|zone| {
+            let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+            zone.to_offset_info(jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX))
+        });
+        let clock = zone
+            .as_ref()
+            .map_or(UTC, |zone| Clock { offset: zone.offset().seconds(), abbreviation: zone.abbreviation() });
+        let local = since.as_secs().saturating_add_signed(clock.offset.into());
+        let (days, second) = (local / 86_400, local % 86_400);
         let mut out = String::with_capacity(32);
         for part in &self.parts {
             match part {
@@ -80,15 +88,29 @@ impl TimeFormat {
                 }
                 TimePart::Field('s') => drop(write!(out, "{}", since.as_secs())),
                 // Writing to a string does not fail.
-                TimePart::Field(field) => drop(write_field(*field, days, second, &mut out)),
+                TimePart::Field(field) => drop(write_field(*field, (days, second), clock, &mut out)),
             }
         }
         out
     }
 }
 
-/// One field of the C library's `strftime`, of the `second` of the `days`-th day.
-fn write_field(field: char, days: u64, second: u64, out: &mut String) -> std::fmt::Result {
+/// How far a clock is before UTC, in seconds, and what it is called.
+#[derive(Debug, Clone, Copy)]
+struct Clock<'a> {
+    offset: i32,
+    abbreviation: &'a str,
+}
+
+const UTC: Clock<'_> = Clock { offset: 0, abbreviation: "UTC" };
+
+/// One field of the C library's `strftime`, of the `second` of the `days`-th day by that clock.
+fn write_field(
+    field: char,
+    (days, second): (u64, u64),
+    clock: Clock<'_>,
+    out: &mut String,
+) -> std::fmt::Result {
     let (year, month, day) = civil_date(days);
     let (hour, minute, second_of_minute) = (second / 3600, second / 60 % 60, second % 60);
     // 1970-01-01 was a Thursday; weeks begin with Sunday here.
@@ -101,7 +123,7 @@ fn write_field(field: char, days: u64, second: u64, out: &mut String) -> std::fm
     let month_name = name(&MONTHS, month - 1).unwrap_or_default();
     let mut several = |fields: &str| {
         fields.chars().try_for_each(|field| match field.is_ascii_alphabetic() {
-            true => write_field(field, days, second, out),
+            true => write_field(field, (days, second), clock, out),
             false => out.write_char(field),
         })
     };
@@ -135,8 +157,12 @@ fn write_field(field: char, days: u64, second: u64, out: &mut String) -> std::fm
         'W' => write!(out, "{:02}", (year_day + 7 - (weekday + 6) % 7) / 7),
         'y' => write!(out, "{:02}", year % 100),
         'Y' => write!(out, "{year}"),
-        'z' => out.write_str("+0000"),
-        _ => out.write_str("UTC"),
+        'z' => {
+            let (sign, minutes) =
+                (if clock.offset < 0 { '-' } else { '+' }, clock.offset.unsigned_abs() / 60);
+            write!(out, "{sign}{:02}{:02}", minutes / 60, minutes % 60)
+        }
+        _ => out.write_str(clock.abbreviation),
     }
 }
 

@@ -19,12 +19,15 @@ use super::{
     formatter::{Headers, PseudoHeaders},
     tls::TlsFacts,
 };
-use crate::snapshot::{
-    Local,
-    access_log::{HeaderNames, Wanted},
-    format::command::{Precision, TimePoint},
-    matcher::header_text,
-    metadata::Metadata,
+use crate::{
+    snapshot::{
+        Local,
+        access_log::{HeaderNames, Wanted},
+        format::command::{Precision, TimePoint},
+        matcher::header_text,
+        metadata::Metadata,
+    },
+    stats::RequestGroup,
 };
 
 /// What is known of a connection to a host.
@@ -119,6 +122,14 @@ pub(crate) struct Observed {
     pub(crate) host: RefCell<Option<AttemptedHost>>,
     /// What is noted of it.
     pub(crate) host_metadata: RefCell<Metadata>,
+    /// What is noted of the route.
+    pub(crate) route_metadata: RefCell<Metadata>,
+    /// What is noted of the virtual host.
+    pub(crate) virtual_host_metadata: RefCell<Metadata>,
+    /// Where its virtual cluster counts it, if it has one of its own.
+    pub(crate) virtual_cluster: RefCell<Option<Arc<RequestGroup>>>,
+    /// The connections to hosts that were used, by their ids.
+    pub(crate) connection_ids: RefCell<Vec<u64>>,
     /// The hosts that connections were used of.
     pub(crate) attempted: RefCell<SmallVec<[AttemptedHost; 1]>>,
     /// What an entry of an access log is about; empty outside of them.
@@ -198,6 +209,7 @@ impl Observed {
         self.send_start.set(now);
         self.connection.replace(Some(Rc::clone(connection)));
         self.protocol.set(Some(protocol));
+        self.connection_ids.borrow_mut().push(connection.id);
         let mut attempted = self.attempted.borrow_mut();
         let host = self.host.borrow();
         let is_new = |host: &&AttemptedHost| !attempted.iter().any(|known| known.address == host.address);

@@ -21,7 +21,11 @@ use super::{
 };
 use crate::snapshot::{
     Address,
-    format::command::{AddressPart, Command, FormatHeader, GrpcStatusStyle, MetadataKind, PathSource},
+    format::{
+        Piece,
+        command::{AddressPart, Command, FormatHeader, GrpcStatusStyle, MetadataKind, PathSource},
+        truncate,
+    },
     metadata::{MetadataKey, PathSegment},
 };
 
@@ -154,6 +158,8 @@ impl Command {
                 if *decoded { Value::Bytes(percent_decode_str(query).into()) } else { query.into() }
             }
             Self::Cause => info.cause.borrow().as_ref()?.to_string().into(),
+            Self::Noted(note) => Value::Note((**note).clone()),
+            Self::Coalesce(alternatives) => return first(alternatives, context),
             Self::Nothing => return None,
             _ => return self.observed(info, context.response),
         })
@@ -210,6 +216,16 @@ impl Command {
                     GrpcStatusStyle::Snake => Value::Text(grpc_status::snake(status)),
                 }
             }
+            Self::VirtualClusterName => {
+                let group = observed.virtual_cluster.borrow();
+                let name = &group.as_ref()?.name;
+                name.strip_prefix("vcluster.").unwrap_or(name).to_owned().into()
+            }
+            Self::UpstreamConnectionIdsAttempted => {
+                let ids = observed.connection_ids.borrow();
+                let texts = ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+                Some(texts).filter(|texts| !texts.is_empty())?.into()
+            }
             Self::AccessLogType => match observed.log_type.get() {
                 "" => "NotSet".into(),
                 log_type => log_type.into(),
@@ -217,15 +233,34 @@ impl Command {
             Self::Metadata(kind, filter, path) => {
                 let cluster = info.cluster.borrow();
                 let host = observed.host_metadata.borrow();
+                let (route, virtual_host) =
+                    (observed.route_metadata.borrow(), observed.virtual_host_metadata.borrow());
                 let metadata = match kind {
                     MetadataKind::Cluster => cluster.as_ref()?.metadata.as_ref(),
                     MetadataKind::UpstreamHost => host.as_ref(),
+                    MetadataKind::Route => route.as_ref(),
+                    MetadataKind::VirtualHost => virtual_host.as_ref(),
                 };
                 Value::Note(note(metadata?, filter, path)?)
             }
             _ => return None,
         })
     }
+}
+
+/// The first value that is there, be it empty.
+fn first<'a>(alternatives: &'a [Piece], context: &FormatContext<'a>) -> Option<Value<'a>> {
+    alternatives.iter().find_map(|piece| {
+        let (command, limit) = match piece {
+            Piece::Literal(text) => return Some(Value::Text((&**text).into())),
+            Piece::Command(command, limit) => (command, limit),
+        };
+        let value = command.value(context)?;
+        Some(match limit {
+            Some(limit) => Value::Text(truncate(&value.into_text(), *limit).to_owned().into()),
+            None => value,
+        })
+    })
 }
 
 /// Whether a pseudo-header is there at all: a request that is no path has none.

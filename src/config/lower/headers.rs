@@ -153,7 +153,7 @@ impl Lowering<'_> {
             error => self.problems.push(path, error.to_string()),
         });
         let format = format.ok()?;
-        self.observes |= format.commands().any(Command::reads_observed);
+        self.observes |= format.commands().into_iter().any(Command::reads_observed);
         Some(format)
     }
 }

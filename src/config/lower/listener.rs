@@ -10,7 +10,7 @@ use envoy_types::pb::envoy::{
     extensions::filters::network::http_connection_manager::v3::HttpConnectionManager as ProtoManager,
 };
 
-use super::{Lowering, number, unpack};
+use super::{Lowering, lower_metadata, number, unpack};
 use crate::{
     config::FieldPath,
     snapshot::{
@@ -94,8 +94,12 @@ impl Lowering<'_> {
                 return None;
             }
         };
-        self.constants =
-            Constants { listener: listener.name.as_str().into(), filter_chain: chain.name.as_str().into() };
+        self.constants = Constants {
+            listener: listener.name.as_str().into(),
+            filter_chain: chain.name.as_str().into(),
+            listener_metadata: lower_metadata(listener.metadata.as_ref()),
+            filter_chain_metadata: lower_metadata(chain.metadata.as_ref()),
+        };
         let tls = self.downstream_tls(&path, chain);
         let manager = self.network_filter(&path.field("filters"), &chain.filters)?;
         Some((tls, manager))

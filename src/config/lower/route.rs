@@ -14,7 +14,7 @@ use envoy_types::pb::envoy::{
     r#type::v3::{FractionalPercent, fractional_percent::DenominatorType},
 };
 
-use super::{Lowering, headers::mutation_fields, number};
+use super::{Lowering, headers::mutation_fields, lower_metadata, number};
 use crate::{
     config::FieldPath,
     snapshot::{
@@ -143,6 +143,7 @@ impl Lowering<'_> {
             include_request_attempt_count: host.include_request_attempt_count,
             include_attempt_count_in_response: host.include_attempt_count_in_response,
             virtual_clusters: self.virtual_clusters(&path.field("virtual_clusters"), &host.virtual_clusters),
+            metadata: lower_metadata(host.metadata.as_ref()),
         }
     }
 
@@ -202,6 +203,7 @@ impl Lowering<'_> {
                 prefix => Some(Arc::new(RequestGroup::new("route", prefix))),
             },
             name: route.name.as_str().into(),
+            metadata: lower_metadata(route.metadata.as_ref()),
             matcher: matcher?,
             action: action?,
             headers: self.mutations(path, &mutation_fields!(route)),

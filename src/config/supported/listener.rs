@@ -90,8 +90,7 @@ pub(super) const TABLE: &[MessageRow] = &[
                 &["tcp_keepalive"],
                 "use common_http_protocol_options.idle_timeout of the HTTP connection manager",
             ),
-            honoured(&["stat_prefix"]),
-            no_effect(&["metadata"], "nothing reads it"),
+            honoured(&["stat_prefix", "metadata"]),
             no_effect(&["drain_type"], "a listener is drained when the process stops, and only then"),
             no_effect(&["reuse_port"], "each worker has its own socket in any case"),
             refused(&["connection_balance_config"], "the kernel spreads connections over the workers"),
@@ -106,7 +105,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.listener.v3.FilterChain",
         &[
             honoured(&["name", "filters", "transport_socket", "transport_socket_connect_timeout"]),
-            no_effect(&["metadata"], "nothing reads it"),
+            honoured(&["metadata"]),
             guarded(&["filter_chain_match"], "use one filter chain, which takes every connection"),
             guarded(&["use_proxy_proto"], "the PROXY protocol is not there yet"),
         ],

@@ -1,8 +1,11 @@
 //! The command operators of format strings.
 
-use http::HeaderName;
+use std::sync::Arc;
 
-use super::time_format::TimeFormat;
+use http::HeaderName;
+use serde_json::Value;
+
+use super::{Piece, time_format::TimeFormat};
 use crate::snapshot::metadata::PathSegment;
 
 /// A command operator.
@@ -120,6 +123,14 @@ pub(crate) enum Command {
     AccessLogType,
     /// `%METADATA(KIND:FILTER:KEY...)%`
     Metadata(MetadataKind, Box<str>, Vec<PathSegment>),
+    /// `%METADATA(LISTENER:FILTER:KEY...)%`, which is the same on all streams.
+    Noted(Arc<Value>),
+    /// `%VIRTUAL_CLUSTER_NAME%`
+    VirtualClusterName,
+    /// `%UPSTREAM_CONNECTION_IDS_ATTEMPTED%`
+    UpstreamConnectionIdsAttempted,
+    /// `%COALESCE(...)%`: the first of these that has a value.
+    Coalesce(Vec<Piece>),
     /// What has no value on any stream, since nothing here gives it one.
     Nothing,
 }
@@ -206,6 +217,10 @@ pub(crate) enum MetadataKind {
     Cluster,
     /// `UPSTREAM_HOST`
     UpstreamHost,
+    /// `ROUTE`
+    Route,
+    /// `VIRTUAL_HOST`
+    VirtualHost,
 }
 
 impl Command {
@@ -220,6 +235,8 @@ impl Command {
                 | Self::QueryParam(_)
                 | Self::QueryParams { .. }
                 | Self::Metadata(..)
+                | Self::Noted(_)
+                | Self::Coalesce(_)
                 | Self::Nothing
         )
     }
@@ -245,6 +262,8 @@ impl Command {
                 | Self::Cause
                 | Self::GrpcStatus(_)
                 | Self::Metadata(..)
+                | Self::VirtualClusterName
+                | Self::UpstreamConnectionIdsAttempted
         )
     }
 }

@@ -8,7 +8,10 @@ use super::{
     },
     time_format::TimeFormat,
 };
-use crate::snapshot::metadata::PathSegment;
+use crate::snapshot::{
+    format::Constants,
+    metadata::{MetadataKey, PathSegment},
+};
 
 /// Why an operator cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,17 +27,12 @@ pub(super) enum Wrong {
 const WIRE: &str = "bytes on the wire are not counted";
 const CERTIFICATES: &str = "what certificates say is not kept";
 const TLS: &str = "of TLS the version and the cipher are kept";
-const LOCAL_TIME: &str = "times are written in UTC; use the operator without _LOCAL";
 
 /// Operators of Envoy that are refused, by the beginning of their names.
 const REFUSED: &[(&str, &str)] = &[
-    ("START_TIME_LOCAL", LOCAL_TIME),
-    ("EMIT_TIME_LOCAL", LOCAL_TIME),
     ("CEL", "formats evaluate no expressions"),
-    ("COALESCE", "write %REQ(X?Y)% for headers"),
     ("FILTER_STATE", "there is no filter state"),
     ("UPSTREAM_FILTER_STATE", "there is no filter state"),
-    ("VIRTUAL_CLUSTER_NAME", "there are no virtual clusters"),
     ("UPSTREAM_WIRE_BYTES_", WIRE),
     ("UPSTREAM_HEADER_BYTES_", WIRE),
     ("UPSTREAM_DECOMPRESSED_HEADER_BYTES_", WIRE),
@@ -61,7 +59,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("REQUESTED_SERVER_NAME", TLS),
     ("TLS_JA", TLS),
     ("DOWNSTREAM_HANDSHAKE_DURATION", TLS),
-    ("UPSTREAM_CONNECTION_IDS_ATTEMPTED", "use %UPSTREAM_CONNECTION_ID%"),
     ("DOWNSTREAM_LOCAL_CLOSE_REASON", "why a connection closed is not kept"),
     ("UPSTREAM_LOCAL_CLOSE_REASON", "why a connection closed is not kept"),
     ("DOWNSTREAM_DETECTED_CLOSE_TYPE", "why a connection closed is not kept"),
@@ -100,6 +97,9 @@ pub(super) fn read(name: &str, arguments: Option<&str>) -> Result<Command, Wrong
         }
         "START_TIME" => Command::StartTime(time_format(arguments)?),
         "EMIT_TIME" => Command::EmitTime(time_format(arguments)?),
+        "START_TIME_LOCAL" => Command::StartTime(Some(local_time_format(arguments)?)),
+        "EMIT_TIME_LOCAL" => Command::EmitTime(Some(local_time_format(arguments)?)),
+        "COALESCE" => return Err(Wrong::Malformed("what it chooses from, in parentheses, is missing")),
         "COMMON_DURATION" => common_duration(needed()?)?,
         "PATH" => path(arguments.unwrap_or("WQ"))?,
         "QUERY_PARAM" => Command::QueryParam(needed()?.into()),
@@ -173,6 +173,8 @@ fn plain(name: &str) -> Option<Command> {
         "UPSTREAM_LOCAL_ADDRESS" => Command::UpstreamLocalAddress(Whole),
         "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => Command::UpstreamLocalAddress(WithoutPort),
         "UPSTREAM_LOCAL_PORT" => Command::UpstreamLocalAddress(Port),
+        "UPSTREAM_CONNECTION_IDS_ATTEMPTED" => Command::UpstreamConnectionIdsAttempted,
+        "VIRTUAL_CLUSTER_NAME" => Command::VirtualClusterName,
         "UPSTREAM_CONNECTION_ID" => Command::UpstreamConnectionId,
         "UPSTREAM_PROTOCOL" => Command::UpstreamProtocol,
         "UPSTREAM_TRANSPORT_FAILURE_REASON" => Command::UpstreamTransportFailureReason,
@@ -237,6 +239,12 @@ fn time_format(arguments: Option<&str>) -> Result<Option<TimeFormat>, Wrong> {
     arguments.map(TimeFormat::parse).transpose().map_err(Wrong::Malformed)
 }
 
+/// With the offset of the place, unless a pattern says otherwise.
+fn local_time_format(arguments: Option<&str>) -> Result<TimeFormat, Wrong> {
+    let pattern = arguments.unwrap_or("%Y-%m-%dT%H:%M:%S.%3f%z");
+    TimeFormat::parse(pattern).map(TimeFormat::local).map_err(Wrong::Malformed)
+}
+
 fn common_duration(arguments: &str) -> Result<Command, Wrong> {
     let point = |name| {
         Ok(match name {
@@ -293,15 +301,32 @@ fn metadata(kind: &str, key: &str) -> Result<Command, Wrong> {
         "UPSTREAM_HOST" => MetadataKind::UpstreamHost,
         // No filter here notes anything of a request.
         "DYNAMIC" => return Ok(Command::Nothing),
-        "ROUTE" | "VIRTUAL_HOST" | "LISTENER" | "LISTENER_FILTER_CHAIN" => {
-            return Err(Wrong::Refused("metadata is read of CLUSTER and UPSTREAM_HOST"));
-        }
+        "ROUTE" => MetadataKind::Route,
+        "VIRTUAL_HOST" => MetadataKind::VirtualHost,
         _ => return Err(Wrong::Malformed("there is no such kind of metadata")),
     };
-    let mut keys = key.split(':');
-    let filter = keys.next().unwrap_or_default();
-    let path = keys.map(|key| PathSegment::Key(key.to_owned())).collect();
+    let MetadataKey { filter, path } = metadata_key(key);
     Ok(Command::Metadata(kind, filter.into(), path))
+}
+
+/// Metadata that is the same on all streams: of `LISTENER` or `LISTENER_FILTER_CHAIN`.
+pub(super) fn constant_metadata(arguments: &str, constants: &Constants) -> Result<Command, Wrong> {
+    let (kind, key) = arguments.split_once(':').unwrap_or((arguments, ""));
+    let metadata = match kind {
+        "LISTENER" => &constants.listener_metadata,
+        "LISTENER_FILTER_CHAIN" => &constants.filter_chain_metadata,
+        _ => return Err(Wrong::Malformed("there is no such kind of metadata")),
+    };
+    let note = metadata.as_ref().and_then(|metadata| metadata_key(key).find(metadata).cloned());
+    let note = note.filter(|note| !note.is_null());
+    Ok(note.map_or(Command::Nothing, |note| Command::Noted(note.into())))
+}
+
+/// `FILTER:KEY:KEY...`
+fn metadata_key(key: &str) -> MetadataKey {
+    let mut keys = key.split(':');
+    let filter = keys.next().unwrap_or_default().to_owned();
+    MetadataKey { filter, path: keys.map(|key| PathSegment::Key(key.to_owned())).collect() }
 }
 
 #[cfg(test)]
@@ -313,7 +338,7 @@ mod tests {
     fn operators_of_envoy_that_are_not_there_say_why() {
         assert_eq!(read("DOWNSTREAM_PEER_SUBJECT", None), Err(Wrong::Refused(CERTIFICATES)));
         assert_eq!(read("DOWNSTREAM_PEERS", None), Err(Wrong::Unknown));
-        assert!(matches!(read("METADATA", Some("ROUTE:a")), Err(Wrong::Refused(_))));
+        assert!(matches!(read("FILTER_STATE", Some("a")), Err(Wrong::Refused(_))));
         assert!(matches!(read("METADATA", Some("X:a")), Err(Wrong::Malformed(_))));
     }
 

@@ -1,10 +1,14 @@
 //! Patterns of times (`%Y-%m-%dT%H:%M:%S.%3fZ`), parsed once.
 
+use jiff::tz::TimeZone;
+
 /// A parsed pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TimeFormat {
     /// Its parts in order.
     pub(crate) parts: Vec<TimePart>,
+    /// Where its clock is; `None` for UTC.
+    pub(crate) zone: Option<TimeZone>,
 }
 
 /// One part of a [`TimeFormat`].
@@ -22,6 +26,11 @@ pub(crate) enum TimePart {
 const FIELDS: &str = "aAbBCdeFgGhHIjmMpRsSTuUVwWyYzZDrc";
 
 impl TimeFormat {
+    /// The same by the clock of this place: of `TZ`, or else of the system.
+    pub(crate) fn local(self) -> Self {
+        Self { zone: Some(TimeZone::system()), ..self }
+    }
+
     /// Read a pattern. The letter that is not known, in an error.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let mut parts = Vec::new();
@@ -55,6 +64,6 @@ impl TimeFormat {
         if !literal.is_empty() {
             parts.push(TimePart::Literal(literal.into()));
         }
-        Ok(Self { parts })
+        Ok(Self { parts, zone: None })
     }
 }
