@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 
-use super::{CommandLineOptions, LastLook, TracerStatus};
+use super::{CommandLineOptions, LastLook, StatNames, TracerStatus};
 use crate::{
     cluster::ClusterState,
     loggers::Loggers,
@@ -27,6 +27,8 @@ pub(crate) struct Process {
     pub(crate) snapshot: Arc<Snapshot>,
     /// Its clusters.
     pub(crate) clusters: Vec<Arc<ClusterState>>,
+    /// What its statistics are called.
+    pub(crate) stat_names: StatNames,
     /// Its tracers.
     pub(crate) tracers: Vec<TracerStatus>,
     /// How many workers serve.

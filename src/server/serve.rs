@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     access_log::file::{LogFile, LogFiles, OpenError},
-    admin::{self, AdminError, LastLook, ListenerStatus, TracerStatus},
+    admin::{self, AdminError, LastLook, ListenerStatus, StatNames, TracerStatus},
     cluster::{ClusterState, discovery},
     collector::store::Store,
     config::{
@@ -207,6 +207,7 @@ async fn run(
         let subject = Arc::new(admin::Process {
             snapshot: Arc::clone(&snapshot),
             clusters: clusters.clone(),
+            stat_names: StatNames::new(Arc::clone(&snapshot.stats_config), false),
             tracers: statuses,
             workers: sockets.len(),
             started,

@@ -18,6 +18,7 @@ pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod route_index;
 pub(crate) mod runtime;
+pub(crate) mod stats;
 pub(crate) mod tls;
 pub(crate) mod tracing;
 pub(crate) mod xray_sampling;
@@ -39,6 +40,8 @@ pub(crate) struct Snapshot {
     pub(crate) tracers: Vec<Arc<tracing::Tracer>>,
     /// Where access logs go, each once.
     pub(crate) log_files: Vec<access_log::LogTarget>,
+    /// How statistics are named, and which there are. `Bootstrap.stats_config`.
+    pub(crate) stats_config: Arc<stats::StatsConfig>,
     /// Where the admin interface listens; `None` for nowhere, which is the default. `Bootstrap.admin.address`.
     pub(crate) admin: Option<Address>,
     /// The whole of it as it was read, in protobuf's encoding, for who asks.

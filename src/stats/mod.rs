@@ -14,6 +14,7 @@ mod host;
 mod http;
 mod listener;
 mod request;
+mod stat;
 
 use std::{
     cell::Cell,
@@ -32,6 +33,7 @@ pub(crate) use self::{
     http::{HttpListenerStats, HttpStats},
     listener::ListenerStats,
     request::{RequestGroup, RequestStats},
+    stat::{BUCKETS, Stat, StatName, Tag, Value},
 };
 
 /// A number that only grows.

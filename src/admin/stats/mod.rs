@@ -3,6 +3,7 @@
 mod collect;
 mod html;
 mod json;
+mod names;
 mod prometheus;
 mod text;
 
@@ -10,9 +11,9 @@ use axum::response::Response;
 use http::StatusCode;
 use regex::Regex;
 
-use self::collect::Stat;
+pub(crate) use self::names::Names;
 use super::{answer, command::Asked};
-use crate::stats::Bins;
+use crate::stats::{Stat, Value};
 
 /// The quantiles that are shown of a histogram, as Envoy names them.
 const QUANTILES: [(&str, f64); 10] = [
@@ -26,29 +27,6 @@ const QUANTILES: [(&str, f64); 10] = [
     ("99.5", 0.995),
     ("99.9", 0.999),
     ("100", 1.0),
-];
-
-/// The buckets that Envoy has unless it is told others.
-const BUCKETS: [f64; 19] = [
-    0.5,
-    1.0,
-    5.0,
-    10.0,
-    25.0,
-    50.0,
-    100.0,
-    250.0,
-    500.0,
-    1000.0,
-    2500.0,
-    5000.0,
-    10_000.0,
-    30_000.0,
-    60_000.0,
-    300_000.0,
-    600_000.0,
-    1_800_000.0,
-    3_600_000.0,
 ];
 
 /// What a request asks for.
@@ -172,16 +150,8 @@ impl Wanted {
         };
         self.kind.is_none_or(|wanted| wanted == kind)
             && (!self.used_only || stat.used)
-            && self.filter.as_ref().is_none_or(|(regex, invert)| regex.is_match(&stat.name) != *invert)
+            && self.filter.as_ref().is_none_or(|(regex, invert)| regex.is_match(&stat.name.full) != *invert)
     }
-}
-
-/// What a statistic has come to.
-#[derive(Debug, Clone, PartialEq)]
-enum Value {
-    Counter(u64),
-    Gauge(u64),
-    Histogram(Bins),
 }
 
 /// `/stats`

@@ -28,6 +28,7 @@ mod route;
 mod route_action;
 mod runtime;
 mod runtime_layers;
+mod stats;
 mod tls;
 mod tracers;
 mod tracing;
@@ -114,6 +115,8 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         let address = admin.address.as_ref()?;
         lowering.address(&FieldPath::ROOT.field("admin.address"), Some(address))
     });
+    let stats_config =
+        lowering.stats_config(&FieldPath::ROOT.field("stats_config"), bootstrap.stats_config.as_ref());
     let node = bootstrap.node.clone().unwrap_or_default();
     let locality = node.locality.unwrap_or_default();
     Snapshot {
@@ -129,6 +132,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         cluster_index: lowering.cluster_index,
         tracers: lowering.tracers,
         log_files: lowering.log_files,
+        stats_config,
         admin,
         bootstrap: prost::Message::encode_to_vec(bootstrap).into(),
         runtime: runtime_layers::of(bootstrap.layered_runtime.as_ref()),

@@ -7,8 +7,7 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.bootstrap.v3.Bootstrap",
         &[
             honoured(&["node", "static_resources", "layered_runtime"]),
-            honoured(&["admin"]),
-            refused(&["stats_config"], "leave it out: tags and buckets are Envoy's defaults"),
+            honoured(&["admin", "stats_config"]),
             no_effect(
                 &["stats_flush_interval", "stats_flush_on_admin"],
                 "statistics are read when somebody asks for them",
