@@ -4,7 +4,10 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use tokio::sync::Notify;
 
-use super::file::{Batch, LogFile};
+use super::{
+    file::{Batch, LogFile},
+    stats,
+};
 
 /// So many bytes are handed over at once.
 const HAND_OVER_BYTES: usize = 64 << 10;
@@ -32,8 +35,10 @@ impl LogBuffer {
         if batch.entries == 0 {
             self.waiting.notify_one();
         }
+        let before = batch.bytes.len();
         write(&mut batch.bytes);
         batch.entries += 1;
+        stats::buffered(batch.bytes.len().saturating_sub(before));
         if batch.bytes.len() >= HAND_OVER_BYTES {
             // The next one will be as long.
             let next = Batch { bytes: Vec::with_capacity(HAND_OVER_BYTES + 1024), entries: 0 };
@@ -41,14 +46,17 @@ impl LogBuffer {
         }
     }
 
-    /// Hand over all that waits.
-    pub(crate) fn flush(&self) {
+    /// Hand over all that waits: how many batches that is.
+    pub(crate) fn flush(&self) -> usize {
+        let mut batches = 0;
         for (file, batch) in &self.files {
             let batch = batch.take();
             if batch.entries > 0 {
                 file.hand_over(batch);
+                batches += 1;
             }
         }
+        batches
     }
 
     /// Hand over what has waited long enough, for ever. A worker without entries is not woken.
@@ -56,7 +64,7 @@ impl LogBuffer {
         loop {
             self.waiting.notified().await;
             tokio::time::sleep(self.interval).await;
-            self.flush();
+            (0..self.flush()).for_each(|_| stats::flushed_by_timer());
         }
     }
 }

@@ -7,9 +7,8 @@ pub(crate) mod buffer;
 pub(crate) mod file;
 pub(crate) mod filter;
 mod json;
+pub(crate) mod stats;
 mod text;
-
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderMap;
 
@@ -22,14 +21,6 @@ use crate::{
         observed::KeptRequest,
     },
 };
-
-/// Entries that were lost, of all files.
-static DROPPED: AtomicU64 = AtomicU64::new(0);
-
-/// How many entries of access logs were lost since the process began.
-pub(crate) fn dropped() -> u64 {
-    DROPPED.load(Ordering::Relaxed)
-}
 
 /// Write the entries of a stream.
 pub(crate) fn log(logs: &AccessLogs, buffer: &LogBuffer, info: &StreamInfo, log_type: LogType) {

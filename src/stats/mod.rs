@@ -175,7 +175,7 @@ macro_rules! group {
 pub(crate) use group;
 
 /// The name of a group's field; that of the group itself for one whose name begins with an underscore.
-fn field_name(group: &str, field: &str) -> String {
+pub(crate) fn field_name(group: &str, field: &str) -> String {
     match (group, field.starts_with('_')) {
         (_, true) => group.to_owned(),
         ("", false) => field.to_owned(),

@@ -1,6 +1,7 @@
 //! Gathers everything that is counted, with Envoy's names.
 
 use crate::{
+    access_log,
     admin::{Subject, certs::days_until_first_expires, stats::names::Names, tracing::envoy_counters},
     cluster::{ClusterState, circuit_breaker::Resource},
     snapshot::{listener::Listener, route::VirtualHost},
@@ -17,6 +18,7 @@ pub(in crate::admin) fn all(subject: &Subject) -> Vec<Stat> {
         of_cluster(cluster, &mut stats);
     }
     of_process(subject, &mut stats);
+    access_log::stats::read(&mut Namer { prefix: String::new(), gathered: &mut stats });
     let Gathered { mut stats, asked, names } = stats;
     // Those of one name stay in their order.
     stats.sort_by(|one, two| one.name.full.cmp(&two.name.full));
@@ -51,18 +53,22 @@ pub(in crate::admin) fn reset_counters(subject: &Subject) {
     for cluster in &subject.clusters {
         cluster.config.stats.reset_counters();
     }
+    access_log::stats::reset_counters();
 }
 
 /// Names what a group counted.
 struct Namer<'a, 'b> {
-    /// Goes before names: `cluster.app`.
+    /// Goes before names: `cluster.app`. Nothing before those that are whole.
     prefix: String,
     gathered: &'a mut Gathered<'b>,
 }
 
 impl Namer<'_, '_> {
     fn push(&mut self, name: &str, used: bool, value: impl FnOnce() -> Value) {
-        let full = [&self.prefix, ".", name].concat();
+        let full = match &*self.prefix {
+            "" => name.to_owned(),
+            prefix => [prefix, ".", name].concat(),
+        };
         self.gathered.asked += 1;
         if let Some(name) = self.gathered.names.of(full) {
             self.gathered.stats.push(Stat { name, value: value(), used });
