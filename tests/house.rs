@@ -42,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cluster", &["upstream", "snapshot", "socket", "stats"]),
     // Off the workers.
     ("export", &["cluster", "upstream", "snapshot", "trace"]),
+    ("stat_sinks", &["cluster", "export", "snapshot", "stats"]),
     (
         "admin",
         &[

@@ -8,7 +8,10 @@ use std::{
     time::SystemTime,
 };
 
-use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+use tokio::{
+    sync::{Notify, mpsc::UnboundedSender},
+    time::Instant,
+};
 
 use super::{CommandLineOptions, LastLook, StatNames, TracerStatus};
 use crate::{
@@ -49,6 +52,8 @@ pub(crate) struct Process {
     pub(crate) loggers: Arc<Loggers>,
     /// It keeps its own traces, and shows them.
     pub(crate) keeps_traces: bool,
+    /// Whoever asks for statistics has them flushed to the stats sinks. `Bootstrap.stats_flush_on_admin`.
+    pub(crate) flush: Option<Arc<Notify>>,
     /// What the main thread is told.
     pub(crate) orders: UnboundedSender<Order>,
 }

@@ -11,7 +11,7 @@ use http::{
 use opentelemetry_http::HttpClient;
 
 use super::{call_headers::CallHeaders, failure::Failure};
-use crate::snapshot::delivery::{Delivery, HttpService};
+use crate::snapshot::delivery::HttpService;
 
 /// Posts to one address.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ pub(super) struct HttpCall {
 }
 
 impl HttpCall {
-    /// To the service, with bodies of that type. It fails if the service's authority and path are no address.
+    /// To the service, with bodies of that type, compressed or not. It fails if the service's authority and path are no address.
     pub(super) fn new(
         service: &HttpService,
-        delivery: &Delivery,
+        gzip: bool,
         (content_type, user_agent): (&'static str, Option<&'static str>),
         client: Box<dyn HttpClient>,
     ) -> Result<Self, String> {
@@ -35,10 +35,10 @@ impl HttpCall {
         if let Some(user_agent) = user_agent {
             usual.insert(USER_AGENT, HeaderValue::from_static(user_agent));
         }
-        if delivery.gzip {
+        if gzip {
             usual.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        Ok(Self { client, uri: uri.map_err(|error| error.to_string())?, usual, gzip: delivery.gzip })
+        Ok(Self { client, uri: uri.map_err(|error| error.to_string())?, usual, gzip })
     }
 
     /// Post `body`: what an answer of success says, or why there is none.

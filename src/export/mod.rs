@@ -11,6 +11,7 @@ mod failure;
 mod health;
 mod hint;
 mod http_call;
+pub(crate) mod metrics;
 mod otlp;
 mod queue;
 pub(crate) mod sender;

@@ -31,11 +31,11 @@ use crate::{
 /// The method that takes spans.
 const EXPORT: PathAndQuery =
     PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
-const PROTOBUF: &str = "application/x-protobuf";
+pub(super) const PROTOBUF: &str = "application/x-protobuf";
 /// Who calls, in the form that OTLP asks exporters for; over gRPC the library adds itself.
-const OWN_USER_AGENT: &str = concat!("OTel-OTLP-Exporter-spanway/", env!("CARGO_PKG_VERSION"));
+pub(super) const OWN_USER_AGENT: &str = concat!("OTel-OTLP-Exporter-spanway/", env!("CARGO_PKG_VERSION"));
 /// A collector has no more to say.
-const LONGEST_ANSWER: usize = 64 * 1024;
+pub(super) const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// Sends spans to one collector.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl OtlpSender {
         delivery: &Delivery,
         client: Box<dyn HttpClient>,
     ) -> Result<Self, String> {
-        let call = HttpCall::new(service, delivery, (PROTOBUF, Some(OWN_USER_AGENT)), client)?;
+        let call = HttpCall::new(service, delivery.gzip, (PROTOBUF, Some(OWN_USER_AGENT)), client)?;
         Ok(Self { envelope: Envelope::new(tracer), transport: Transport::Http(call) })
     }
 

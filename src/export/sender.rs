@@ -68,11 +68,13 @@ pub(crate) struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    fn cluster(&self, id: ClusterId) -> Result<Arc<ClusterState>, String> {
+    /// A cluster's state.
+    pub(crate) fn cluster(&self, id: ClusterId) -> Result<Arc<ClusterState>, String> {
         self.clusters.get(id.0).cloned().ok_or_else(|| "its cluster is gone".to_owned())
     }
 
-    fn http(&self, cluster: Arc<ClusterState>) -> Box<dyn HttpClient> {
+    /// A client of that cluster.
+    pub(super) fn http(&self, cluster: Arc<ClusterState>) -> Box<dyn HttpClient> {
         Box::new(HttpChannel::new(cluster, self.observer.clone()))
     }
 }
@@ -177,7 +179,7 @@ impl Sender {
 }
 
 /// Where a cluster's hosts are, for messages.
-fn destination(cluster: &Cluster) -> String {
+pub(crate) fn destination(cluster: &Cluster) -> String {
     let (first, count) = match &cluster.discovery {
         Discovery::Static(endpoints) => {
             (endpoints.first().map(|endpoint| endpoint.address.to_string()), endpoints.len())

@@ -45,7 +45,12 @@ impl ZipkinSender {
     ) -> Result<Self, String> {
         let format = if zipkin.protobuf { Format::Proto } else { Format::Json };
         Ok(Self {
-            call: HttpCall::new(&zipkin.service, &tracer.delivery, (format.content_type(), None), client)?,
+            call: HttpCall::new(
+                &zipkin.service,
+                tracer.delivery.gzip,
+                (format.content_type(), None),
+                client,
+            )?,
             format,
             local: LocalEndpoint {
                 service_name: Arc::clone(&around.node.cluster),

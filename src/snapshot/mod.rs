@@ -42,6 +42,12 @@ pub(crate) struct Snapshot {
     pub(crate) log_files: Vec<access_log::LogTarget>,
     /// How statistics are named, and which there are. `Bootstrap.stats_config`.
     pub(crate) stats_config: Arc<stats::StatsConfig>,
+    /// Where statistics are sent. `Bootstrap.stats_sinks`.
+    pub(crate) stats_sinks: Vec<stats::StatsSink>,
+    /// When.
+    pub(crate) stats_flush: stats::StatsFlush,
+    /// What is counted of that.
+    pub(crate) flush_stats: crate::stats::Scope<crate::stats::FlushStats>,
     /// Where the admin interface listens; `None` for nowhere, which is the default. `Bootstrap.admin.address`.
     pub(crate) admin: Option<Address>,
     /// The whole of it as it was read, in protobuf's encoding, for who asks.

@@ -13,6 +13,7 @@ mod histogram;
 mod host;
 mod http;
 mod listener;
+mod process;
 mod request;
 mod stat;
 
@@ -32,6 +33,7 @@ pub(crate) use self::{
     host::HostStats,
     http::{HttpListenerStats, HttpStats},
     listener::ListenerStats,
+    process::{FlushStats, StatsSinkStats},
     request::{RequestGroup, RequestStats},
     stat::{BUCKETS, Stat, StatName, Tag, Value},
 };

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// All statistics, sorted by name. What has one name is one statistic.
-pub(in crate::admin) fn all(subject: &Subject) -> Vec<Stat> {
+pub(crate) fn all(subject: &Subject) -> Vec<Stat> {
     let mut stats = Gathered { stats: Vec::new(), asked: 0, names: &subject.stat_names };
     for listener in &subject.snapshot.listeners {
         of_listener(listener, &mut stats);
@@ -18,6 +18,7 @@ pub(in crate::admin) fn all(subject: &Subject) -> Vec<Stat> {
         of_cluster(cluster, &mut stats);
     }
     of_process(subject, &mut stats);
+    of_flushes(subject, &mut stats);
     access_log::stats::read(&mut Namer { prefix: String::new(), gathered: &mut stats });
     let Gathered { mut stats, asked, names } = stats;
     // Those of one name stay in their order.
@@ -54,6 +55,10 @@ pub(in crate::admin) fn reset_counters(subject: &Subject) {
         cluster.config.stats.reset_counters();
     }
     access_log::stats::reset_counters();
+    subject.snapshot.flush_stats.reset_counters();
+    for sink in &subject.snapshot.stats_sinks {
+        sink.stats.reset_counters();
+    }
 }
 
 /// Names what a group counted.
@@ -147,6 +152,14 @@ fn of_cluster(cluster: &ClusterState, stats: &mut Gathered<'_>) {
             let name = format!("circuit_breakers.default.{remaining}");
             namer.gauge(&name, most.saturating_sub(now).into(), true);
         }
+    }
+}
+
+/// What is counted of stats sinks.
+fn of_flushes(subject: &Subject, stats: &mut Gathered<'_>) {
+    read(&subject.snapshot.flush_stats, "server".to_owned(), stats);
+    for sink in &subject.snapshot.stats_sinks {
+        read(&sink.stats, format!("stats_sinks.{}", sink.short_name()), stats);
     }
 }
 

@@ -11,7 +11,7 @@ use axum::response::Response;
 use http::StatusCode;
 use regex::Regex;
 
-pub(crate) use self::names::Names;
+pub(crate) use self::{collect::all, names::Names};
 use super::{answer, command::Asked};
 use crate::stats::{Stat, Value};
 
@@ -176,6 +176,9 @@ fn show(asked: &Asked, wanted: Result<Wanted, String>) -> Response {
         Ok(wanted) => wanted,
         Err(message) => return answer::refusal(StatusCode::BAD_REQUEST, format!("{message}\n")),
     };
+    if let Some(flush) = &asked.subject.flush {
+        flush.notify_one();
+    }
     let mut stats = collect::all(&asked.subject);
     stats.retain(|stat| wanted.takes(stat));
     match wanted.format {

@@ -29,6 +29,7 @@ mod route_action;
 mod runtime;
 mod runtime_layers;
 mod stats;
+mod stats_sinks;
 mod tls;
 mod tracers;
 mod tracing;
@@ -117,6 +118,8 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
     });
     let stats_config =
         lowering.stats_config(&FieldPath::ROOT.field("stats_config"), bootstrap.stats_config.as_ref());
+    let stats_sinks = lowering.stats_sinks(bootstrap);
+    let stats_flush = lowering.stats_flush(bootstrap);
     let node = bootstrap.node.clone().unwrap_or_default();
     let locality = node.locality.unwrap_or_default();
     Snapshot {
@@ -133,6 +136,9 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         tracers: lowering.tracers,
         log_files: lowering.log_files,
         stats_config,
+        stats_sinks,
+        stats_flush,
+        flush_stats: Default::default(),
         admin,
         bootstrap: prost::Message::encode_to_vec(bootstrap).into(),
         runtime: runtime_layers::of(bootstrap.layered_runtime.as_ref()),

@@ -287,9 +287,9 @@ impl Lowering<'_> {
 }
 
 /// What emits the spans.
-const SDK: Sdk<'_> = Sdk { language: "rust", name: "spanway", version: env!("CARGO_PKG_VERSION") };
+pub(super) const SDK: Sdk<'_> = Sdk { language: "rust", name: "spanway", version: env!("CARGO_PKG_VERSION") };
 
-fn resource_detector(config: &TypedExtensionConfig) -> Option<ResourceDetector> {
+pub(super) fn resource_detector(config: &TypedExtensionConfig) -> Option<ResourceDetector> {
     let any = config.typed_config.as_ref()?;
     if unpack::<EnvironmentResourceDetectorConfig>(any).is_some() {
         return Some(ResourceDetector::Environment(std::env::var(OTEL_RESOURCE_ATTRIBUTES).ok()));
@@ -301,6 +301,6 @@ fn resource_detector(config: &TypedExtensionConfig) -> Option<ResourceDetector> 
     Some(ResourceDetector::Static(attributes))
 }
 
-fn is_default_true(value: Option<&BoolValue>) -> bool {
+pub(super) fn is_default_true(value: Option<&BoolValue>) -> bool {
     value.is_none_or(|value| value.value)
 }

@@ -2,11 +2,15 @@
 //! `Bootstrap.stats_sinks`.
 
 mod builtin;
+mod sinks;
 mod tags;
 
 use std::sync::Arc;
 
-pub(crate) use self::tags::{TagExtractor, TagExtractors, UNKNOWN_DEFAULTS, default_extractors};
+pub(crate) use self::{
+    sinks::{OpenTelemetrySink, StatsFlush, StatsSink, StatsSinkKind, Statsd, StatsdAddress},
+    tags::{TagExtractor, TagExtractors, UNKNOWN_DEFAULTS, default_extractors},
+};
 use super::matcher::StringMatcher;
 use crate::stats::{BUCKETS, StatName};
 
