@@ -14,7 +14,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
 };
 
@@ -22,7 +22,7 @@ use harness::{Bootstrap, CannedUpstream, DEADLINE, OK, TestProxy, run, within};
 use nix::sys::signal::Signal;
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::{
-        ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+        ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
         metrics_service_server::{MetricsService, MetricsServiceServer},
     },
     common::v1::{KeyValue, any_value},
@@ -239,6 +239,7 @@ async fn with_flushes_on_admin_nothing_is_sent_before_somebody_asks() {
 struct Metrics {
     calls: mpsc::UnboundedSender<ExportMetricsServiceRequest>,
     refused: Arc<AtomicUsize>,
+    rejects: Arc<AtomicI64>,
 }
 
 #[tonic::async_trait]
@@ -253,7 +254,10 @@ impl MetricsService for Metrics {
             return Err(Status::unavailable("not yet"));
         }
         self.calls.send(request.into_inner()).unwrap();
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
+        let rejected_data_points = self.rejects.load(Ordering::SeqCst);
+        let error_message = if rejected_data_points > 0 { "too many" } else { "" }.to_owned();
+        let partial_success = Some(ExportMetricsPartialSuccess { rejected_data_points, error_message });
+        Ok(Response::new(ExportMetricsServiceResponse { partial_success }))
     }
 }
 
@@ -261,6 +265,8 @@ impl MetricsService for Metrics {
 struct Collector {
     address: SocketAddr,
     calls: mpsc::UnboundedReceiver<ExportMetricsServiceRequest>,
+    /// How many data points it says that it did not take.
+    rejects: Arc<AtomicI64>,
 }
 
 impl Collector {
@@ -272,10 +278,12 @@ impl Collector {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, calls) = mpsc::unbounded_channel();
-        let service = Metrics { calls: sender, refused: Arc::new(AtomicUsize::new(refused)) };
+        let rejects = Arc::new(AtomicI64::new(0));
+        let refused = Arc::new(AtomicUsize::new(refused));
+        let service = Metrics { calls: sender, refused, rejects: Arc::clone(&rejects) };
         let server = tonic::transport::Server::builder().add_service(MetricsServiceServer::new(service));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-        Self { address, calls }
+        Self { address, calls, rejects }
     }
 
     async fn call(&mut self) -> ExportMetricsServiceRequest {
@@ -459,6 +467,52 @@ async fn a_dead_collector_stops_no_traffic_is_counted_and_told_once_and_again_wh
     within(back).await;
     assert!(failures(&proxy).await.1 > 0);
     assert_eq!(told(&proxy.log()), 1, "{}", proxy.log());
+}
+
+#[tokio::test]
+async fn a_sink_that_hangs_holds_up_neither_requests_nor_other_sinks_nor_the_end() {
+    // Connections are taken, and nothing is ever answered.
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (socket, address) = udp().await;
+    let upstream = CannedUpstream::answering(OK).await;
+    let typed = |kind: &str, config: &str| {
+        format!("{{name: s, typed_config: {{\"@type\": type.googleapis.com/{kind}, {config}}}}}")
+    };
+    let sinks = [
+        typed(OPEN_TELEMETRY, "grpc_service: {envoy_grpc: {cluster_name: collector}, timeout: 60s}"),
+        typed(STATSD, &at(address)),
+    ];
+    let mut proxy = Bootstrap::to(upstream.address())
+        .cluster("collector", &[hanging.local_addr().unwrap()])
+        .over_http2()
+        .top(&format!("{{stats_flush_interval: 0.02s, stats_sinks: [{}]}}", sinks.join(", ")))
+        .start()
+        .await;
+    let mut server = Server::default();
+    for asked in 1..4 {
+        ask(&proxy, 1).await;
+        server.until(&socket, |server| server.counter("envoy.http.test.downstream_rq_total") == asked).await;
+    }
+    // The other one is told of flushes that the hanging one was not ready for.
+    server.until(&socket, |server| server.counter("envoy.server.dropped_stat_flushes") > 3).await;
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_code().await, Some(0));
+    assert!(proxy.log().contains("did not take the last statistics within 5s"), "{}", proxy.log());
+}
+
+#[tokio::test]
+async fn data_points_that_a_collector_does_not_take_are_told() {
+    let mut collector = Collector::start().await;
+    collector.rejects.store(3, Ordering::SeqCst);
+    let upstream = CannedUpstream::answering(OK).await;
+    let proxy = exporting(&upstream, collector.address, "").start().await;
+    collector.call().await;
+    let told = async {
+        while !proxy.log().contains("did not take 3 data points: too many") {
+            collector.call().await;
+        }
+    };
+    within(told).await;
 }
 
 #[tokio::test]
