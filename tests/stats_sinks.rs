@@ -226,12 +226,14 @@ async fn with_flushes_on_admin_nothing_is_sent_before_somebody_asks() {
         .admin()
         .start()
         .await;
-    ask(&proxy, 2).await;
+    ask(&proxy, 250).await;
     proxy.admin().get("/ready").await;
     assert!(socket.try_recv(&mut [0; 100]).is_err());
     proxy.admin().get("/stats/prometheus").await;
     let mut server = Server::default();
-    server.until(&socket, |server| server.counter("envoy.http.test.rq_direct_response") == 2).await;
+    server.until(&socket, |server| server.counter("envoy.http.test.rq_direct_response") == 250).await;
+    assert_eq!(server.timings["envoy.http.test.downstream_rq_time"], 250, "some lines stand for several");
+    assert!(server.datagrams < 250, "{}", server.datagrams);
 }
 
 /// A collector of metrics, which may refuse some of its first calls.

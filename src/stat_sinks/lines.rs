@@ -1,8 +1,8 @@
 //! The lines of StatsD, and of DogStatsD, which has tags.
 //!
-//! A histogram is known by its bins, so that a line tells of all values of a bin at once: its value (below 100 the exact
-//! one, above that the middle of the bin), and by a sample rate of one in so many how often it came. Servers count a value
-//! as often as its rate says.
+//! A histogram is known by its bins: a line's value is that of its bin (below 100 the exact one, above that the middle). Each
+//! value has a line, as Envoy sends it, unless there are very many; then a line has a sample rate, which says for how many
+//! values it stands. How many lines each bin has still tells the shape, for servers that let sample rates tell counts only.
 
 use std::fmt::Write;
 
@@ -11,6 +11,9 @@ use crate::{
     snapshot::stats::Statsd,
     stats::{Stat, StatName, Value},
 };
+
+/// So many lines a histogram has in a flush, about: one of each value, unless there are more values.
+const LINES: u64 = 100;
 
 /// Write the line of each statistic that was ever used, and hand it to `each`: by how much counters have grown since
 /// `before`, what gauges are, and what came to histograms.
@@ -33,19 +36,29 @@ pub(super) fn write(config: &Statsd, now: &[Stat], before: &[Stat], each: &mut d
                 each(&line);
             }
             Value::Histogram(bins) => {
-                for (lower, width, count) in since::histogram(bins, before).each() {
-                    line.truncate(head);
+                let came = since::histogram(bins, before);
+                for (lower, width, count) in came.each() {
                     let value = lower + ((width - 1.0) / 2.0).max(0.0).floor();
-                    let _ = write!(line, ":{value}|ms");
-                    if count > 1 {
-                        let _ = write!(line, "|@{}", rate(count));
+                    for weight in weights(count, came.count) {
+                        line.truncate(head);
+                        let _ = write!(line, ":{value}|ms");
+                        if weight > 1 {
+                            let _ = write!(line, "|@{}", rate(weight));
+                        }
+                        write_tags(&mut line, config, &stat.name);
+                        each(&line);
                     }
-                    write_tags(&mut line, config, &stat.name);
-                    each(&line);
                 }
             }
         }
     }
+}
+
+/// For how many values each line of a bin stands that has `count` of `all`.
+fn weights(count: u64, all: u64) -> impl Iterator<Item = u64> {
+    let lines = if all <= LINES { count } else { (count.saturating_mul(LINES) / all).max(1) };
+    let (each, more) = (count.checked_div(lines).unwrap_or(0), count.checked_rem(lines).unwrap_or(0));
+    (0..lines).map(move |line| each + u64::from(line < more))
 }
 
 /// One in `count`, so that whoever divides one by it has no less than `count`, however he rounds.
@@ -152,8 +165,20 @@ mod tests {
             stat("t", Value::Histogram(histogram.bins()), true)
         };
         let (before, now) = (of(&[7, 7]), of(&[7, 7, 0, 7, 42, 42, 42, 123, 125]));
-        let expected = ["p.t:0|ms", "p.t:7|ms", "p.t:42|ms|@0.3333333333333333", "p.t:124|ms|@0.5"];
+        let expected =
+            ["p.t:0|ms", "p.t:7|ms", "p.t:42|ms", "p.t:42|ms", "p.t:42|ms", "p.t:124|ms", "p.t:124|ms"];
         assert_eq!(lines(false, &[now], &[before]), expected);
+    }
+
+    #[test]
+    fn of_very_many_values_a_line_stands_for_several() {
+        let histogram = Histogram::default();
+        (0..1000).for_each(|_| histogram.record(42));
+        (0..10).for_each(|_| histogram.record(7));
+        let lines = lines(false, &[stat("t", Value::Histogram(histogram.bins()), true)], &[]);
+        assert_eq!(lines[0], "p.t:7|ms|@0.1");
+        assert_eq!(lines[1], "p.t:42|ms|@0.09090909090909091");
+        assert_eq!(lines.len(), 100);
     }
 
     proptest! {
@@ -164,6 +189,20 @@ mod tests {
             let read: f64 = text.parse().unwrap();
             prop_assert_eq!((1.0 / read) as u64, count);
             prop_assert_eq!((1.0 / read).round() as u64, count);
+        }
+
+        #[test]
+        fn lines_stand_for_all_values_and_are_not_too_many(
+            counts in proptest::collection::vec(1_u64..1 << 32, 1..50),
+        ) {
+            let all = counts.iter().sum();
+            let mut lines = 0;
+            for count in &counts {
+                let weights = weights(*count, all).collect::<Vec<_>>();
+                prop_assert_eq!(weights.iter().sum::<u64>(), *count);
+                lines += weights.len();
+            }
+            prop_assert!(lines as u64 <= LINES + counts.len() as u64);
         }
 
         #[test]
