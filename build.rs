@@ -39,6 +39,7 @@ const FIRST: &[&str] = &[
 const ROOTS: &[&str] = &[
     "envoy/admin/v3/config_dump.proto",
     "envoy/config/bootstrap/v3/bootstrap.proto",
+    "envoy/config/metrics/v3/metrics_service.proto",
     "envoy/config/trace/v3/trace.proto",
     "envoy/config/trace/v3/dynamic_ot.proto",
     "envoy/config/trace/v3/skywalking.proto",
@@ -59,6 +60,7 @@ const EXTENSIONS: &[&str] = &[
     "envoy/extensions/network/dns_resolver",
     "envoy/extensions/request_id",
     "envoy/extensions/retry",
+    "envoy/extensions/stat_sinks",
     "envoy/extensions/tracers",
     "envoy/extensions/transport_sockets",
     "envoy/extensions/upstreams",

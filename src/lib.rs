@@ -20,6 +20,7 @@ pub mod sandbox;
 pub mod server;
 mod snapshot;
 mod socket;
+mod stat_sinks;
 mod stats;
 mod stream_info;
 mod trace;

@@ -9,7 +9,10 @@
 
 mod harness;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use harness::{Bootstrap, CannedUpstream, OK, TestProxy, within};
 use nix::sys::signal::Signal;
@@ -119,6 +122,60 @@ async fn a_full_disk_stops_no_traffic_and_is_told_once() {
     assert_eq!(proxy.exit_code().await, Some(0));
     assert_eq!(told(&proxy), 1, "{}", proxy.log());
     assert!(proxy.log().contains("entries of access logs were lost since the start"), "{}", proxy.log());
+}
+
+/// The statistics of files and their entries.
+async fn counted(proxy: &TestProxy) -> BTreeMap<String, u64> {
+    let page = proxy.admin().get("/stats?filter=^(filesystem|access_logs)").await.text().to_owned();
+    let line = |line: &str| {
+        let (name, value) = line.split_once(": ").unwrap();
+        (name.to_owned(), value.parse().unwrap())
+    };
+    page.lines().map(line).collect()
+}
+
+#[tokio::test]
+async fn what_is_written_and_what_is_lost_is_counted() {
+    let (_folder, path) = folder();
+    let upstream = CannedUpstream::answering(OK).await;
+    let start = async |path: &Path, interval: &str| {
+        let bootstrap = logging_to(&upstream, path).admin();
+        bootstrap.argument("--file-flush-interval-msec").argument(interval).start().await
+    };
+    let proxy = start(&path, "60000").await;
+    get(&proxy, "/a").await;
+    get(&proxy, "/bcd").await;
+    let stats = counted(&proxy).await;
+    assert_eq!(stats["filesystem.write_buffered"], 2);
+    assert_eq!(stats["filesystem.write_total_buffered"], "/a 200\n/bcd 200\n".len() as u64);
+    assert_eq!(stats["filesystem.write_completed"] + stats["filesystem.flushed_by_timer"], 0);
+
+    let proxy = start(&path, "5").await;
+    get(&proxy, "/a").await;
+    let all = async {
+        while counted(&proxy).await["filesystem.write_completed"] == 0 {}
+        counted(&proxy).await
+    };
+    let stats = within(all).await;
+    assert_eq!(stats["filesystem.flushed_by_timer"], 1);
+    assert_eq!(stats["filesystem.write_total_buffered"], 0);
+    assert_eq!(stats["filesystem.write_failed"] + stats["access_logs.file.logs_dropped"], 0);
+
+    let proxy = start(Path::new("/dev/full"), "5").await;
+    get(&proxy, "/a").await;
+    get(&proxy, "/b").await;
+    let all = async {
+        while counted(&proxy).await["access_logs.file.logs_dropped"] < 2 {}
+        counted(&proxy).await
+    };
+    let stats = within(all).await;
+    assert_eq!(stats["access_logs.file.logs_dropped"], 2);
+    assert!(stats["filesystem.write_failed"] > 0, "{stats:?}");
+    assert_eq!(stats["filesystem.write_completed"], 0);
+    assert_eq!(stats["filesystem.write_total_buffered"], 0);
+    assert_eq!(proxy.admin().post("/reset_counters").await.status(), 200);
+    assert_eq!(counted(&proxy).await["access_logs.file.logs_dropped"], 0);
+    assert_eq!(counted(&proxy).await["filesystem.write_failed"], 0);
 }
 
 #[tokio::test]

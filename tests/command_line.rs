@@ -374,7 +374,7 @@ async fn several_workers_serve_one_port() {
 
 #[tokio::test]
 async fn check_reports_each_field_for_people_and_for_machines() {
-    let bootstrap = Bootstrap::to(free()).top("stats_flush_interval: 5s");
+    let bootstrap = Bootstrap::to(free()).top("stats_eviction_interval: 5s");
     let good = file("envoy.yaml", bootstrap.text(free()));
     let path = good.path.to_str().unwrap();
     let people = run(["check", path]).await;
@@ -386,7 +386,7 @@ async fn check_reports_each_field_for_people_and_for_machines() {
     let report: serde_json::Value = serde_json::from_str(&machines.stdout).unwrap();
     assert_eq!((&report["ok"], &report["problems"]), (&true.into(), &serde_json::json!([])));
     let fields = report["fields"]["without_effect"].to_string();
-    assert!(fields.contains("stats_flush_interval"), "{fields}");
+    assert!(fields.contains("stats_eviction_interval"), "{fields}");
 
     let bad = file("bad.yaml", "node: {idd: x}");
     let both = run(["check", "--json", path, bad.path.to_str().unwrap()]).await;

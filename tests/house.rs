@@ -34,7 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "stats",
         ],
     ),
-    ("access_log", &["snapshot", "stream_info", "proto_writer"]),
+    ("access_log", &["snapshot", "stats", "stream_info", "proto_writer"]),
     // Filters never import the router.
     ("filter", &["snapshot", "stream_info", "http_headers"]),
     ("router", &["cluster", "upstream", "body", "snapshot", "stream_info", "trace", "http_headers", "stats"]),
@@ -42,7 +42,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cluster", &["upstream", "snapshot", "socket", "stats"]),
     // Off the workers.
     ("export", &["access_log", "cluster", "upstream", "snapshot", "trace", "proto_writer"]),
-    ("admin", &["cluster", "collector", "config", "export", "loggers", "snapshot", "stats", "stream_info"]),
+    ("stat_sinks", &["cluster", "export", "snapshot", "stats"]),
+    (
+        "admin",
+        &[
+            "access_log",
+            "cluster",
+            "collector",
+            "config",
+            "export",
+            "loggers",
+            "snapshot",
+            "stats",
+            "stream_info",
+        ],
+    ),
     ("upstream", &["cluster", "body", "snapshot", "socket", "stats", "stream_info", "trace"]),
     ("body", &["snapshot", "stream_info"]),
     ("stream_info", &["snapshot", "stats", "trace"]),

@@ -81,6 +81,23 @@ async fn the_durations_of_each_route_are_told_with_method_and_class_of_status() 
 }
 
 #[tokio::test]
+async fn the_durations_have_the_tags_of_all_statistics_and_can_be_unwanted() {
+    let upstream = CannedUpstream::answering(OK).await;
+    for (config, there) in [
+        ("stats_tags: [{tag_name: region, fixed_value: eu}]", true),
+        ("stats_matcher: {exclusion_list: {patterns: [{prefix: http.server.}]}}", false),
+    ] {
+        let bootstrap = Bootstrap::to(upstream.address()).top(&format!("stats_config: {{{config}}}"));
+        let proxy = bootstrap.admin().start().await;
+        assert_eq!(proxy.connect().await.get("/").await.status(), 200);
+        let page = proxy.admin().get("/stats/prometheus").await.text().to_owned();
+        let tagged = "http_response_status_class=\"2xx\",region=\"eu\"} 1\n";
+        assert_eq!(page.contains(tagged), there, "{page}");
+        assert_eq!(page.contains("http_server_request"), there, "{page}");
+    }
+}
+
+#[tokio::test]
 async fn an_exemplar_of_open_metrics_leads_to_the_trace() {
     let upstream = CannedUpstream::answering(OK).await;
     let mut collector = FakeCollector::start().await;

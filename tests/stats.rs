@@ -171,3 +171,60 @@ async fn five_hundred_clusters_are_told_in_a_moment() {
     );
     assert!(took < MOMENT, "it took {took:?}");
 }
+
+#[tokio::test]
+async fn tags_of_the_configuration_are_labels_and_what_is_not_wanted_is_nowhere() {
+    let upstream = CannedUpstream::answering(OK).await;
+    let config = r#"
+stats_config:
+  stats_tags:
+  - {tag_name: region, fixed_value: eu}
+  - {tag_name: direction, regex: '((up|down)stream_)rq'}
+  stats_matcher: {exclusion_list: {patterns: [{suffix: upstream_rq_completed}, {safe_regex: {regex: 'http\..*_total'}}]}}
+  histogram_bucket_settings: [{match: {suffix: upstream_rq_time}, buckets: [60000, 0.25]}]
+"#;
+    let proxy = Bootstrap::to(upstream.address()).top(config).admin().start().await;
+    assert_eq!(proxy.connect().await.get("/").await.status(), 200);
+    let admin = proxy.admin();
+    // What is kept of names changes nothing.
+    for _ in 0..2 {
+        let page = admin.get("/stats/prometheus").await.text().to_owned();
+        let samples = samples(&page);
+        let labels =
+            "envoy_response_code=\"200\",region=\"eu\",direction=\"up\",envoy_cluster_name=\"upstream\"";
+        assert_eq!(samples[&*format!("envoy_cluster_rq{{{labels}}}")], 1.0);
+        let labels = "region=\"eu\",direction=\"up\",envoy_cluster_name=\"upstream\"";
+        let buckets: Vec<_> =
+            samples.keys().filter(|name| name.starts_with("envoy_cluster_rq_time_bucket")).collect();
+        assert_eq!(buckets.len(), 3, "{buckets:?}");
+        assert_eq!(samples[&*format!("envoy_cluster_rq_time_bucket{{{labels},le=\"60000\"}}")], 1.0);
+        for path in ["/stats", "/stats?format=json", "/stats?format=html", "/stats/prometheus"] {
+            let page = admin.get(path).await.text().to_owned();
+            assert!(!page.contains("upstream_rq_completed") && page.contains("rq_time"), "{path}: {page}");
+            assert!(!page.contains("http.test.downstream_cx_total"), "{path}");
+        }
+    }
+    let page =
+        admin.get("/stats?histogram_buckets=cumulative&filter=upstream_rq_time").await.text().to_owned();
+    assert!(page.contains("cluster.upstream.upstream_rq_time: B0.25("), "{page}");
+}
+
+#[tokio::test]
+async fn expressions_of_many_clusters_are_evaluated_once() {
+    /// As above; without what is kept of names it would be twice as long each time.
+    const MOMENT: Duration = Duration::from_secs(3);
+    let mut bootstrap = Bootstrap::empty().routes("[]").admin().top(
+        "stats_config: {stats_tags: [{tag_name: number, regex: '^cluster\\.(c(\\d+)\\.)'}, {tag_name: any, regex: '(_(cx|rq)_).*l'}]}",
+    );
+    for number in 0..500 {
+        bootstrap = bootstrap.cluster(&format!("c{number}"), &[]);
+    }
+    let proxy = bootstrap.start().await;
+    let first = proxy.admin().get("/stats/prometheus").await.text().to_owned();
+    let began = Instant::now();
+    let page = proxy.admin().get("/stats/prometheus").await.text().to_owned();
+    let took = began.elapsed();
+    assert_eq!(samples(&first).len(), samples(&page).len());
+    assert_eq!(page.matches("number=\"499\"").count(), page.matches("envoy_cluster_name=\"c499\"").count());
+    assert!(page.contains("number=\"499\"") && took < MOMENT, "it took {took:?}");
+}

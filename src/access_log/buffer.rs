@@ -10,6 +10,7 @@ use tokio::{
 use super::{
     file::{Batch, LogFile},
     service::{ServiceBuffer, ServiceQueue},
+    stats,
 };
 
 /// So many bytes are handed over at once.
@@ -50,8 +51,10 @@ impl LogBuffer {
         if batch.entries == 0 {
             self.waiting.notify_one();
         }
+        let before = batch.bytes.len();
         write(&mut batch.bytes);
         batch.entries += 1;
+        stats::buffered(batch.bytes.len().saturating_sub(before));
         if batch.bytes.len() >= HAND_OVER_BYTES {
             // The next one will be as long.
             let next = Batch { bytes: Vec::with_capacity(HAND_OVER_BYTES + 1024), entries: 0 };
@@ -72,13 +75,17 @@ impl LogBuffer {
         self.services.iter().for_each(|service| service.flush());
     }
 
-    fn flush_files(&self) {
+    /// Hand over what waits for files: how many batches that is.
+    fn flush_files(&self) -> usize {
+        let mut batches = 0;
         for (file, batch) in &self.files {
             let batch = batch.take();
             if batch.entries > 0 {
                 file.hand_over(batch);
+                batches += 1;
             }
         }
+        batches
     }
 
     /// Hand over what has waited long enough, in tasks of their own that never end.
@@ -92,7 +99,7 @@ impl LogBuffer {
         loop {
             self.waiting.notified().await;
             tokio::time::sleep(self.interval).await;
-            self.flush_files();
+            (0..self.flush_files()).for_each(|_| stats::flushed_by_timer());
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use super::{DROPPED, dropped};
+use super::stats;
 use crate::snapshot::access_log::LogTarget;
 
 /// So many bytes may wait for a file.
@@ -56,7 +56,7 @@ struct Shared {
 impl Shared {
     /// Count entries that are lost, and say so when that begins.
     fn lose(&self, entries: u64, why: &dyn std::fmt::Display) {
-        DROPPED.fetch_add(entries, Ordering::Relaxed);
+        stats::dropped(entries);
         if !self.losing.swap(true, Ordering::Relaxed) {
             tracing::warn!("access log {}: {why}; entries are lost", self.name);
         }
@@ -73,11 +73,14 @@ impl LogFile {
     /// Hand entries over to the file's thread, unless too many wait for it.
     pub(super) fn hand_over(&self, batch: Batch) {
         let (bytes, entries) = (batch.bytes.len(), batch.entries);
+        stats::handed_over(bytes);
         if self.shared.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > QUEUE_BYTES {
             self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            stats::settled(bytes);
             return self.shared.lose(entries, &"it is not written fast enough");
         }
         if self.orders.send(Order::Write(batch)).is_err() {
+            stats::settled(bytes);
             self.shared.lose(entries, &"its thread has ended");
         }
     }
@@ -140,7 +143,7 @@ impl LogFiles {
     pub(crate) fn finish(self) {
         /// How long a process that ends waits for a file that is not written.
         const PATIENCE: Duration = Duration::from_secs(2);
-        let lost = dropped();
+        let lost = stats::all_dropped();
         if lost > 0 {
             tracing::warn!("{lost} entries of access logs were lost since the start");
         }
@@ -162,13 +165,21 @@ fn write_all(orders: &mpsc::Receiver<Order>, mut output: Output, shared: &Shared
         match order {
             Order::Write(batch) => {
                 match output.write(&batch.bytes) {
-                    Ok(()) => shared.written(),
-                    Err(error) => shared.lose(batch.entries, &format_args!("it cannot be written: {error}")),
+                    Ok(()) => {
+                        stats::written();
+                        shared.written();
+                    }
+                    Err(error) => {
+                        stats::failed();
+                        shared.lose(batch.entries, &format_args!("it cannot be written: {error}"));
+                    }
                 }
+                stats::settled(batch.bytes.len());
                 shared.bytes.fetch_sub(batch.bytes.len(), Ordering::Relaxed);
             }
             Order::Reopen => {
                 if let Err(error) = output.reopen() {
+                    stats::reopen_failed();
                     tracing::error!(
                         "access log {} cannot be opened again: {error}; the old file goes on",
                         shared.name
@@ -217,7 +228,7 @@ impl Output {
                 Err(error) if reopened => return Err(error),
                 Err(_) => {
                     reopened = true;
-                    self.reopen()?;
+                    self.reopen().inspect_err(|_| stats::reopen_failed())?;
                 }
             }
         }
@@ -267,10 +278,10 @@ mod tests {
     #[test]
     fn a_full_disk_costs_the_entries_and_nothing_else() {
         let files = LogFiles::open(&[LogTarget::File("/dev/full".into())]).unwrap();
-        let before = dropped();
+        let before = stats::all_dropped();
         files.files[0].hand_over(batch("a\n"));
         files.finish();
-        assert!(dropped() > before);
+        assert!(stats::all_dropped() > before);
     }
 
     #[test]
@@ -281,11 +292,11 @@ mod tests {
         // Open for both, so that opening waits for nobody.
         let reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let files = LogFiles::open(&[LogTarget::File(path)]).unwrap();
-        let before = dropped();
+        let before = stats::all_dropped();
         for _ in 0..40 {
             files.files[0].hand_over(Batch { bytes: vec![b'x'; 1 << 20], entries: 3 });
         }
-        assert!(dropped() >= before + 3 * 20);
+        assert!(stats::all_dropped() >= before + 3 * 20);
         assert!(files.files[0].shared.bytes.load(Ordering::Relaxed) <= QUEUE_BYTES);
         drop(reader);
     }

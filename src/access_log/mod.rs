@@ -10,11 +10,10 @@ mod http_entry;
 mod json;
 mod record;
 pub(crate) mod service;
+pub(crate) mod stats;
 mod tags;
 mod text;
 mod wire_text;
-
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::buffer::LogBuffer;
 use crate::{
@@ -25,14 +24,6 @@ use crate::{
         observed::KeptRequest,
     },
 };
-
-/// Entries that were lost, of all files.
-static DROPPED: AtomicU64 = AtomicU64::new(0);
-
-/// How many entries of access logs were lost since the process began.
-pub(crate) fn dropped() -> u64 {
-    DROPPED.load(Ordering::Relaxed)
-}
 
 /// Write the entries of a stream.
 pub(crate) fn log(logs: &AccessLogs, buffer: &LogBuffer, info: &StreamInfo, log_type: LogType) {

@@ -41,6 +41,7 @@ use self::command::{Asked, Run};
 pub(crate) use self::{
     red::LastLook,
     server_info::CommandLineOptions,
+    stats::{Names as StatNames, all as collect_stats},
     subject::{ListenerStatus, Order, Process, Subject},
 };
 use crate::{

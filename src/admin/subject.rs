@@ -8,9 +8,12 @@ use std::{
     time::SystemTime,
 };
 
-use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+use tokio::{
+    sync::{Notify, mpsc::UnboundedSender},
+    time::Instant,
+};
 
-use super::{CommandLineOptions, LastLook, TracerStatus};
+use super::{CommandLineOptions, LastLook, StatNames, TracerStatus};
 use crate::{
     cluster::ClusterState,
     export::logs::LogStats,
@@ -28,6 +31,8 @@ pub(crate) struct Process {
     pub(crate) snapshot: Arc<Snapshot>,
     /// Its clusters.
     pub(crate) clusters: Vec<Arc<ClusterState>>,
+    /// What its statistics are called.
+    pub(crate) stat_names: StatNames,
     /// Its tracers.
     pub(crate) tracers: Vec<TracerStatus>,
     /// Its access logs that go to services of the network.
@@ -50,6 +55,8 @@ pub(crate) struct Process {
     pub(crate) loggers: Arc<Loggers>,
     /// It keeps its own traces, and shows them.
     pub(crate) keeps_traces: bool,
+    /// Whoever asks for statistics has them flushed to the stats sinks. `Bootstrap.stats_flush_on_admin`.
+    pub(crate) flush: Option<Arc<Notify>>,
     /// What the main thread is told.
     pub(crate) orders: UnboundedSender<Order>,
 }

@@ -182,8 +182,16 @@ impl Service<Uri> for Connector {
     }
 }
 
+/// A connection to a host of the cluster, for what is no HTTP.
+pub(crate) async fn stream(cluster: Arc<ClusterState>) -> Result<Stream, ConnectFailure> {
+    open(cluster, 0, Version::HTTP_11, None).await.map(TokioIo::into_inner)
+}
+
+/// A connection to a host of a cluster.
+pub(crate) type Stream = Watched;
+
 /// A connection whose first bytes are told.
-struct Watched {
+pub(crate) struct Watched {
     socket: Socket,
     /// Until something was read.
     observer: Observer,

@@ -89,8 +89,8 @@ fn a_field_that_is_not_implemented_is_refused_unless_it_is_skipped() {
     let refused = [".http3_protocol_options: spanway does not implement it; HTTP/3 is not there yet"];
     assert_eq!(problems_of_hcm(yaml, false), refused);
     assert!(problems_of_hcm(yaml, true).is_empty());
-    let loaded = load(&Sources { skip_unsupported: true, ..text("stats_sinks: [{name: x}]") }).unwrap();
-    assert_eq!(loaded.warnings.to_string(), "--config-yaml:1:1: stats_sinks: spanway does not implement it");
+    let loaded = load(&Sources { skip_unsupported: true, ..text("flags_path: x") }).unwrap();
+    assert_eq!(loaded.warnings.to_string(), "--config-yaml:1:1: flags_path: spanway does not implement it");
     assert_eq!(loaded.report.skipped.len(), 1);
 }
 

@@ -23,7 +23,7 @@ pub(super) struct HttpCall {
 }
 
 impl HttpCall {
-    /// To the service, with bodies of that type. It fails if the service's authority and path are no address.
+    /// To the service, with bodies of that type, compressed or not. It fails if the service's authority and path are no address.
     pub(super) fn new(
         service: &HttpService,
         gzip: bool,

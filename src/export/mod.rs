@@ -13,6 +13,7 @@ mod health;
 mod hint;
 mod http_call;
 pub(crate) mod logs;
+pub(crate) mod metrics;
 mod otlp;
 mod queue;
 pub(crate) mod sender;

@@ -69,7 +69,7 @@ pub(crate) struct Surroundings<'a> {
 
 impl Surroundings<'_> {
     /// The cluster of that place.
-    pub(super) fn cluster(&self, id: ClusterId) -> Result<Arc<ClusterState>, String> {
+    pub(crate) fn cluster(&self, id: ClusterId) -> Result<Arc<ClusterState>, String> {
         self.clusters.get(id.0).cloned().ok_or_else(|| "its cluster is gone".to_owned())
     }
 
@@ -179,7 +179,7 @@ impl Sender {
 }
 
 /// Where a cluster's hosts are, for messages.
-pub(super) fn destination(cluster: &Cluster) -> String {
+pub(crate) fn destination(cluster: &Cluster) -> String {
     let (first, count) = match &cluster.discovery {
         Discovery::Static(endpoints) => {
             (endpoints.first().map(|endpoint| endpoint.address.to_string()), endpoints.len())

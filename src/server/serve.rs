@@ -10,7 +10,7 @@ use std::{
 
 use hickory_resolver::TokioResolver;
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Notify, Semaphore, mpsc, watch},
     time::Instant,
 };
 
@@ -29,7 +29,7 @@ use crate::{
         buffer::LogOutlets,
         file::{LogFile, LogFiles, OpenError},
     },
-    admin::{self, AdminError, LastLook, ListenerStatus, TracerStatus},
+    admin::{self, AdminError, LastLook, ListenerStatus, StatNames, TracerStatus},
     cluster::{ClusterState, discovery},
     collector::store::Store,
     config::{
@@ -42,7 +42,8 @@ use crate::{
         stats::TracerStats,
     },
     listener::{self, BindError},
-    snapshot::{Address, Snapshot, cluster::Discovery, listener::Listener},
+    snapshot::{Address, Snapshot, cluster::Discovery, listener::Listener, stats::StatsFlush},
+    stat_sinks::{Flushes, SinkError},
     stats,
     trace::{
         buffer::{self, SpanQueue},
@@ -95,6 +96,9 @@ pub(crate) enum ServeError {
         /// What the library says.
         error: String,
     },
+    /// A stats sink cannot be made.
+    #[error("{0}")]
+    StatsSink(#[from] SinkError),
     /// A worker panicked; the others were ended in order.
     #[error("a worker failed, which is a bug of spanway; the log has its message")]
     Worker,
@@ -217,29 +221,36 @@ async fn run(
         quit,
     };
     tokio::spawn(orders::obey(received, means));
-    let Exporting { queues, mut exporters, statuses } =
-        export(&snapshot, &clusters, kept.as_ref(), &patience)?;
+    let around =
+        Surroundings { node: &snapshot.node, clusters: &clusters, own_ip: worker::own_ip(), observer: None };
+    let Exporting { queues, mut exporters, statuses } = export(&snapshot, &around, kept.as_ref(), &patience)?;
     let LogExporting { queues: log_queues, exporters: log_exporters, stats: log_stats } =
         log_services::start(&snapshot, &clusters, &patience)
             .map_err(|(name, error)| ServeError::AccessLogService { name, error })?;
     exporters.extend(log_exporters);
+    let flush = Arc::new(Notify::new());
+    let on_admin = snapshot.stats_flush == StatsFlush::OnAdmin;
+    let subject = Arc::new(admin::Process {
+        snapshot: Arc::clone(&snapshot),
+        clusters: clusters.clone(),
+        stat_names: StatNames::new(Arc::clone(&snapshot.stats_config), !snapshot.stats_sinks.is_empty()),
+        tracers: statuses,
+        logs: log_stats,
+        workers: sockets.len(),
+        started,
+        loaded: SystemTime::now(),
+        unhealthy: AtomicBool::new(false),
+        last_look: LastLook::default(),
+        loggers: log.loggers,
+        keeps_traces: kept.is_some(),
+        listeners: listeners(&snapshot, sockets.first()),
+        options: command_line_options(options, sockets.len()),
+        flush: on_admin.then(|| Arc::clone(&flush)),
+        orders,
+    });
+    let counted = Arc::clone(&subject);
+    let flushes = Flushes::start(&snapshot, &around, flush, move || admin::collect_stats(&counted))?;
     if let Some(admin) = admin {
-        let subject = Arc::new(admin::Process {
-            snapshot: Arc::clone(&snapshot),
-            clusters: clusters.clone(),
-            tracers: statuses,
-            logs: log_stats,
-            workers: sockets.len(),
-            started,
-            loaded: SystemTime::now(),
-            unhealthy: AtomicBool::new(false),
-            last_look: LastLook::default(),
-            loggers: log.loggers,
-            keeps_traces: kept.is_some(),
-            listeners: listeners(&snapshot, sockets.first()),
-            options: command_line_options(options, sockets.len()),
-            orders,
-        });
         tokio::spawn(admin::serve(admin, subject, kept));
     } else if kept.is_some() {
         tracing::warn!(
@@ -283,6 +294,9 @@ async fn run(
     };
     // Each ends when its spans have left, or its time for that is over, or somebody has no patience.
     let all_exported = async {
+        if let Some(flushes) = flushes {
+            flushes.finish(patience).await;
+        }
         for exporter in exporters {
             let _ = exporter.await;
         }
@@ -375,14 +389,13 @@ struct Exporting {
 /// Start the exporter of each tracer.
 fn export(
     snapshot: &Snapshot,
-    clusters: &[Arc<ClusterState>],
+    around: &Surroundings<'_>,
     kept: Option<&Arc<Store>>,
     patience: &watch::Receiver<bool>,
 ) -> Result<Exporting, ServeError> {
     let mut all = Exporting::default();
-    let around = Surroundings { node: &snapshot.node, clusters, own_ip: worker::own_ip(), observer: None };
     for tracer in &snapshot.tracers {
-        let sender = Sender::new(tracer, &around)
+        let sender = Sender::new(tracer, around)
             .map_err(|error| ServeError::Tracer { service: tracer.name().into(), error })?;
         let (name, protocol) = (tracer.name(), sender.protocol().name());
         tracing::info!("tracer \"{name}\" sends spans by {protocol} to {}", sender.destination());

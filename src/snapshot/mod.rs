@@ -20,6 +20,7 @@ pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod route_index;
 pub(crate) mod runtime;
+pub(crate) mod stats;
 pub(crate) mod tls;
 pub(crate) mod tracing;
 pub(crate) mod xray_sampling;
@@ -43,6 +44,14 @@ pub(crate) struct Snapshot {
     pub(crate) log_files: Vec<access_log::LogTarget>,
     /// The services that take access logs, each once.
     pub(crate) log_services: Vec<Arc<log_service::LogService>>,
+    /// How statistics are named, and which there are. `Bootstrap.stats_config`.
+    pub(crate) stats_config: Arc<stats::StatsConfig>,
+    /// Where statistics are sent. `Bootstrap.stats_sinks`.
+    pub(crate) stats_sinks: Vec<stats::StatsSink>,
+    /// When.
+    pub(crate) stats_flush: stats::StatsFlush,
+    /// What is counted of that.
+    pub(crate) flush_stats: crate::stats::Scope<crate::stats::FlushStats>,
     /// Where the admin interface listens; `None` for nowhere, which is the default. `Bootstrap.admin.address`.
     pub(crate) admin: Option<Address>,
     /// What a line of the program's own log looks like; `None` for as the command line says.

@@ -124,6 +124,18 @@ impl Bins {
         self.bins.iter().copied()
     }
 
+    /// What has come since it was `before`.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let mut since = Self { sum: self.sum.saturating_sub(before.sum), ..Self::default() };
+        let mut known = before.bins.iter().peekable();
+        for (lower, width, count) in self.each() {
+            while known.next_if(|(other, ..)| *other < lower).is_some() {}
+            let was = known.next_if(|(other, ..)| *other == lower).map_or(0, |(.., count)| *count);
+            since.push(lower, width, count.saturating_sub(was));
+        }
+        since
+    }
+
     /// Add what is in `other`.
     pub(crate) fn absorb(&mut self, other: &Self) {
         for (lower, width, count) in other.each() {

@@ -14,8 +14,10 @@ mod histogram;
 mod host;
 mod http;
 mod listener;
+mod process;
 mod request;
 mod route;
+mod stat;
 
 use std::{
     cell::Cell,
@@ -34,8 +36,10 @@ pub(crate) use self::{
     host::HostStats,
     http::{HttpListenerStats, HttpStats},
     listener::ListenerStats,
+    process::{FlushStats, StatsSinkStats},
     request::{RequestGroup, RequestStats},
     route::{BOUNDS as ROUTE_BOUNDS, MethodClass, RouteStats},
+    stat::{BUCKETS, Stat, StatName, Tag, Value},
 };
 
 /// A number that only grows.
@@ -177,7 +181,7 @@ macro_rules! group {
 pub(crate) use group;
 
 /// The name of a group's field; that of the group itself for one whose name begins with an underscore.
-fn field_name(group: &str, field: &str) -> String {
+pub(crate) fn field_name(group: &str, field: &str) -> String {
     match (group, field.starts_with('_')) {
         (_, true) => group.to_owned(),
         ("", false) => field.to_owned(),

@@ -86,16 +86,20 @@ async fn run_batch(
     let Some(mut running) = start(topic, scenarios, program, folder, results).await? else { return Ok(()) };
     let outcomes = ask(&running.worlds).await;
     settle(&running).await;
-    let stats = if running.worlds.iter().any(|world| !world.spec.stats.is_empty()) {
-        read_stats(running.admin.address).await
-    } else {
-        String::new()
-    };
+    let (mut stats, mut exposition) = (String::new(), String::new());
+    if running.worlds.iter().any(|world| !world.spec.stats.is_empty()) {
+        stats = read_page(running.admin.address, "/stats").await;
+    }
+    if running.worlds.iter().any(|world| !world.spec.prometheus.is_empty()) {
+        exposition = read_page(running.admin.address, "/stats/prometheus").await;
+    }
     if !running.proxy.is_running() {
         return Err(format!("{} ended:\n{}", program.kind.name(), running.proxy.told()));
     }
     for (world, outcomes) in running.worlds.iter().zip(outcomes) {
-        let result = outcomes.map(|outcomes| observe(world, &outcomes, &stats_of(world, &stats)));
+        let mut counted = stats_of(world, &stats);
+        counted.extend(samples_of(world, &exposition));
+        let result = outcomes.map(|outcomes| observe(world, &outcomes, &counted));
         results.insert(world.index, result);
     }
     Ok(())
@@ -120,7 +124,8 @@ pub(crate) async fn start(
     let admin = FreePort::new();
     while !worlds.is_empty() {
         let config = folder.join("bootstrap.json");
-        let has_stats = worlds.iter().any(|world| !world.spec.stats.is_empty());
+        let has_stats =
+            worlds.iter().any(|world| !(world.spec.stats.is_empty() && world.spec.prometheus.is_empty()));
         let all: Vec<&World> = worlds.iter().map(|world| &**world).collect();
         let address = has_stats.then_some(admin.address);
         std::fs::write(&config, to_json(&bootstrap(&all, &topic.bootstrap, address))).unwrap();
@@ -243,11 +248,11 @@ async fn settle(running: &Running) {
     }
 }
 
-/// The admin page of all counters.
-async fn read_stats(admin: SocketAddr) -> String {
+/// A page of the admin interface.
+async fn read_page(admin: SocketAddr, path: &str) -> String {
     let page = async {
         let mut wire = Wire::new(TcpStream::connect(admin).await.ok()?);
-        wire.writer.send(*b"GET /stats HTTP/1.1\r\nhost: admin\r\n\r\n");
+        wire.writer.send(format!("GET {path} HTTP/1.1\r\nhost: admin\r\n\r\n").into_bytes());
         let mut page = Message::default();
         http1::read_response(&mut wire, &mut page, "GET").await;
         Some(String::from_utf8_lossy(&page.body).into_owned())
@@ -268,4 +273,25 @@ fn stats_of(world: &World, page: &str) -> Vec<(String, String)> {
         (name.clone(), line.unwrap_or("(none)").trim().to_owned())
     };
     world.spec.stats.iter().map(value).collect()
+}
+
+/// The samples of the metrics that a scenario names, as far as they are about what it has, under its own names.
+fn samples_of(world: &World, page: &str) -> Vec<(String, String)> {
+    let mut samples = Vec::new();
+    for line in page.lines() {
+        let Some((sample, value)) = line.rsplit_once(' ') else { continue };
+        let Some((metric, _)) = sample.split_once('{') else { continue };
+        if !world.spec.prometheus.iter().any(|named| named == metric) {
+            continue;
+        }
+        let mut own = sample.to_owned();
+        for (unique, name) in world.names() {
+            own = own.replace(&format!("\"{unique}\""), &format!("\"{name}\""));
+            own = own.replace(&format!("\"{unique}."), &format!("\"{name}."));
+        }
+        if own != sample || metric.starts_with("envoy_server") {
+            samples.push((own, value.to_owned()));
+        }
+    }
+    samples
 }

@@ -55,6 +55,8 @@ pub(crate) struct Spec {
     #[serde(default)]
     pub(crate) stats: Vec<String>,
     #[serde(default)]
+    pub(crate) prometheus: Vec<String>,
+    #[serde(default)]
     pub(crate) differs: Vec<Differs>,
     #[serde(default)]
     pub(crate) validate: bool,

@@ -1,32 +1,16 @@
-//! Gathers everything that is counted, with Envoy's names, and the tags that it takes from them for Prometheus.
+//! Gathers everything that is counted, with Envoy's names.
 
-use std::collections::BTreeMap;
-
-use super::Value;
 use crate::{
-    admin::{Subject, certs::days_until_first_expires, tracing::envoy_counters},
+    access_log,
+    admin::{Subject, certs::days_until_first_expires, stats::names::Names, tracing::envoy_counters},
     cluster::{ClusterState, circuit_breaker::Resource},
     snapshot::{listener::Listener, log_service::LogProtocol, route::VirtualHost},
-    stats::{Group, Histogram, Metric, Reader, RequestGroup, Scope},
+    stats::{Group, Histogram, Metric, Reader, RequestGroup, Scope, Stat, Value},
 };
 
-/// One statistic.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Stat {
-    /// `cluster.app.upstream_rq_total`
-    pub(super) name: String,
-    /// `envoy_cluster_upstream_rq_total`
-    pub(super) metric: String,
-    /// Labels and their values, in Envoy's order.
-    pub(super) tags: Vec<(&'static str, String)>,
-    pub(super) value: Value,
-    /// Something was written to it.
-    pub(super) used: bool,
-}
-
 /// All statistics, sorted by name. What has one name is one statistic.
-pub(super) fn all(subject: &Subject) -> Vec<Stat> {
-    let mut stats = Vec::new();
+pub(crate) fn all(subject: &Subject) -> Vec<Stat> {
+    let mut stats = Gathered { stats: Vec::new(), asked: 0, names: &subject.stat_names };
     for listener in &subject.snapshot.listeners {
         of_listener(listener, &mut stats);
     }
@@ -35,14 +19,28 @@ pub(super) fn all(subject: &Subject) -> Vec<Stat> {
     }
     of_process(subject, &mut stats);
     of_logs(subject, &mut stats);
-    let mut all: BTreeMap<String, Stat> = BTreeMap::new();
-    for stat in stats {
-        match all.get_mut(&stat.name) {
-            Some(known) => known.absorb(stat),
-            None => drop(all.insert(stat.name.clone(), stat)),
+    of_flushes(subject, &mut stats);
+    access_log::stats::read(&mut Namer { prefix: String::new(), gathered: &mut stats });
+    let Gathered { mut stats, asked, names } = stats;
+    // Those of one name stay in their order.
+    stats.sort_by(|one, two| one.name.full.cmp(&two.name.full));
+    stats.dedup_by(|next, known| {
+        let same = next.name.full == known.name.full;
+        if same {
+            known.absorb(next.clone());
         }
-    }
-    all.into_values().collect()
+        same
+    });
+    names.forget_beyond(asked);
+    stats
+}
+
+/// What is gathered, and how it is called.
+struct Gathered<'a> {
+    stats: Vec<Stat>,
+    /// How many names there were, those included that are not wanted.
+    asked: usize,
+    names: &'a Names,
 }
 
 /// All counters begin at zero again.
@@ -57,133 +55,66 @@ pub(in crate::admin) fn reset_counters(subject: &Subject) {
     for cluster in &subject.clusters {
         cluster.config.stats.reset_counters();
     }
-}
-
-impl Stat {
-    /// Add what another one of the same name has come to.
-    fn absorb(&mut self, other: Self) {
-        self.used |= other.used;
-        match (&mut self.value, other.value) {
-            (Value::Counter(mine), Value::Counter(theirs)) | (Value::Gauge(mine), Value::Gauge(theirs)) => {
-                *mine += theirs;
-            }
-            (Value::Histogram(mine), Value::Histogram(theirs)) => mine.absorb(&theirs),
-            _ => {}
-        }
+    access_log::stats::reset_counters();
+    subject.snapshot.flush_stats.reset_counters();
+    for sink in &subject.snapshot.stats_sinks {
+        sink.stats.reset_counters();
     }
 }
 
 /// Names what a group counted.
-struct Namer<'a> {
-    /// Goes before names: `cluster.app`.
+struct Namer<'a, 'b> {
+    /// Goes before names: `cluster.app`. Nothing before those that are whole.
     prefix: String,
-    /// The same without what became a tag: `cluster`.
-    family: &'a str,
-    tags: Vec<(&'static str, String)>,
-    stats: &'a mut Vec<Stat>,
+    gathered: &'a mut Gathered<'b>,
 }
 
-impl Namer<'_> {
-    fn push(&mut self, name: &str, value: Value, used: bool) {
-        let (field, code) = code_tag(name);
-        let mut metric = String::with_capacity(7 + self.family.len() + field.len());
-        for part in ["envoy_", self.family, "_", field] {
-            metric.extend(part.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+impl Namer<'_, '_> {
+    fn push(&mut self, name: &str, used: bool, value: impl FnOnce() -> Value) {
+        let full = match &*self.prefix {
+            "" => name.to_owned(),
+            prefix => [prefix, ".", name].concat(),
+        };
+        self.gathered.asked += 1;
+        if let Some(name) = self.gathered.names.of(full) {
+            self.gathered.stats.push(Stat { name, value: value(), used });
         }
-        let mut tags = Vec::with_capacity(self.tags.len() + 1);
-        tags.extend(code);
-        tags.extend_from_slice(&self.tags);
-        self.stats.push(Stat { name: [&self.prefix, ".", name].concat(), metric, tags, value, used });
     }
 }
 
-impl Reader for Namer<'_> {
+impl Reader for Namer<'_, '_> {
     fn counter(&mut self, name: &str, value: u64) {
-        self.push(name, Value::Counter(value), value > 0);
+        self.push(name, value > 0, || Value::Counter(value));
     }
 
     fn gauge(&mut self, name: &str, value: u64, used: bool) {
-        self.push(name, Value::Gauge(value), used);
+        self.push(name, used, || Value::Gauge(value));
     }
 
     fn histogram(&mut self, name: &str, histogram: &Histogram) {
         let bins = histogram.bins();
-        let used = bins.count > 0;
-        self.push(name, Value::Histogram(bins), used);
+        self.push(name, bins.count > 0, || Value::Histogram(bins));
     }
 }
 
-/// What is left of a name without its status or class of statuses, and that as a tag.
-fn code_tag(name: &str) -> (&str, Option<(&'static str, String)>) {
-    for family in ["upstream_rq_", "downstream_rq_"] {
-        let Some(at) = name.rfind(family).map(|at| at + family.len()) else { continue };
-        let Some((head, code)) = name.split_at_checked(at) else { continue };
-        return match code.as_bytes() {
-            [class @ b'1'..=b'5', b'x', b'x'] => {
-                (class_name(name, head), Some(("envoy_response_code_class", char::from(*class).to_string())))
-            }
-            [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9'] => {
-                (head.trim_end_matches('_'), Some(("envoy_response_code", code.to_owned())))
-            }
-            _ => (name, None),
-        };
-    }
-    (name, None)
+fn read<G: Group>(scope: &Scope<G>, prefix: String, gathered: &mut Gathered<'_>) {
+    scope.total().read("", &mut Namer { prefix, gathered });
 }
 
-/// `upstream_rq_xx` of `upstream_rq_2xx`, for names as they are.
-fn class_name<'a>(name: &'a str, head: &str) -> &'a str {
-    match (name, head) {
-        (_, "upstream_rq_") => "upstream_rq_xx",
-        (_, "downstream_rq_") => "downstream_rq_xx",
-        (_, "external.upstream_rq_") => "external_upstream_rq_xx",
-        (_, "internal.upstream_rq_") => "internal_upstream_rq_xx",
-        (_, "retry.upstream_rq_") => "retry_upstream_rq_xx",
-        (name, _) => name,
-    }
-}
-
-fn read<G: Group>(
-    scope: &Scope<G>,
-    prefix: String,
-    family: &'static str,
-    tags: &[(&'static str, &str)],
-    stats: &mut Vec<Stat>,
-) {
-    let tags = tags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    scope.total().read("", &mut Namer { prefix, family, tags, stats });
-}
-
-fn of_listener(listener: &Listener, stats: &mut Vec<Stat>) {
+fn of_listener(listener: &Listener, stats: &mut Gathered<'_>) {
     let (address, manager) = (&*listener.stat_prefix, &listener.manager);
-    let at = ("envoy_listener_address", address);
-    let http = ("envoy_http_conn_manager_prefix", &*manager.stat_prefix);
-    read(&listener.stats, format!("listener.{address}"), "listener", &[at], stats);
+    read(&listener.stats, format!("listener.{address}"), stats);
     for (index, worker) in listener.stats.by_worker() {
-        let prefix = format!("listener.{address}.worker_{index}");
-        let tags = vec![("envoy_worker_id", index.to_string()), (at.0, at.1.to_owned())];
-        let mut namer = Namer { prefix, family: "listener_worker", tags, stats };
+        let mut namer = Namer { prefix: format!("listener.{address}.worker_{index}"), gathered: stats };
         worker.downstream_cx_total.read("downstream_cx_total", &mut namer);
         worker.downstream_cx_active.read("downstream_cx_active", &mut namer);
     }
-    let prefix = format!("listener.{address}.http.{}", manager.stat_prefix);
-    read(&listener.http_stats, prefix, "listener_http", &[http, at], stats);
-    read(&manager.stats, format!("http.{}", manager.stat_prefix), "http", &[http], stats);
+    read(&listener.http_stats, format!("listener.{address}.http.{}", manager.stat_prefix), stats);
+    read(&manager.stats, format!("http.{}", manager.stat_prefix), stats);
     for virtual_host in &manager.routes.virtual_hosts {
-        of_virtual_host(virtual_host, stats);
-    }
-}
-
-fn of_virtual_host(virtual_host: &VirtualHost, stats: &mut Vec<Stat>) {
-    let named = ("envoy_virtual_host", &*virtual_host.name);
-    for group in groups(virtual_host) {
-        let prefix = format!("vhost.{}.{}", virtual_host.name, group.name);
-        let (family, tag) = match group.name.split_once('.') {
-            Some(("vcluster", name)) => ("vhost_vcluster", ("envoy_virtual_cluster", name)),
-            Some((_, name)) => ("vhost_route", ("envoy_route", name)),
-            None => continue,
-        };
-        read(&group.stats, prefix, family, &[tag, named], stats);
+        for group in groups(virtual_host) {
+            read(&group.stats, format!("vhost.{}.{}", virtual_host.name, group.name), stats);
+        }
     }
 }
 
@@ -195,12 +126,10 @@ fn groups(virtual_host: &VirtualHost) -> impl Iterator<Item = &RequestGroup> {
     named.chain(routes).map(AsRef::as_ref)
 }
 
-fn of_cluster(cluster: &ClusterState, stats: &mut Vec<Stat>) {
-    let name = cluster.config.observability_name.replace(':', "_");
-    let tag = ("envoy_cluster_name", &*name);
-    read(&cluster.config.stats, format!("cluster.{name}"), "cluster", &[tag], stats);
-    let tags = vec![(tag.0, name.clone())];
-    let mut namer = Namer { prefix: format!("cluster.{name}"), family: "cluster", tags, stats };
+fn of_cluster(cluster: &ClusterState, stats: &mut Gathered<'_>) {
+    let prefix = format!("cluster.{}", cluster.config.observability_name.replace(':', "_"));
+    read(&cluster.config.stats, prefix.clone(), stats);
+    let mut namer = Namer { prefix, gathered: stats };
     let hosts = cluster.hosts.load();
     for (name, value) in [
         ("membership_total", hosts.all.len()),
@@ -227,10 +156,18 @@ fn of_cluster(cluster: &ClusterState, stats: &mut Vec<Stat>) {
     }
 }
 
+/// What is counted of stats sinks.
+fn of_flushes(subject: &Subject, stats: &mut Gathered<'_>) {
+    read(&subject.snapshot.flush_stats, "server".to_owned(), stats);
+    for sink in &subject.snapshot.stats_sinks {
+        read(&sink.stats, format!("stats_sinks.{}", sink.short_name()), stats);
+    }
+}
+
 /// What is known of the process itself.
-fn of_process(subject: &Subject, stats: &mut Vec<Stat>) {
-    let mut of = |prefix: &str, family: &'static str, gauges: &[(&str, u64)], counters: &[(&str, u64)]| {
-        let mut namer = Namer { prefix: prefix.to_owned(), family, tags: Vec::new(), stats };
+fn of_process(subject: &Subject, stats: &mut Gathered<'_>) {
+    let mut of = |prefix: &str, gauges: &[(&str, u64)], counters: &[(&str, u64)]| {
+        let mut namer = Namer { prefix: prefix.to_owned(), gathered: stats };
         gauges.iter().for_each(|(name, value)| namer.gauge(name, *value, *value > 0));
         counters.iter().for_each(|(name, value)| namer.counter(name, *value));
     };
@@ -241,7 +178,6 @@ fn of_process(subject: &Subject, stats: &mut Vec<Stat>) {
         });
     let memory = super::super::process::resident_bytes();
     of(
-        "server",
         "server",
         &[
             ("live", u64::from(subject.is_live())),
@@ -258,7 +194,6 @@ fn of_process(subject: &Subject, stats: &mut Vec<Stat>) {
         &[],
     );
     of(
-        "listener_manager",
         "listener_manager",
         &[
             ("total_listeners_active", listeners),
@@ -277,7 +212,6 @@ fn of_process(subject: &Subject, stats: &mut Vec<Stat>) {
     );
     of(
         "cluster_manager",
-        "cluster_manager",
         &[("active_clusters", clusters), ("warming_clusters", 0)],
         &[
             ("cluster_added", clusters),
@@ -289,16 +223,14 @@ fn of_process(subject: &Subject, stats: &mut Vec<Stat>) {
     for status in &subject.tracers {
         for (name, value) in envoy_counters(status, &status.stats.figures()) {
             if let Some((prefix, field)) = name.rsplit_once('.') {
-                let family =
-                    if prefix.ends_with("zipkin") { "tracing_zipkin" } else { "tracing_opentelemetry" };
-                of(prefix, family, &[], &[(field, value)]);
+                of(prefix, &[], &[(field, value)]);
             }
         }
     }
 }
 
 /// What became of the entries of access logs that go to services.
-fn of_logs(subject: &Subject, stats: &mut Vec<Stat>) {
+fn of_logs(subject: &Subject, gathered: &mut Gathered<'_>) {
     for log in &subject.logs {
         let service = &log.service;
         let of = match &service.protocol {
@@ -307,32 +239,8 @@ fn of_logs(subject: &Subject, stats: &mut Vec<Stat>) {
         };
         let point = if service.stat_prefix.is_empty() { "" } else { "." };
         let prefix = format!("access_logs.{of}{point}{}", service.stat_prefix);
-        // None of it is a tag.
-        let mut namer = Namer { family: &prefix, prefix: prefix.clone(), tags: Vec::new(), stats };
+        let mut namer = Namer { prefix, gathered };
         namer.counter("logs_written", log.written());
         namer.counter("logs_dropped", log.dropped());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statuses_in_names_become_tags() {
-        for (name, field, tag) in [
-            ("upstream_rq_200", "upstream_rq", Some(("envoy_response_code", "200"))),
-            ("upstream_rq_5xx", "upstream_rq_xx", Some(("envoy_response_code_class", "5"))),
-            ("external.upstream_rq_503", "external.upstream_rq", Some(("envoy_response_code", "503"))),
-            ("retry.upstream_rq_5xx", "retry_upstream_rq_xx", Some(("envoy_response_code_class", "5"))),
-            ("downstream_rq_1xx", "downstream_rq_xx", Some(("envoy_response_code_class", "1"))),
-            ("upstream_rq_total", "upstream_rq_total", None),
-            ("external.upstream_rq_time", "external.upstream_rq_time", None),
-            ("downstream_rq_http1_total", "downstream_rq_http1_total", None),
-            ("no_route", "no_route", None),
-        ] {
-            let tag = tag.map(|(name, value)| (name, value.to_owned()));
-            assert_eq!(code_tag(name), (field, tag), "{name}");
-        }
     }
 }

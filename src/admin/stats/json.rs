@@ -2,8 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{BUCKETS, HistogramForm, QUANTILES, Stat, Value};
-use crate::stats::Bins;
+use super::{HistogramForm, QUANTILES};
+use crate::stats::{Bins, Stat, StatName, Value};
 
 /// As Envoy's `/stats?format=json`.
 pub(super) fn write(stats: &[Stat], form: HistogramForm) -> Json {
@@ -11,7 +11,9 @@ pub(super) fn write(stats: &[Stat], form: HistogramForm) -> Json {
     let mut histograms = Vec::new();
     for Stat { name, value, .. } in stats {
         match value {
-            Value::Counter(value) | Value::Gauge(value) => list.push(json!({"name": name, "value": value})),
+            Value::Counter(value) | Value::Gauge(value) => {
+                list.push(json!({"name": name.full, "value": value}))
+            }
             Value::Histogram(bins) => histograms.push(histogram(name, bins, form)),
         }
     }
@@ -27,22 +29,23 @@ pub(super) fn write(stats: &[Stat], form: HistogramForm) -> Json {
     json!({ "stats": list })
 }
 
-fn histogram(name: &str, bins: &Bins, form: HistogramForm) -> Json {
+fn histogram(name: &StatName, bins: &Bins, form: HistogramForm) -> Json {
     if form == HistogramForm::Summary {
         let values = QUANTILES.map(|(_, quantile)| {
             let value = bins.quantile(quantile).map(number);
             json!({"cumulative": value, "interval": value})
         });
-        return json!({"name": name, "values": values});
+        return json!({"name": name.full, "values": values});
     }
     let mut below = 0;
-    let buckets = BUCKETS.map(|bound| {
+    let buckets = name.buckets.iter().map(|&bound| {
         let up_to = bins.up_to(bound);
         let count = if form == HistogramForm::Cumulative { up_to } else { up_to - below };
         below = up_to;
         json!({"upper_bound": number(bound), "cumulative": count, "interval": count})
     });
-    json!({"name": name, "buckets": buckets})
+    let buckets: Vec<Json> = buckets.collect();
+    json!({"name": name.full, "buckets": buckets})
 }
 
 /// Whole numbers without a point.

@@ -3,6 +3,7 @@
 mod collect;
 mod html;
 mod json;
+mod names;
 mod prometheus;
 mod routes;
 mod text;
@@ -11,10 +12,11 @@ use axum::response::Response;
 use http::StatusCode;
 use regex::Regex;
 
+use self::prometheus::Exposition;
 pub(super) use self::routes::{RouteName, each_route};
-use self::{collect::Stat, prometheus::Exposition};
+pub(crate) use self::{collect::all, names::Names};
 use super::{answer, command::Asked};
-use crate::stats::Bins;
+use crate::stats::{Stat, Value};
 
 /// The quantiles that are shown of a histogram, as Envoy names them.
 const QUANTILES: [(&str, f64); 10] = [
@@ -28,29 +30,6 @@ const QUANTILES: [(&str, f64); 10] = [
     ("99.5", 0.995),
     ("99.9", 0.999),
     ("100", 1.0),
-];
-
-/// The buckets that Envoy has unless it is told others.
-const BUCKETS: [f64; 19] = [
-    0.5,
-    1.0,
-    5.0,
-    10.0,
-    25.0,
-    50.0,
-    100.0,
-    250.0,
-    500.0,
-    1000.0,
-    2500.0,
-    5000.0,
-    10_000.0,
-    30_000.0,
-    60_000.0,
-    300_000.0,
-    600_000.0,
-    1_800_000.0,
-    3_600_000.0,
 ];
 
 /// What a request asks for.
@@ -174,7 +153,7 @@ impl Wanted {
         };
         self.kind.is_none_or(|wanted| wanted == kind)
             && (!self.used_only || stat.used)
-            && self.filter.as_ref().is_none_or(|(regex, invert)| regex.is_match(&stat.name) != *invert)
+            && self.filter.as_ref().is_none_or(|(regex, invert)| regex.is_match(&stat.name.full) != *invert)
     }
 
     /// Whether it takes the durations of routes, which only Prometheus is told.
@@ -182,14 +161,6 @@ impl Wanted {
         let matches = |(regex, invert): &(Regex, bool)| regex.is_match(routes::NAME) != *invert;
         self.kind.is_none_or(|wanted| wanted == Kind::Histograms) && self.filter.as_ref().is_none_or(matches)
     }
-}
-
-/// What a statistic has come to.
-#[derive(Debug, Clone, PartialEq)]
-enum Value {
-    Counter(u64),
-    Gauge(u64),
-    Histogram(Bins),
 }
 
 /// `/stats`
@@ -214,6 +185,9 @@ fn show(asked: &Asked, wanted: Result<Wanted, String>) -> Response {
         Ok(wanted) => wanted,
         Err(message) => return answer::refusal(StatusCode::BAD_REQUEST, format!("{message}\n")),
     };
+    if let Some(flush) = &asked.subject.flush {
+        flush.notify_one();
+    }
     let mut stats = collect::all(&asked.subject);
     stats.retain(|stat| wanted.takes(stat));
     match wanted.format {

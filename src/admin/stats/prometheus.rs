@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::{BUCKETS, HistogramForm, QUANTILES, Stat, Value};
-use crate::stats::Bins;
+use super::{HistogramForm, QUANTILES};
+use crate::stats::{Bins, Stat, StatName, Value};
 
 /// In which form Prometheus is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +39,14 @@ pub(super) fn write(stats: &[Stat], form: HistogramForm, exposition: Exposition)
             )
         };
         for stat in stats.iter().filter(of_kind) {
-            metrics.entry(&stat.metric).or_default().push(stat);
+            metrics.entry(&stat.name.extracted).or_default().push(stat);
         }
-        for (metric, stats) in metrics {
+        // Names that differ in a dot are one to Prometheus.
+        let mut families: BTreeMap<String, Vec<&Stat>> = BTreeMap::new();
+        for (extracted, stats) in metrics {
+            families.entry(format!("envoy_{}", sanitized(extracted))).or_default().extend(stats);
+        }
+        for (metric, stats) in families {
             // A counter of OpenMetrics ends in `_total`, which Envoy's names do not: its kind is left open, and the
             // names are the same in both forms.
             let kind = match (exposition, kind) {
@@ -51,16 +56,22 @@ pub(super) fn write(stats: &[Stat], form: HistogramForm, exposition: Exposition)
             // Writing to a text does not fail.
             let _ = writeln!(out, "# TYPE {metric} {kind}");
             for stat in stats {
-                let _ = write_stat(&mut out, stat, form);
+                let _ = write_stat(&mut out, &metric, stat, form);
             }
         }
     }
     out
 }
 
-fn write_stat(out: &mut String, stat: &Stat, form: HistogramForm) -> std::fmt::Result {
-    let metric = &stat.metric;
-    let labels = labels(&stat.tags);
+/// With nothing but letters, digits and underscores, as Prometheus has it.
+pub(super) fn sanitized(text: &str) -> String {
+    let letter = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte) } else { '_' };
+    let digit = text.starts_with(|first: char| first.is_ascii_digit());
+    digit.then_some('_').into_iter().chain(text.bytes().map(letter)).collect()
+}
+
+fn write_stat(out: &mut String, metric: &str, stat: &Stat, form: HistogramForm) -> std::fmt::Result {
+    let labels = labels(&stat.name);
     let bins = match &stat.value {
         Value::Counter(value) | Value::Gauge(value) => return writeln!(out, "{metric}{{{labels}}} {value}"),
         Value::Histogram(bins) => bins,
@@ -69,8 +80,8 @@ fn write_stat(out: &mut String, stat: &Stat, form: HistogramForm) -> std::fmt::R
     if form == HistogramForm::Summary {
         write_summary(out, metric, &labels, comma, bins)?;
     } else {
-        for bound in BUCKETS {
-            writeln!(out, "{metric}_bucket{{{labels}{comma}le=\"{bound}\"}} {}", bins.up_to(bound))?;
+        for bound in stat.name.buckets.iter() {
+            writeln!(out, "{metric}_bucket{{{labels}{comma}le=\"{bound}\"}} {}", bins.up_to(*bound))?;
         }
         writeln!(out, "{metric}_bucket{{{labels}{comma}le=\"+Inf\"}} {}", bins.count)?;
     }
@@ -88,11 +99,11 @@ fn write_summary(out: &mut String, metric: &str, labels: &str, comma: &str, bins
     Ok(())
 }
 
-fn labels(tags: &[(&'static str, String)]) -> String {
+fn labels(name: &StatName) -> String {
     let mut out = String::new();
-    for (name, value) in tags {
+    for (name, value) in &name.tags {
         // Writing to a text does not fail.
-        let _ = label(&mut out, name, value);
+        let _ = label(&mut out, &sanitized(name), value);
     }
     out
 }

@@ -5,7 +5,7 @@ use std::{
     fmt::{Result, Write},
 };
 
-use super::prometheus::{Exposition, label};
+use super::prometheus::{Exposition, label, sanitized};
 use crate::{
     admin::Subject,
     snapshot::{listener::HttpConnectionManager, route::RouteConfiguration},
@@ -57,6 +57,7 @@ pub(in crate::admin) fn each_route(
 
 /// Write the metric; with exemplars in OpenMetrics.
 pub(super) fn write(out: &mut String, subject: &Subject, exposition: Exposition) -> Result {
+    let Some(named) = subject.stat_names.of(NAME.to_owned()) else { return Ok(()) };
     let mut parts: BTreeMap<Labels, Part> = BTreeMap::new();
     for listener in &subject.snapshot.listeners {
         for (name, stats) in each_route(&listener.manager) {
@@ -88,6 +89,11 @@ pub(super) fn write(out: &mut String, subject: &Subject, exposition: Exposition)
             ("http_response_status_class", class),
         ] {
             label(&mut labels, key, value)?;
+        }
+        // By its beginning Envoy's own rules take it for a connection manager's, of the name `server`.
+        let tags = named.tags.iter().filter(|(key, _)| **key != *"envoy.http_conn_manager_prefix");
+        for (key, value) in tags {
+            label(&mut labels, &sanitized(key), value)?;
         }
         write_part(out, &labels, part, open_metrics)?;
     }

@@ -3,7 +3,9 @@
 use std::{collections::HashMap, net::IpAddr, path::PathBuf};
 
 use envoy_types::pb::envoy::config::core::v3::{
-    Address as ProtoAddress, SocketAddress, address::Address as Kind, socket_address::PortSpecifier,
+    Address as ProtoAddress, SocketAddress,
+    address::Address as Kind,
+    socket_address::{PortSpecifier, Protocol},
 };
 
 use super::Lowering;
@@ -51,6 +53,7 @@ impl Lowering<'_> {
         match address.and_then(|address| address.address.as_ref()) {
             Some(Kind::SocketAddress(socket)) => {
                 let path = path.field("socket_address");
+                self.refuse_udp(&path, socket);
                 let name = self.socket_address(&path, socket)?;
                 match name.host.parse::<IpAddr>() {
                     Ok(ip) => Some(Address::Socket((ip, name.port).into())),
@@ -79,11 +82,39 @@ impl Lowering<'_> {
         address: Option<&ProtoAddress>,
     ) -> Option<DnsName> {
         match address.and_then(|address| address.address.as_ref()) {
-            Some(Kind::SocketAddress(socket)) => self.socket_address(&path.field("socket_address"), socket),
+            Some(Kind::SocketAddress(socket)) => {
+                self.refuse_udp(&path.field("socket_address"), socket);
+                self.socket_address(&path.field("socket_address"), socket)
+            }
             _ => {
                 self.problems.push_with_hint(path, "no name to resolve", "give a socket_address");
                 None
             }
+        }
+    }
+
+    /// Where datagrams go: an IP literal or a path, or a problem of `path`. As in Envoy `protocol` does not matter.
+    pub(super) fn datagram_address(
+        &mut self,
+        path: &FieldPath<'_>,
+        address: Option<&ProtoAddress>,
+    ) -> Option<Address> {
+        let mut address = address.cloned();
+        if let Some(Kind::SocketAddress(socket)) =
+            address.as_mut().and_then(|address| address.address.as_mut())
+        {
+            socket.set_protocol(Protocol::Tcp);
+        }
+        self.address(path, address.as_ref())
+    }
+
+    fn refuse_udp(&mut self, path: &FieldPath<'_>, socket: &SocketAddress) {
+        if socket.protocol() == Protocol::Udp {
+            self.problems.push_with_hint(
+                &path.field("protocol"),
+                "spanway does not implement UDP",
+                "supported: TCP; UDP in stats_sinks and for the X-Ray daemon",
+            );
         }
     }
 

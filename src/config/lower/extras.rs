@@ -8,10 +8,7 @@ use envoy_types::pb::{
 use super::Lowering;
 use crate::{
     config::FieldPath,
-    snapshot::{
-        matcher::StringMatcher,
-        tracing::{Conventions, Extras, Propagator},
-    },
+    snapshot::tracing::{Conventions, Extras, Propagator},
 };
 
 /// The message, as `src/config/proto` describes it.
@@ -141,15 +138,6 @@ impl Lowering<'_> {
             ProtoConventions::Both => Conventions::Both,
         };
         (extras, conventions)
-    }
-
-    fn string_matchers(
-        &mut self,
-        path: &FieldPath<'_>,
-        matchers: &[ProtoStringMatcher],
-    ) -> Vec<StringMatcher> {
-        let lower = |(index, matcher)| self.string_matcher(&path.index(index), matcher);
-        matchers.iter().enumerate().filter_map(lower).collect()
     }
 
     /// `OTEL_PROPAGATORS`: names joined by commas, `none` for none.

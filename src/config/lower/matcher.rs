@@ -105,6 +105,16 @@ impl Lowering<'_> {
         Some(StringMatcher { pattern, ignore_case: matcher.ignore_case })
     }
 
+    /// All matchers of a list.
+    pub(super) fn string_matchers(
+        &mut self,
+        path: &FieldPath<'_>,
+        matchers: &[ProtoStringMatcher],
+    ) -> Vec<StringMatcher> {
+        let lower = |(index, matcher)| self.string_matcher(&path.index(index), matcher);
+        matchers.iter().enumerate().filter_map(lower).collect()
+    }
+
     /// A regex that matches whole strings.
     pub(super) fn full_regex(&mut self, path: &FieldPath<'_>, matcher: &RegexMatcher) -> Option<Regex> {
         self.compiled(path, full_match_regex(&matcher.regex))

@@ -30,6 +30,8 @@ mod route;
 mod route_action;
 mod runtime;
 mod runtime_layers;
+mod stats;
+mod stats_sinks;
 mod tls;
 mod tracers;
 mod tracing;
@@ -125,6 +127,10 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         lowering.address(&FieldPath::ROOT.field("admin.address"), Some(address))
     });
     let application_log = lowering.application_log(bootstrap, overrides.log_format);
+    let stats_config =
+        lowering.stats_config(&FieldPath::ROOT.field("stats_config"), bootstrap.stats_config.as_ref());
+    let stats_sinks = lowering.stats_sinks(bootstrap);
+    let stats_flush = lowering.stats_flush(bootstrap);
     Snapshot {
         node,
         listeners: lowered.into_iter().map(|(_, listener)| listener).collect(),
@@ -133,6 +139,10 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         tracers: lowering.tracers,
         log_files: lowering.log_files,
         log_services: lowering.log_services,
+        stats_config,
+        stats_sinks,
+        stats_flush,
+        flush_stats: Default::default(),
         admin,
         application_log,
         bootstrap: prost::Message::encode_to_vec(bootstrap).into(),

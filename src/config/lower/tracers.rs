@@ -302,6 +302,6 @@ pub(super) fn resource_detector(config: &TypedExtensionConfig) -> Option<Resourc
     Some(ResourceDetector::Static(attributes))
 }
 
-fn is_default_true(value: Option<&BoolValue>) -> bool {
+pub(super) fn is_default_true(value: Option<&BoolValue>) -> bool {
     value.is_none_or(|value| value.value)
 }

@@ -1,6 +1,6 @@
 //! Messages that many places share.
 
-use super::{MessageRow, honoured, message, no_effect, only, refused};
+use super::{MessageRow, honoured, message, no_effect, refused};
 
 pub(super) const TABLE: &[MessageRow] = &[
     message("envoy.config.core.v3.Locality", &[honoured(&["zone", "region", "sub_zone"])]),
@@ -14,7 +14,8 @@ pub(super) const TABLE: &[MessageRow] = &[
     message(
         "envoy.config.core.v3.SocketAddress",
         &[
-            only(&["protocol"], &["TCP"]),
+            // UDP is refused where it is not for datagrams, by lowering.
+            honoured(&["protocol"]),
             honoured(&["address", "port_value"]),
             refused(&["ipv4_compat"], "listen on an IPv4 and an IPv6 address"),
             refused(&["named_port", "resolver_name"], "use port_value"),

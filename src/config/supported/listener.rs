@@ -7,12 +7,14 @@ pub(super) const TABLE: &[MessageRow] = &[
         "envoy.config.bootstrap.v3.Bootstrap",
         &[
             honoured(&["node", "static_resources", "layered_runtime"]),
-            honoured(&["admin", "application_log_config"]),
-            refused(&["stats_config"], "leave it out: tags and buckets are Envoy's defaults"),
-            no_effect(
-                &["stats_flush_interval", "stats_flush_on_admin"],
-                "statistics are read when somebody asks for them",
-            ),
+            honoured(&[
+                "admin",
+                "application_log_config",
+                "stats_config",
+                "stats_sinks",
+                "stats_flush_interval",
+                "stats_flush_on_admin",
+            ]),
             no_effect(
                 &["deferred_stat_options", "stats_eviction_interval"],
                 "statistics take memory once something is counted",

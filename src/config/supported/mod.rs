@@ -16,6 +16,7 @@ mod http;
 mod listener;
 mod markdown;
 mod route;
+mod stats;
 mod tls;
 
 pub use markdown::markdown;
@@ -48,9 +49,18 @@ pub(super) enum Support {
 
 /// The whole table, in the order in which a request meets it.
 pub(super) fn table() -> impl Iterator<Item = &'static MessageRow> {
-    [listener::TABLE, http::TABLE, access_log::TABLE, route::TABLE, cluster::TABLE, tls::TABLE, core::TABLE]
-        .into_iter()
-        .flatten()
+    [
+        listener::TABLE,
+        http::TABLE,
+        access_log::TABLE,
+        route::TABLE,
+        cluster::TABLE,
+        tls::TABLE,
+        stats::TABLE,
+        core::TABLE,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Whether all of that message is supported or refused as a whole where it is lowered: protobuf's own types, and
