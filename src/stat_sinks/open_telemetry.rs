@@ -87,11 +87,10 @@ impl OpenTelemetry {
         if since::was_reset(&now, &self.taken.stats) {
             self.began = self.taken.times.first().map_or(self.began, |(_, time)| *time);
         }
-        let most = config.max_points.unwrap_or(usize::MAX);
         let (mut sent, mut remark) = (0, None);
         while sent < now.len() {
             let rest = now.get(sent..).unwrap_or_default();
-            let end = sent + end_of_call(rest, most);
+            let end = sent + end_of_call(rest, config.max_points);
             let part = now.get(sent..end).unwrap_or_default();
             let metrics = metrics(config, part, &self.taken, (self.began, time));
             if !metrics.is_empty() {

@@ -36,6 +36,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 /// `StatsdSink.prefix`, `DogStatsdSink.prefix`
 const PREFIX: &str = "envoy";
 
+/// `SinkConfig.max_data_points_per_request`: 0.7 MB with short names, where the usual limit of a gRPC message is 4 MB.
+const POINTS: usize = 5_000;
+
 impl Lowering<'_> {
     /// `Bootstrap.stats_flush_interval`, `Bootstrap.stats_flush_on_admin`
     pub(super) fn stats_flush(&mut self, bootstrap: &Bootstrap) -> StatsFlush {
@@ -134,7 +137,10 @@ impl Lowering<'_> {
             tags: is_default_true(config.emit_tags_as_attributes.as_ref()),
             extracted_names: is_default_true(config.use_tag_extracted_name.as_ref()),
             prefix: config.prefix.as_str().into(),
-            max_points: usize::try_from(config.max_data_points_per_request).ok().filter(|most| *most > 0),
+            max_points: match config.max_data_points_per_request {
+                0 => POINTS,
+                most => usize::try_from(most).unwrap_or(usize::MAX),
+            },
         })
     }
 

@@ -86,6 +86,7 @@ pub(crate) struct OpenTelemetrySink {
     pub(crate) extracted_names: bool,
     /// Goes before names, with a dot. Default none. `prefix`.
     pub(crate) prefix: Box<str>,
-    /// A call has so many data points at most. Default no limit, as zero. `max_data_points_per_request`.
-    pub(crate) max_points: Option<usize>,
+    /// A call has so many data points at most. Default 5,000 (Envoy: no limit), so that a call is no longer than collectors
+    /// take. `max_data_points_per_request`.
+    pub(crate) max_points: usize,
 }
