@@ -33,6 +33,12 @@ impl Socket {
         Some((session.protocol_version()?, session.negotiated_cipher_suite()?.suite()))
     }
 
+    /// Whether the other side has shown a certificate.
+    pub(crate) fn has_peer_certificate(&self) -> bool {
+        let Self::Tls(stream) = self else { return false };
+        stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty())
+    }
+
     /// The address of its own end; `None` for a unix socket.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         match self {

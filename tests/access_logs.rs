@@ -241,3 +241,40 @@ access_log:
         assert!(outcome.stderr.contains(expected), "{expected}:\n{}", outcome.stderr);
     }
 }
+
+#[tokio::test]
+async fn expressions_that_cannot_be_used_are_refused_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("envoy.yaml");
+    for (expression, expected) in [
+        ("response.cod >= 400", "attribute `response.cod` is not supported"),
+        ("response.code >=", "not a CEL expression"),
+        ("request.headers[request.path] == 'x'", "names of headers that are computed are not supported"),
+        ("request.time < timestamp('2030-01-01T00:00:00Z')", "attribute `request.time` is not supported"),
+    ] {
+        let yaml = Bootstrap::empty()
+            .manager(&format!(
+                r#"
+access_log:
+- name: envoy.access_loggers.file
+  filter:
+    extension_filter:
+      name: envoy.access_loggers.extension_filters.cel
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter
+        expression: "{expression}"
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+    path: /dev/null
+"#
+            ))
+            .text(([127, 0, 0, 1], 1).into());
+        std::fs::write(&config, yaml).unwrap();
+        let outcome = harness::run(["-c".as_ref(), config.as_os_str()]).await;
+        assert_eq!(outcome.code, Some(1));
+        let place = "access_log[0].filter.extension_filter.typed_config.expression: ";
+        for expected in [place, expected] {
+            assert!(outcome.stderr.contains(expected), "{expected}:\n{}", outcome.stderr);
+        }
+    }
+}

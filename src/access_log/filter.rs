@@ -44,6 +44,7 @@ pub(crate) fn passes(filter: &LogFilter, context: &FormatContext<'_>) -> bool {
             let now = info.observed.as_ref().map_or("", |observed| observed.log_type.get());
             types.contains(&now) != *exclude
         }
+        LogFilter::Cel(expression) => expression.is_true(context),
         LogFilter::Always(passes) => *passes,
     }
 }

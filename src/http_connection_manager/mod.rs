@@ -244,7 +244,9 @@ pub(crate) async fn serve(
     let _registration = Registration::new(&connection.services).await;
     let open = async {
         let socket = socket.await?;
-        connection.info.tls.set(socket.negotiated().map(TlsFacts::of));
+        let facts = socket.negotiated().map(TlsFacts::of);
+        let mutual = socket.has_peer_certificate();
+        connection.info.tls.set(facts.map(|facts| TlsFacts { mutual, ..facts }));
         let mut stream = DownstreamStream::new(socket, &connection);
         let protocol = codec::detect(manager.codec, &mut stream).await?;
         io::Result::Ok((stream, protocol))

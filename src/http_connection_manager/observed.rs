@@ -1,6 +1,6 @@
 //! What a stream records for access logs and for formats that read more than most, where there are such.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use http::{Version, request::Parts};
 
@@ -48,7 +48,9 @@ impl ActiveStream {
     ) {
         let (Some(observed), Some((virtual_host, route))) = (&self.info.observed, found) else { return };
         observed.virtual_host_metadata.borrow_mut().clone_from(&virtual_host.metadata);
+        observed.virtual_host_name.replace(Some(Arc::clone(&virtual_host.name)));
         let Some(route) = route else { return };
+        observed.has_route.set(true);
         observed.route_metadata.borrow_mut().clone_from(&route.metadata);
         if let Action::Forward(action) = &route.action {
             let services = &connection.services;

@@ -4,10 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use http::{
     HeaderName,
-    header::{HOST, REFERER, USER_AGENT},
+    header::{CONTENT_LENGTH, HOST, REFERER, USER_AGENT},
 };
 
 use super::{
+    cel::{Expression, Headers, attribute::Attribute},
     format::{Command, Format, FormatHeader},
     log_service::{HttpEntryFormat, LogRecordFormat},
     matcher::{HeaderKey, HeaderMatcher},
@@ -150,6 +151,8 @@ pub(crate) enum LogFilter {
         /// or all but them.
         exclude: bool,
     },
+    /// `extension_filter` by an expression: `ExpressionFilter`.
+    Cel(Expression),
     /// What passes or not whatever the stream is: `metadata_filter`, since nothing here notes anything of a request.
     Always(bool),
 }
@@ -293,9 +296,41 @@ impl Wanted {
                 Command::StreamId => self.request.add(&X_REQUEST_ID),
                 Command::Path { .. } => self.request.add(&X_ENVOY_ORIGINAL_PATH),
                 Command::GrpcStatus(_) => self.response.add(&GRPC_STATUS),
+                Command::Cel(expression) => self.add_expression(expression),
                 Command::RequestHeadersBytes => self.request_bytes = true,
                 Command::ResponseHeadersBytes => self.response_bytes = true,
                 Command::Between(..) => self.moments = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn add_expression(&mut self, expression: &Expression) {
+        let mut attributes = Vec::new();
+        let mut headers = Vec::new();
+        expression
+            .reads(&mut |of, name| headers.push((of, name.to_owned())), &mut |read| attributes.push(read));
+        for (of, name) in headers {
+            // Pseudo-headers are kept in any case, and so are trailers.
+            let Ok(name) = name.parse::<HeaderName>() else { continue };
+            match of {
+                Headers::Request => self.request.add(&name),
+                Headers::Response => self.response.add(&name),
+                Headers::Trailers => {}
+            }
+        }
+        for attribute in attributes {
+            match attribute {
+                Attribute::RequestId => self.request.add(&X_REQUEST_ID),
+                Attribute::RequestReferer => self.request.add(&REFERER),
+                Attribute::RequestUserAgent => self.request.add(&USER_AGENT),
+                Attribute::RequestSize => self.request.add(&CONTENT_LENGTH),
+                Attribute::RequestTotalSize => self.request_bytes = true,
+                Attribute::ResponseTotalSize => self.response_bytes = true,
+                Attribute::ResponseBackendLatency | Attribute::UpstreamPoolReadyDuration => {
+                    self.moments = true
+                }
+                Attribute::ResponseGrpcStatus => self.response.add(&GRPC_STATUS),
                 _ => {}
             }
         }
@@ -313,6 +348,7 @@ impl Wanted {
             }
             LogFilter::GrpcStatus { .. } => self.response.add(&GRPC_STATUS),
             LogFilter::Runtime { .. } => self.request.add(&X_REQUEST_ID),
+            LogFilter::Cel(expression) => self.add_expression(expression),
             _ => {}
         }
     }

@@ -8,7 +8,10 @@ pub(crate) mod time_format;
 
 use std::sync::Arc;
 
-use super::metadata::Metadata;
+use super::{
+    cel::{CelError, Dialect, Expression},
+    metadata::Metadata,
+};
 
 pub(crate) use self::command::{Command, FormatHeader};
 
@@ -40,6 +43,9 @@ pub(crate) enum FormatError {
     /// A command of Envoy's that spanway does not have.
     #[error("spanway does not have Envoy's format command '%{0}%': {1}")]
     Refused(String, &'static str),
+    /// An expression cannot be used.
+    #[error("'%{0}%': {1}")]
+    Cel(String, CelError),
     /// A command is written wrongly.
     #[error("'%{command}%': {reason}")]
     Malformed {
@@ -57,6 +63,12 @@ pub(crate) struct Constants {
     pub(crate) listener: Box<str>,
     /// `%FILTER_CHAIN_NAME%`
     pub(crate) filter_chain: Box<str>,
+    /// `node.id`
+    pub(crate) node_id: Box<str>,
+    /// `node.cluster`
+    pub(crate) node_cluster: Box<str>,
+    /// `Listener.traffic_direction`, by its number.
+    pub(crate) direction: i64,
     /// `%METADATA(LISTENER:...)%`
     pub(crate) listener_metadata: Metadata,
     /// `%METADATA(LISTENER_FILTER_CHAIN:...)%`
@@ -168,6 +180,7 @@ fn parse_command(inside: &str, constants: &Constants) -> Result<Parsed, FormatEr
         operators::Wrong::Unknown => FormatError::Unknown(inside.to_owned()),
         operators::Wrong::Refused(reason) => FormatError::Refused(inside.to_owned(), reason),
         operators::Wrong::Malformed(reason) => malformed(reason),
+        operators::Wrong::Cel(error) => FormatError::Cel(inside.to_owned(), error),
     })
 }
 
@@ -188,6 +201,10 @@ fn resolve(
         };
     }
     let command = match (name, arguments) {
+        ("CEL", Some(text)) => {
+            let expression = Expression::parse(text, Dialect::AccessLog(constants));
+            Command::Cel(Arc::new(expression.map_err(operators::Wrong::Cel)?))
+        }
         ("COALESCE", Some(arguments)) => Command::Coalesce(coalesce(arguments, constants)?),
         ("METADATA", Some(arguments)) if arguments.starts_with("LISTENER") => {
             operators::constant_metadata(arguments, constants)?
@@ -309,7 +326,7 @@ mod tests {
         assert!(matches!(parse("%REQ(a b)%"), Err(FormatError::Malformed { .. })));
         assert!(matches!(parse("%REQ(a):x%"), Err(FormatError::Malformed { .. })));
         assert_eq!(parse("%LISTENER_NAME%").expect("parses").as_literal(), Some(""));
-        assert!(matches!(parse("%CEL(1)%"), Err(FormatError::Refused(..))));
+        assert!(matches!(parse("%CEL(nope)%"), Err(FormatError::Cel(..))));
         assert!(matches!(parse("%REQ()%"), Err(FormatError::Malformed { .. })));
         assert!(matches!(parse("%RESPONSE_CODE:3%"), Err(FormatError::Malformed { .. })));
     }

@@ -49,7 +49,7 @@ impl MetadataKey {
 }
 
 /// A number with at most six digits that count, as C writes it by `%g` and so does Envoy.
-fn number_text(number: f64) -> String {
+pub(super) fn number_text(number: f64) -> String {
     if number == 0.0 {
         return "0".to_owned();
     }

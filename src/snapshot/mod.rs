@@ -6,11 +6,13 @@
 pub(crate) mod access_log;
 pub(crate) mod application_log;
 pub(crate) mod by_length;
+pub(crate) mod cel;
 pub(crate) mod certificate;
 pub(crate) mod cluster;
 pub(crate) mod delivery;
 pub(crate) mod filter;
 pub(crate) mod format;
+pub(crate) mod kept_headers;
 pub(crate) mod listener;
 pub(crate) mod log_service;
 pub(crate) mod matcher;

@@ -4,21 +4,15 @@
 //! A sampler is asked for the span of a downstream request, where `overall_sampling` and the like can still
 //! overrule its yes, and again for each span of an upstream request, where nothing overrules it.
 
-mod expression;
-mod operators;
-mod value;
+mod attributes;
 
 use std::net::SocketAddr;
 
-use http::{HeaderMap, Version};
+use http::Version;
 use opentelemetry::TraceId;
 
-pub(crate) use self::expression::CelError;
-use self::{expression::Expression, value::Value};
-
-/// Longest text of an expression: a chain of thousands of operators would exhaust the parser's stack. (It
-/// limits nesting itself.)
-const LONGEST_EXPRESSION: usize = 4096;
+pub(crate) use super::cel::request::RequestView;
+use super::cel::{CelError, Dialect, Expression};
 
 /// A sampler, and the bytes of the message that it was made of.
 #[derive(Debug)]
@@ -107,36 +101,17 @@ pub(crate) struct SamplingAttributes<'a> {
     pub(crate) cluster_name: Option<&'a str>,
 }
 
-/// A request, as far as samplers read it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RequestView<'a> {
-    /// `request.method`
-    pub(crate) method: &'a str,
-    /// `request.path`, with its query.
-    pub(crate) path: &'a str,
-    /// `request.host`
-    pub(crate) authority: &'a str,
-    /// `request.scheme`
-    pub(crate) scheme: &'a str,
-    /// `request.headers`
-    pub(crate) headers: &'a HeaderMap,
-}
-
 impl Sampler {
     /// Compile an expression of the Common Expression Language. API: `CELSamplerConfig.expression`, in its
     /// field `cel_expr_string`, which Envoy 1.40 refuses there.
     pub(crate) fn cel(text: &str) -> Result<Self, CelError> {
-        if text.len() > LONGEST_EXPRESSION {
-            return Err(CelError::Unsupported("expressions of this length"));
-        }
-        let program = cel::Program::compile(text).map_err(|errors| CelError::Syntax(errors.to_string()))?;
-        Self::cel_ast(program.expression())
+        Expression::parse(text, Dialect::Sampler).map(Self::Cel)
     }
 
     /// Compile a parsed expression. API: the same in `cel_expr_checked`, `cel_expr_parsed`, `checked_expr` or
     /// `parsed_expr`.
     pub(crate) fn cel_ast(ast: &cel::IdedExpr) -> Result<Self, CelError> {
-        Expression::compile(ast).map(Self::Cel)
+        Expression::compile(ast, Dialect::Sampler).map(Self::Cel)
     }
 
     /// Decide on a span. `parent_sampled` is `None` if its trace begins with it. (Of a span that is sent
@@ -157,7 +132,7 @@ impl Sampler {
             Self::TraceIdRatioBased(ratio) => kept(ratio.includes(trace_id)),
             // An error and what is not a boolean are a no. A no drops the state, too.
             Self::Cel(expression) => {
-                let sampled = matches!(expression.evaluate(attributes), Some(Value::Bool(true)));
+                let sampled = expression.is_true(attributes);
                 Decision { sampled, keep_state: sampled }
             }
         }

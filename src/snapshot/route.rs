@@ -75,7 +75,7 @@ pub(crate) struct Domains {
 #[derive(Debug)]
 pub(crate) struct VirtualHost {
     /// `VirtualHost.name`
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     /// Tried in this order; the first that matches is taken.
     pub(crate) routes: Vec<Route>,
     /// Where to look in `routes`; `None` where there are few.

@@ -71,6 +71,28 @@ impl ResponseFlags {
         self.0 & (1 << flag as u32) != 0
     }
 
+    /// The flags as the bits that Envoy's attribute `response.flags` has.
+    pub(crate) fn bits(self) -> u32 {
+        let bits = ALL.iter().filter(|(flag, _)| self.contains(*flag)).map(|(flag, _)| match flag {
+            ResponseFlag::FailedLocalHealthCheck => 0,
+            ResponseFlag::NoHealthyUpstream => 1,
+            ResponseFlag::UpstreamRequestTimeout => 2,
+            ResponseFlag::LocalReset => 3,
+            ResponseFlag::UpstreamRemoteReset => 4,
+            ResponseFlag::UpstreamConnectionFailure => 5,
+            ResponseFlag::UpstreamConnectionTermination => 6,
+            ResponseFlag::UpstreamOverflow => 7,
+            ResponseFlag::NoRouteFound => 8,
+            ResponseFlag::DownstreamConnectionTermination => 14,
+            ResponseFlag::UpstreamRetryLimitExceeded => 15,
+            ResponseFlag::StreamIdleTimeout => 16,
+            ResponseFlag::DownstreamProtocolError => 18,
+            ResponseFlag::UpstreamProtocolError => 23,
+            ResponseFlag::NoClusterFound => 24,
+        });
+        bits.fold(0, |all, bit| all | 1 << bit)
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use super::{StreamInfo, value::Value};
 use crate::snapshot::format::{Format, FormatHeader, Piece, truncate};
+pub(crate) use crate::snapshot::kept_headers::Headers;
 
 /// What a format string can read.
 #[derive(Debug, Clone, Copy)]
@@ -18,50 +19,6 @@ pub(crate) struct FormatContext<'a> {
     pub(crate) pseudo: PseudoHeaders<'a>,
     /// The response's headers, once there are some.
     pub(crate) response: Option<Headers<'a>>,
-}
-
-/// The headers of a message.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Headers<'a> {
-    /// As they are.
-    All(&'a HeaderMap),
-    /// Those that were kept, in their order. They are so few that to look at each is cheaper than a hash.
-    Kept(&'a [(HeaderName, HeaderValue)]),
-}
-
-impl<'a> Headers<'a> {
-    /// The first value of a header.
-    pub(crate) fn get(&self, name: &HeaderName) -> Option<&'a HeaderValue> {
-        match self {
-            Self::All(headers) => headers.get(name),
-            Self::Kept(headers) => headers.iter().find(|(kept, _)| kept == name).map(|(_, value)| value),
-        }
-    }
-
-    /// All values of a header, in their order.
-    pub(crate) fn each(self, name: &HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
-        let (all, kept) = match self {
-            Self::All(headers) => (Some(headers.get_all(name)), None),
-            Self::Kept(headers) => {
-                (None, Some(headers.iter().filter(move |(kept, _)| kept == name).map(|(_, value)| value)))
-            }
-        };
-        all.into_iter().flatten().chain(kept.into_iter().flatten())
-    }
-
-    /// As a map, for who needs one.
-    pub(crate) fn to_map(self) -> Cow<'a, HeaderMap> {
-        match self {
-            Self::All(headers) => Cow::Borrowed(headers),
-            Self::Kept(headers) => {
-                let mut map = HeaderMap::with_capacity(headers.len());
-                for (name, value) in headers {
-                    map.append(name, value.clone());
-                }
-                Cow::Owned(map)
-            }
-        }
-    }
 }
 
 /// What HTTP/2 carries as pseudo-headers and HTTP/1 as request line and `host`.

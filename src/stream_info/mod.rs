@@ -3,6 +3,7 @@
 pub(crate) mod calendar;
 pub(crate) mod cause;
 pub(crate) mod deadline;
+mod expression;
 pub(crate) mod flags;
 pub(crate) mod formatter;
 pub(crate) mod grpc_status;

@@ -122,6 +122,10 @@ pub(crate) struct Observed {
     pub(crate) host: RefCell<Option<AttemptedHost>>,
     /// What is noted of it.
     pub(crate) host_metadata: RefCell<Metadata>,
+    /// The virtual host that took the request.
+    pub(crate) virtual_host_name: RefCell<Option<Arc<str>>>,
+    /// A route did, too.
+    pub(crate) has_route: Cell<bool>,
     /// What is noted of the route.
     pub(crate) route_metadata: RefCell<Metadata>,
     /// What is noted of the virtual host.

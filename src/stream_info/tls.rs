@@ -11,6 +11,8 @@ pub(crate) struct TlsFacts {
     pub(crate) cipher: &'static str,
     /// The number of the cipher suite, as IANA has it.
     pub(crate) suite: u16,
+    /// The client has shown a certificate.
+    pub(crate) mutual: bool,
 }
 
 impl TlsFacts {
@@ -33,6 +35,6 @@ impl TlsFacts {
             CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
             other => other.as_str().unwrap_or("unknown"),
         };
-        Self { version, cipher, suite: suite.into() }
+        Self { version, cipher, suite: suite.into(), mutual: false }
     }
 }

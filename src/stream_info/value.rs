@@ -160,6 +160,7 @@ impl Command {
             Self::Cause => info.cause.borrow().as_ref()?.to_string().into(),
             Self::Noted(note) => Value::Note((**note).clone()),
             Self::Coalesce(alternatives) => return first(alternatives, context),
+            Self::Cel(expression) => expression.evaluate(context)?.into_text().into(),
             Self::Nothing => return None,
             _ => return self.observed(info, context.response),
         })

@@ -8,6 +8,7 @@ use super::stream::TracedRequest;
 use crate::{
     snapshot::{
         Node,
+        kept_headers::Headers,
         listener::TrafficDirection,
         otel_sampler::{ConfiguredSampler, Decision, RequestView, SamplingAttributes},
         tracing::Provider,
@@ -51,7 +52,7 @@ impl Sampling {
             path: request.pseudo.path,
             authority: request.pseudo.authority,
             scheme: request.pseudo.scheme,
-            headers: request.headers,
+            headers: Headers::All(request.headers),
         };
         let attributes = self.attributes(Some(view), request.node, info);
         self.sampler.sampler.decide(parent, trace_id, &attributes)

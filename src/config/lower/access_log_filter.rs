@@ -3,15 +3,18 @@
 use envoy_types::pb::envoy::{
     config::accesslog::v3::{
         AccessLogFilter, ComparisonFilter, access_log_filter::FilterSpecifier, comparison_filter::Op,
+        extension_filter::ConfigType,
     },
     data::accesslog::v3::AccessLogType,
+    extensions::access_loggers::filters::cel::v3::ExpressionFilter,
 };
 
-use super::{Lowering, route::fractional_percent};
+use super::{Lowering, route::fractional_percent, unpack};
 use crate::{
     config::FieldPath,
     snapshot::{
         access_log::{Comparison, LogFilter, LogType},
+        cel::{CelError, Dialect, Expression},
         route::Fraction,
     },
     stream_info::flags::ResponseFlags,
@@ -70,8 +73,22 @@ impl Lowering<'_> {
             FilterSpecifier::OrFilter(filter) => {
                 LogFilter::Any(self.log_filters(&path.field("or_filter.filters"), &filter.filters))
             }
-            // Refused before.
-            FilterSpecifier::ExtensionFilter(_) => return None,
+            FilterSpecifier::ExtensionFilter(filter) => {
+                let Some(ConfigType::TypedConfig(any)) = &filter.config_type else { return None };
+                let filter = unpack::<ExpressionFilter>(any)?;
+                let expression = Expression::parse(&filter.expression, Dialect::AccessLog(&self.constants));
+                let path = path.field("extension_filter.typed_config.expression");
+                let refused = |error: CelError| {
+                    self.problems.push_with_hint(
+                        &path,
+                        error.to_string(),
+                        "docs/access-logs.md lists what expressions have",
+                    );
+                };
+                let expression = expression.map_err(refused).ok()?;
+                self.observes = true;
+                LogFilter::Cel(expression)
+            }
         })
     }
 

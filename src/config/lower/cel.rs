@@ -17,7 +17,7 @@ use envoy_types::pb::{
 };
 use prost::Message;
 
-use crate::snapshot::otel_sampler::{CelError, Sampler};
+use crate::snapshot::{cel::CelError, otel_sampler::Sampler};
 
 /// A sampler by an expression: checked before parsed, the newer fields before the older ones. Its text, which
 /// Envoy 1.40 ignores here, counts only if it is alone.

@@ -97,6 +97,9 @@ impl Lowering<'_> {
         self.constants = Constants {
             listener: listener.name.as_str().into(),
             filter_chain: chain.name.as_str().into(),
+            node_id: (&*self.node.id).into(),
+            node_cluster: (&*self.node.cluster).into(),
+            direction: listener.traffic_direction.into(),
             listener_metadata: lower_metadata(listener.metadata.as_ref()),
             filter_chain_metadata: lower_metadata(chain.metadata.as_ref()),
         };

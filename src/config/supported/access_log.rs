@@ -87,7 +87,21 @@ pub(super) const TABLE: &[MessageRow] = &[
             honoured(&["status_code_filter", "duration_filter", "not_health_check_filter"]),
             honoured(&["traceable_filter", "runtime_filter", "and_filter", "or_filter", "header_filter"]),
             honoured(&["response_flag_filter", "grpc_status_filter", "metadata_filter", "log_type_filter"]),
-            refused(&["extension_filter"], "use the filters that Envoy has built in"),
+            honoured(&["extension_filter"]),
+        ],
+    ),
+    message(
+        "envoy.config.accesslog.v3.ExtensionFilter",
+        &[
+            honoured(&["name"]),
+            holds(&["typed_config"], &["envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"]),
+        ],
+    ),
+    message(
+        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+        &[
+            honoured(&["expression"]),
+            refused(&["cel_config"], "write the expression without functions of texts that it switches on"),
         ],
     ),
     message("envoy.config.accesslog.v3.StatusCodeFilter", &[honoured(&["comparison"])]),

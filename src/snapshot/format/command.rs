@@ -6,7 +6,7 @@ use http::HeaderName;
 use serde_json::Value;
 
 use super::{Piece, time_format::TimeFormat};
-use crate::snapshot::metadata::PathSegment;
+use crate::snapshot::{cel::Expression, metadata::PathSegment};
 
 /// A command operator.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,6 +131,8 @@ pub(crate) enum Command {
     UpstreamConnectionIdsAttempted,
     /// `%COALESCE(...)%`: the first of these that has a value.
     Coalesce(Vec<Piece>),
+    /// `%CEL(X)%`: the value of an expression.
+    Cel(Arc<Expression>),
     /// What has no value on any stream, since nothing here gives it one.
     Nothing,
 }
@@ -237,6 +239,7 @@ impl Command {
                 | Self::Metadata(..)
                 | Self::Noted(_)
                 | Self::Coalesce(_)
+                | Self::Cel(_)
                 | Self::Nothing
         )
     }
@@ -263,6 +266,7 @@ impl Command {
                 | Self::GrpcStatus(_)
                 | Self::Metadata(..)
                 | Self::VirtualClusterName
+                | Self::Cel(_)
                 | Self::UpstreamConnectionIdsAttempted
         )
     }

@@ -9,12 +9,13 @@ use super::{
     time_format::TimeFormat,
 };
 use crate::snapshot::{
+    cel::CelError,
     format::Constants,
     metadata::{MetadataKey, PathSegment},
 };
 
 /// Why an operator cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wrong {
     /// There is none of that name.
     Unknown,
@@ -22,6 +23,8 @@ pub(super) enum Wrong {
     Refused(&'static str),
     /// It is written wrongly.
     Malformed(&'static str),
+    /// Its expression cannot be used.
+    Cel(CelError),
 }
 
 const WIRE: &str = "bytes on the wire are not counted";
@@ -30,7 +33,7 @@ const TLS: &str = "of TLS the version and the cipher are kept";
 
 /// Operators of Envoy that are refused, by the beginning of their names.
 const REFUSED: &[(&str, &str)] = &[
-    ("CEL", "formats evaluate no expressions"),
+    ("TYPED_CEL", "use %CEL(X)%, whose values are texts"),
     ("FILTER_STATE", "there is no filter state"),
     ("UPSTREAM_FILTER_STATE", "there is no filter state"),
     ("UPSTREAM_WIRE_BYTES_", WIRE),
@@ -99,6 +102,7 @@ pub(super) fn read(name: &str, arguments: Option<&str>) -> Result<Command, Wrong
         "EMIT_TIME" => Command::EmitTime(time_format(arguments)?),
         "START_TIME_LOCAL" => Command::StartTime(Some(local_time_format(arguments)?)),
         "EMIT_TIME_LOCAL" => Command::EmitTime(Some(local_time_format(arguments)?)),
+        "CEL" => return Err(Wrong::Malformed("the expression, in parentheses, is missing")),
         "COALESCE" => return Err(Wrong::Malformed("what it chooses from, in parentheses, is missing")),
         "COMMON_DURATION" => common_duration(needed()?)?,
         "PATH" => path(arguments.unwrap_or("WQ"))?,

@@ -92,6 +92,11 @@ impl Operator {
                 Self::Divide => left / right,
                 _ => return None,
             }),
+            (Value::Duration(left), Value::Duration(right)) => Value::Duration(match self {
+                Self::Add => left.checked_add(right)?,
+                Self::Subtract => left.checked_sub(right)?,
+                _ => return None,
+            }),
             (Value::Text(left), Value::Text(right)) if matches!(self, Self::Add) => {
                 Value::Text(Cow::Owned(left.into_owned() + &right))
             }
@@ -137,6 +142,7 @@ pub(super) enum Function {
     Bytes,
     Dyn,
     Type,
+    Duration,
 }
 
 impl Function {
@@ -151,6 +157,7 @@ impl Function {
             "bytes" => Self::Bytes,
             "dyn" => Self::Dyn,
             "type" => Self::Type,
+            "duration" => Self::Duration,
             _ => return None,
         })
     }
@@ -160,6 +167,8 @@ impl Function {
         Some(match (self, value) {
             (Self::Dyn, value) => value,
             (Self::Type, value) => Value::Type(value.type_name()),
+            (Self::Duration, Value::Duration(value)) => Value::Duration(value),
+            (Self::Duration, Value::Text(text)) => Value::Duration(duration(&text)?),
             (Self::Size, Value::Text(text)) => Value::Int(i64::try_from(text.chars().count()).ok()?),
             (Self::Size, Value::Bytes(bytes)) => Value::Int(i64::try_from(bytes.len()).ok()?),
             (Self::Size, Value::List(items)) => Value::Int(i64::try_from(items.len()).ok()?),
@@ -187,6 +196,34 @@ impl Function {
             _ => return None,
         })
     }
+}
+
+/// The nanoseconds of a text such as `1h30m`, `1.5s` or `-300ms`.
+fn duration(text: &str) -> Option<i64> {
+    const UNITS: [(&str, f64); 7] =
+        [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 6e10), ("h", 3.6e12)];
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    if rest == "0" {
+        return Some(0);
+    }
+    let mut sum = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|letter: char| !(letter.is_ascii_digit() || letter == '.'))?;
+        let (number, behind) = rest.split_at_checked(digits)?;
+        let letters = behind.find(|letter: char| letter.is_ascii_digit() || letter == '.');
+        let (unit, behind) = behind.split_at_checked(letters.unwrap_or(behind.len()))?;
+        let (_, nanoseconds) = UNITS.iter().find(|(known, _)| *known == unit)?;
+        sum += number.parse::<f64>().ok()? * nanoseconds;
+        rest = behind;
+    }
+    let nanoseconds = i64::try_from(whole(sum.round())?).ok()?;
+    Some(if negative { -nanoseconds } else { nanoseconds })
 }
 
 /// A number without its fraction, if it is one.
@@ -220,6 +257,30 @@ impl TextTest {
             Self::Contains => text.contains(part),
             Self::StartsWith => text.starts_with(part),
             Self::EndsWith => text.ends_with(part),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_in_any_unit_and_others_are_errors() {
+        for (text, nanoseconds) in [
+            ("0", Some(0)),
+            ("1.5s", Some(1_500_000_000)),
+            ("1h30m", Some(5_400_000_000_000)),
+            ("-300ms", Some(-300_000_000)),
+            ("7us", Some(7_000)),
+            ("1", None),
+            ("s", None),
+            ("", None),
+            ("1d", None),
+            ("1.5.5s", None),
+            ("9999999h", None),
+        ] {
+            assert_eq!(duration(text), nanoseconds, "{text}");
         }
     }
 }
