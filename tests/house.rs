@@ -42,7 +42,34 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cluster", &["upstream", "snapshot", "socket", "stats"]),
     // Off the workers.
     ("export", &["cluster", "upstream", "snapshot", "trace"]),
-    ("admin", &["cluster", "collector", "config", "export", "loggers", "snapshot", "stats", "stream_info"]),
+    // It asks the journey's pure parts; nothing of the journey knows it.
+    (
+        "explain",
+        &[
+            "http_connection_manager",
+            "filter",
+            "router",
+            "cluster",
+            "snapshot",
+            "stream_info",
+            "trace",
+            "http_headers",
+        ],
+    ),
+    (
+        "admin",
+        &[
+            "cluster",
+            "collector",
+            "config",
+            "explain",
+            "export",
+            "loggers",
+            "snapshot",
+            "stats",
+            "stream_info",
+        ],
+    ),
     ("upstream", &["cluster", "body", "snapshot", "socket", "stats", "stream_info", "trace"]),
     ("body", &["snapshot", "stream_info"]),
     ("stream_info", &["snapshot", "stats", "trace"]),

@@ -15,6 +15,7 @@ use crate::{
     cluster::ClusterState,
     loggers::Loggers,
     snapshot::{Address, Snapshot, listener::DrainedListeners},
+    stream_info::IpText,
 };
 
 /// The process, as the admin interface sees it.
@@ -47,6 +48,8 @@ pub(crate) struct Process {
     pub(crate) loggers: Arc<Loggers>,
     /// It keeps its own traces, and shows them.
     pub(crate) keeps_traces: bool,
+    /// This machine's address towards others.
+    pub(crate) own_ip: IpText,
     /// What the main thread is told.
     pub(crate) orders: UnboundedSender<Order>,
 }

@@ -3,7 +3,7 @@
 mod attempt_count;
 mod attempts;
 pub(crate) mod framing;
-mod hash;
+pub(crate) mod hash;
 pub(crate) mod header_transform;
 pub(crate) mod preparation;
 pub(crate) mod retry;

@@ -97,7 +97,6 @@ fn is_port(text: &str) -> bool {
 
 /// A condition of a route that a request does not meet.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "which one it is will be told to who asks")]
 pub(crate) enum Obstacle<'a> {
     /// On the path.
     Path,
@@ -117,7 +116,6 @@ impl RouteMatch {
         self.check(request, path, context, |_| ControlFlow::Break(())).is_continue()
     }
 
-    #[cfg_attr(not(test), allow(dead_code, reason = "nobody asks yet"))]
     /// All that keeps the route from taking the request; nothing, if it takes it.
     pub(crate) fn obstacles(&self, request: &RequestView<'_>, context: MatchContext) -> Vec<Obstacle<'_>> {
         let mut obstacles = Vec::new();

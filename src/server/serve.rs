@@ -217,6 +217,7 @@ async fn run(
             keeps_traces: kept.is_some(),
             listeners: listeners(&snapshot, sockets.first()),
             options: command_line_options(options, sockets.len()),
+            own_ip: worker::own_ip().into(),
             orders,
         });
         tokio::spawn(admin::serve(admin, subject, kept));

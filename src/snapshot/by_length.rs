@@ -33,6 +33,11 @@ impl<T> ByLength<T> {
         self.lengths.get_mut(at).map(|(_, keys)| keys.entry(key.into()))
     }
 
+    /// All keys, in no order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.lengths.iter().flat_map(|(_, keys)| keys.keys().map(|key| &**key))
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.lengths.is_empty()
