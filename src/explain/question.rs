@@ -220,6 +220,8 @@ fn address(parts: &mut Parts, authority: Option<Authority>, https: bool) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(request: &str, headers: &[&str]) -> Result<Question, QuestionError> {
@@ -244,6 +246,21 @@ mod tests {
         }
         let named = read("GET http://h/", &["Host: other"]).expect("a question");
         assert_eq!(named.parts.headers.get(HOST).expect("a host"), "other");
+    }
+
+    proptest! {
+        #[test]
+        fn no_words_make_it_panic(request in "\\PC{0,40}", header in "\\PC{0,20}", source in "\\PC{0,8}", http in "[0-3.]{0,3}") {
+            let words =
+                Words { request, headers: vec![header], source: Some(source), http: Some(http), ..Words::default() };
+            let _ = Question::read(&words);
+        }
+
+        #[test]
+        fn no_target_makes_it_panic(target in "(https?://)?[a-z@:/?#%\\[\\]*.0-9-]{0,20}", http in "1.1|2") {
+            let words = Words { request: format!("GET {target}"), http: Some(http), ..Words::default() };
+            let _ = Question::read(&words);
+        }
     }
 
     #[test]

@@ -98,7 +98,9 @@ fn routing(out: &mut String, routing: &Routing) -> fmt::Result {
     for route in &routing.routes {
         let name = if route.name.is_empty() { String::new() } else { format!(" {:?}", route.name) };
         let taken = if route.taken { "takes it" } else { "no" };
-        line(out, &format!("{}{name} {}: {taken}{}", route.index, route.matches, at(&route.place)))?;
+        // Where only the field is known, the number says it.
+        let at = if route.place.position.is_some() { at(&route.place) } else { String::new() };
+        line(out, &format!("{}{name} {}: {taken}{at}", route.index, route.matches))?;
         for obstacle in &route.obstacles {
             line(out, &format!("  {obstacle}"))?;
         }

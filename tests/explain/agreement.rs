@@ -1,11 +1,11 @@
 //! What is said of a request is what it gets.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde_json::Value;
 
 use super::{Shop, explain, json};
-use crate::harness::{Admin, H2Client, Message, Outcome};
+use crate::harness::{Admin, Bootstrap, CannedUpstream, H2Client, Message, OK, Outcome, refusing_address};
 
 /// What `explain` and a real request are both given.
 const REQUESTS: &[(&str, &[&str])] = &[
@@ -55,7 +55,7 @@ const REQUESTS: &[(&str, &[&str])] = &[
 ];
 
 /// The request as a client sends it that is given the same.
-fn wire(request: &str, headers: &[&str]) -> String {
+fn wire(http: &str, request: &str, headers: &[&str]) -> String {
     let (method, url) = request.split_once(' ').unwrap();
     let (host, path) = match url.strip_prefix("http://") {
         Some(rest) => rest.split_at(rest.find('/').unwrap()),
@@ -65,7 +65,8 @@ fn wire(request: &str, headers: &[&str]) -> String {
     let host = own.unwrap_or(if method == "CONNECT" { path } else { host });
     let others = headers.iter().filter(|header| !header.starts_with("host:"));
     let others: String = others.map(|header| format!("{header}\r\n")).collect();
-    format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{others}\r\n")
+    let host = if host.is_empty() { String::new() } else { format!("host: {host}\r\n") };
+    format!("{method} {path} HTTP/{http}\r\n{host}{others}\r\n")
 }
 
 fn pairs(value: &Value) -> Vec<(String, String)> {
@@ -96,31 +97,28 @@ fn assert_sent(told: &Value, request: &Message, about: &str) {
     assert_eq!(plain(&request.headers), plain(&pairs(&told["headers"])), "{about}");
 }
 
-#[tokio::test]
-async fn a_request_gets_what_was_said_of_it() {
-    let mut shop = Shop::open().await;
-    let mut traced = 0;
-    for (request, headers) in REQUESTS {
+impl Shop {
+    /// Ask about a request of that version, send it, and hold what happens against what was said. It is returned, with the
+    /// request as a host got it.
+    async fn agree(&mut self, http: &str, request: &str, headers: &[&str]) -> (Value, Option<Message>) {
         let about = format!("{request} {headers:?}");
-        let outcome = shop.ask(request, headers, &["--format", "json"]).await;
+        let outcome = self.ask(request, headers, &["--http", http, "--format", "json"]).await;
         assert!(matches!(outcome.code, Some(0 | 1)), "{about}: {outcome:?}");
         let told = json(&outcome);
-        let response = shop.proxy.connect().await.ask(&wire(request, headers)).await;
+        let response = self.proxy.connect().await.ask(&wire(http, request, headers)).await;
         let about = format!("{about}: {}", told["outcome"]["text"]);
+        let mut arrived = None;
         match told["outcome"]["kind"].as_str().unwrap() {
             "forwarded" => {
                 assert_eq!((outcome.code, response.status()), (Some(0), 200), "{about}");
                 let host = match told["cluster"]["name"].as_str().unwrap() {
-                    "a" => &mut shop.a,
-                    "b" => &mut shop.b,
+                    "a" => &mut self.a,
+                    "b" => &mut self.b,
                     other => panic!("{about}: {other}"),
                 };
                 let request = host.request().await;
                 assert_sent(&told["upstream_request"], &request, &about);
-                let sampled = request.header("traceparent").unwrap().ends_with("-01");
-                let percent = told["tracing"]["percent"].as_f64().unwrap();
-                assert_eq!(percent, if sampled { 100.0 } else { 0.0 }, "{about}: {}", told["tracing"]);
-                traced += usize::from(sampled);
+                arrived = Some(request);
             }
             "answered" => {
                 let reply = &told["reply"];
@@ -134,9 +132,137 @@ async fn a_request_gets_what_was_said_of_it() {
             }
             other => panic!("{about}: {other}"),
         }
-        assert!(shop.a.saw_nothing() && shop.b.saw_nothing(), "{about}: it went somewhere else, too");
+        assert!(self.a.saw_nothing() && self.b.saw_nothing(), "{about}: it went somewhere else, too");
+        (told, arrived)
+    }
+}
+
+#[tokio::test]
+async fn a_request_gets_what_was_said_of_it() {
+    let mut shop = Shop::open().await;
+    let mut traced = 0;
+    for (request, headers) in REQUESTS {
+        let (told, arrived) = shop.agree("1.1", request, headers).await;
+        let Some(arrived) = arrived else { continue };
+        let sampled = arrived.header("traceparent").unwrap().ends_with("-01");
+        let percent = told["tracing"]["percent"].as_f64().unwrap();
+        assert_eq!(percent, if sampled { 100.0 } else { 0.0 }, "{request}: {}", told["tracing"]);
+        traced += usize::from(sampled);
     }
     assert_eq!(traced, 1, "the one whose client asks for it");
+}
+
+/// A proxy that faces outwards, with other answers to most questions.
+fn sidecar(a: SocketAddr, b: SocketAddr) -> Bootstrap {
+    let named = format!(
+        "load_assignment: {{cluster_name: b, endpoints: [{{lb_endpoints: [{{endpoint: {{hostname: inside.test, \
+         address: {{socket_address: {{address: {}, port_value: {}}}}}}}}}]}}]}}",
+        b.ip(),
+        b.port()
+    );
+    Bootstrap::empty()
+        .cluster("a", &[a])
+        .cluster_options("lb_policy: RING_HASH")
+        .cluster("b", &[b])
+        .cluster_options(&named)
+        .cluster("collector", &[refusing_address()])
+        .listener("traffic_direction: OUTBOUND")
+        .top("node: {id: n, cluster: fleet}")
+        .manager(SIDECAR)
+        .virtual_hosts(SIDECAR_HOSTS)
+}
+
+const SIDECAR: &str = r#"
+add_user_agent: true
+preserve_external_request_id: true
+scheme_header_transformation: {scheme_to_overwrite: https}
+internal_address_config: {cidr_ranges: [{address_prefix: 10.0.0.0, prefix_len: 8}]}
+http_protocol_options: {accept_http_10: true, default_host_for_http_10: old.test}
+http_filters:
+- name: check
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck
+    pass_through_mode: false
+    headers: [{name: ":path", string_match: {exact: /health}}]
+- name: router
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+    suppress_envoy_headers: true
+route_config:
+  most_specific_header_mutations_wins: true
+  internal_only_headers: [x-internal]
+  request_headers_to_add: [{header: {key: x-level, value: all}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}]
+tracing:
+  spawn_upstream_span: true
+  provider:
+    name: envoy.tracers.zipkin
+    typed_config:
+      "@type": type.googleapis.com/envoy.config.trace.v3.ZipkinConfig
+      collector_cluster: collector
+      collector_endpoint: /api/v2/spans
+      collector_endpoint_version: HTTP_JSON
+"#;
+
+const SIDECAR_HOSTS: &str = r#"
+- name: everything
+  domains: ["*"]
+  retry_policy: {retry_on: connect-failure, retriable_request_headers: [{name: x-again, present_match: true}]}
+  routes:
+  - match: {prefix: /auto}
+    route: {cluster: b, auto_host_rewrite: true, append_x_forwarded_host: true}
+  - match: {prefix: /by-path}
+    route:
+      cluster: a
+      host_rewrite_path_regex: {pattern: {regex: "^/by-path/(.+)$"}, substitution: "\\1.test"}
+  - match: {prefix: /by-header}
+    route: {cluster: a, host_rewrite_header: x-host, timeout: 0s}
+    request_headers_to_add: [{header: {key: x-level, value: route}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}]
+  - match: {prefix: /hash}
+    decorator: {operation: hashing}
+    route: {cluster: a, hash_policy: [{header: {header_name: x-user}}]}
+  - match: {prefix: /upgrade}
+    route: {cluster: a, upgrade_configs: [{upgrade_type: websocket, enabled: false}]}
+"#;
+
+const SIDECAR_REQUESTS: &[(&str, &str, &[&str])] = &[
+    ("1.1", "GET http://shop.test/auto/x", &["x-internal: 1", "user-agent: curl"]),
+    ("1.1", "GET http://shop.test/auto", &["x-forwarded-for: 10.0.0.1", "x-internal: 1"]),
+    ("1.1", "GET http://shop.test/by-path/deep", &["b3: 0af7651916cd43dd-b7ad6b7169203331-0"]),
+    ("1.1", "GET http://shop.test/by-path/a/b", &["b3: 1"]),
+    ("1.1", "GET http://shop.test/by-header", &["x-host: other.test", "x-request-id: mine"]),
+    ("1.1", "GET http://shop.test/by-header", &["x-envoy-original-path: /x", "x-envoy-force-trace: 1"]),
+    ("1.1", "GET http://shop.test/hash", &["x-user: me", "x-again: 1", "x-b3-sampled: 0"]),
+    (
+        "1.1",
+        "GET http://shop.test/hash",
+        &[
+            "x-forwarded-for: 10.0.0.1",
+            "x-envoy-max-retries: 3",
+            "x-envoy-retry-on: 5xx",
+            "x-envoy-upstream-rq-timeout-ms: 9",
+        ],
+    ),
+    ("1.1", "GET http://shop.test/upgrade", &["upgrade: websocket", "connection: upgrade"]),
+    ("1.1", "GET http://shop.test/health", &[]),
+    ("1.1", "GET http://shop.test/healthy", &[]),
+    ("1.0", "GET /hash", &[]),
+    ("1.0", "GET /auto", &["host: named.test"]),
+    ("1.1", "GET /hash", &[]),
+];
+
+#[tokio::test]
+async fn a_request_through_a_sidecar_gets_what_was_said_of_it() {
+    let (a, b) = (CannedUpstream::answering(OK).await, CannedUpstream::answering(OK).await);
+    let proxy = sidecar(a.address(), b.address()).admin().start().await;
+    let mut shop = Shop { proxy, a, b };
+    let mut forwarded = 0;
+    for (http, request, headers) in SIDECAR_REQUESTS {
+        forwarded += usize::from(shop.agree(http, request, headers).await.1.is_some());
+    }
+    assert_eq!(forwarded, 10);
+    shop.proxy.admin().post("/healthcheck/fail").await;
+    let (told, _) = shop.agree("1.1", "GET http://shop.test/health", &[]).await;
+    assert_eq!(told["outcome"]["status"], 503, "{told}");
 }
 
 #[tokio::test]

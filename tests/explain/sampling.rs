@@ -1,7 +1,7 @@
 //! Whether a request is traced, and what decides that.
 
 use super::{explain, json};
-use crate::harness::{Bootstrap, refusing_address};
+use crate::harness::{Bootstrap, CannedUpstream, OK, refusing_address};
 
 const OPENTELEMETRY: &str = r#"
   provider:
@@ -119,4 +119,20 @@ async fn a_sampler_is_tried_for_the_request() {
         told.stdout.contains("sampler: of 1000 traces begun for this request it takes 1000\n"),
         "{told:?}"
     );
+}
+
+#[tokio::test]
+async fn asking_takes_nothing_from_the_target_of_an_x_ray_rule() {
+    let mut host = CannedUpstream::answering(OK).await;
+    let tracing = format!("tracing:{XRAY}");
+    let proxy = Bootstrap::to(host.address()).manager(&tracing).admin().start().await;
+    let admin = proxy.admin().0.to_string();
+    for _ in 0..3 {
+        let told = explain(&["--live", &admin], "GET http://h/", &[], &[]).await;
+        assert!(told.stdout.contains("traced as X-Ray's rule says"), "{told:?}");
+    }
+    // The first in its second is traced, and of the others one in twenty.
+    proxy.connect().await.get("/").await;
+    let request = host.request().await;
+    assert!(request.header("x-amzn-trace-id").unwrap().contains("Sampled=1"), "{request:?}");
 }

@@ -117,3 +117,30 @@ async fn the_listener_is_that_of_the_port_or_has_to_be_named() {
     let why = "no listener has the URL's port, 80; say which with --listener NAME: \"main\" at 127.0.0.1:10000, \"second\"";
     assert!(neither.stderr.contains(why), "{}", neither.stderr);
 }
+
+#[tokio::test]
+async fn every_listener_of_the_example_configurations_can_be_asked() {
+    let mut asked = 0;
+    for folder in ["configs", "configs/tracing"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if file.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            let whole: serde_yaml::Value =
+                serde_yaml::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+            for listener in whole["static_resources"]["listeners"].as_sequence().unwrap() {
+                let Some(name) = listener["name"].as_str() else { continue };
+                let of = ["-c", file.to_str().unwrap()];
+                let told = explain(&of, "GET http://localhost/", &[], &["--listener", name]).await;
+                // Some name files or variables that are not here.
+                if told.code == Some(2) && told.stderr.contains("the configuration is bad") {
+                    continue;
+                }
+                assert!(matches!(told.code, Some(0 | 1)), "{}: {told:?}", file.display());
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked >= 5, "{asked}");
+}
