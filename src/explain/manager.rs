@@ -51,13 +51,10 @@ fn protocol(walk: &Walk<'_>, steps: &mut Vec<String>) {
             "{name}, which codec_type says that this listener does not speak: its connection would be closed"
         )
     });
-    let bytes =
-        walk.arrived.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
+    let bytes = walk.head_bytes();
     let most = walk.manager.limits.headers_bytes;
     if bytes > most {
-        steps.push(format!(
-            "its headers are {bytes} bytes, more than the {most} of max_request_headers_kb: the codec would answer 431"
-        ));
+        steps.push(format!("its head is {bytes} bytes, more than the {most} of max_request_headers_kb"));
     }
 }
 

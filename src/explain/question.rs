@@ -154,7 +154,7 @@ fn headers_of(lines: &[String], headers: &mut HeaderMap) -> Result<(), QuestionE
     for line in lines {
         let wrong = |why: &str| QuestionError::Header(line.clone(), why.to_owned());
         let (name, value) = line.split_once(':').ok_or_else(|| wrong("it has no colon"))?;
-        let name = name.trim();
+        // A space before the colon is none of HTTP's (RFC 9112, 5.1), so that nothing is taken off there.
         let name = name.parse::<HeaderName>().map_err(|_| wrong("the name is none"))?;
         let value = HeaderValue::from_str(value.trim()).map_err(|_| wrong("the value is none"))?;
         headers.append(name, value);

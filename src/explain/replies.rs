@@ -48,7 +48,9 @@ fn meaning(details: &str) -> Option<&'static str> {
         "http.invalid_authority" => "the host cannot be one",
         "http1.invalid_url" => "no client may send such a request target",
         "http1.codec_error" => "it is no HTTP/1, such as a method that nobody knows",
-        "http1.too_many_headers" => "there are more headers than max_headers_count",
+        "http1.too_many_headers" => {
+            "there are more headers than max_headers_count, or more bytes of them than max_request_headers_kb"
+        }
         "http1.invalid_transfer_encoding" => "its body is in another coding than chunked",
         "http1.https_url_on_plaintext_connection" => "it asks for https on a connection without TLS",
         "low_version" => "HTTP/1.0 is served only with accept_http_10",

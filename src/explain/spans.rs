@@ -137,6 +137,17 @@ pub(super) fn report(walk: &Walk<'_>, subject: &Subject<'_>) -> Option<TracingRe
     incoming(&tracing, &parts.headers, goes_on, &mut steps);
     let percent = share(walk, subject, &tracing, parts, by_envoy, &mut steps);
     let span = walk.info.span.borrow();
+    if let Some(sampled) = span.as_ref().and_then(Span::attempt_sampled) {
+        let own = if tracing.tracer.has_sampler() {
+            "decided anew by the sampler, here"
+        } else {
+            "as that is, here"
+        };
+        let sampled = if sampled { "exported" } else { "not exported" };
+        steps.push(format!(
+            "the request to the host has a span of its own (spawn_upstream_span): {own} {sampled}"
+        ));
+    }
     let health_check = walk.info.health_check.get();
     let decision = match percent {
         _ if health_check => "not traced: it is a health check".to_owned(),
@@ -229,6 +240,9 @@ fn envoy_share(walk: &Walk<'_>, tracing: &Tracing) -> f64 {
         let options = &walk.manager.request_id;
         sampler::decide(&mut headers, walk.present, policy, options, || draw).traced()
     };
+    // Where percentages take all or nothing, all places are the same.
+    let partial = |fraction: Fraction| fraction.numerator > 0 && fraction.numerator < fraction.denominator;
+    let tried = if partial(policy.random) || partial(policy.overall) { PLACES } else { 1 };
     let share = |draw: u64| {
         if !made_here(walk) {
             return f64::from(u8::from(traced(&walk.admitted.headers, draw)));
@@ -239,18 +253,20 @@ fn envoy_share(walk: &Walk<'_>, tracing: &Tracing) -> f64 {
                 headers.insert(name, value.clone());
             }
         }
-        let places = (0..PLACES).filter(|place| {
+        let places = (0..tried).filter(|place| {
             let id = format!("{place:08x}-0000-4000-8000-000000000000");
             if let Ok(id) = HeaderValue::from_str(&id) {
                 headers.insert(X_REQUEST_ID, id);
             }
             traced(&headers, draw)
         });
-        places.count() as f64 / f64::from(PLACES)
+        places.count() as f64 / f64::from(tried)
     };
     // The first number that is drawn, and the last one that is not.
-    let (drawn, not_drawn) = (share(0), share(u64::from(policy.client.denominator.max(1)) - 1));
-    if policy.client.numerator == 0 { not_drawn } else { client * drawn + (1.0 - client) * not_drawn }
+    if !partial(policy.client) || !walk.admitted.headers.contains_key(X_CLIENT_TRACE_ID) {
+        return share(0);
+    }
+    client * share(0) + (1.0 - client) * share(u64::from(policy.client.denominator) - 1)
 }
 
 /// How many of 100 requests such as this one are exported; `None` where that is counted.

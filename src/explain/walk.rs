@@ -97,9 +97,14 @@ impl<'a> Walk<'a> {
         let listener: &'a Listener = subject.snapshot.listeners.get(place)?;
         let manager: &'a HttpConnectionManager = &listener.manager;
         let local = subject.addresses.get(place).unwrap_or(&listener.address);
-        let peer = matches!(local, Address::Socket(_)).then_some(question.source);
-        let info =
-            StreamInfo::new(Rc::new(ConnectionInfo::new(0, peer, local.clone())), question.parts.version);
+        let mut peer = question.source;
+        // Of a port, and of a connection's number, only that they are others each time is known.
+        peer.set_port(if later { 40_001 } else { 40_000 });
+        let peer = matches!(local, Address::Socket(_)).then_some(peer);
+        let info = StreamInfo::new(
+            Rc::new(ConnectionInfo::new(1 + u64::from(later), peer, local.clone())),
+            question.parts.version,
+        );
         let mut info = if manager.observes { info.observed() } else { info };
         if later {
             info.start_time += LATER;
@@ -160,6 +165,11 @@ impl<'a> Walk<'a> {
             self.info.route_name.replace(Arc::clone(&route.name));
         }
         let action = route.map(|route| &route.action);
+        if let (Some(_), Some(Action::Forward(action))) = (&self.info.observed, action) {
+            let (id, _) = router::draw_cluster(action, &parts.headers, self.random, subject.snapshot);
+            let cluster = id.and_then(|id| subject.snapshot.clusters.get(id.0));
+            self.info.cluster.replace(cluster.map(|cluster| Rc::new(Arc::clone(cluster))));
+        }
         if let Some(refusal) = decision::refuse_upgrade(upgrade.as_deref(), action, self.manager) {
             return reply(refusal);
         }
@@ -197,6 +207,10 @@ impl<'a> Walk<'a> {
             present: self.present,
             grpc: self.grpc,
         };
+        if self.head_bytes() > self.manager.limits.headers_bytes {
+            // The codec sees to that one, and says it in its own way.
+            return Err(LocalReply::too_many_headers());
+        }
         gate.check(parts)?;
         gate.admit(parts)
     }
@@ -238,6 +252,7 @@ impl<'a> Walk<'a> {
             let levels = Preparation { mutations: None, ..preparation };
             return failed(RouterFailure::NoCluster(action.cluster_not_found), &levels);
         };
+        self.info.cluster.replace(Some(Rc::new(Arc::clone(&state.config))));
         self.info.attempts.set(1);
         let hash = hash::hash_request(action, &parts, &self.info);
         preparation.prepare(action, &mut parts);
@@ -258,6 +273,13 @@ impl<'a> Walk<'a> {
         let empty = !upgrade && !has_body(&self.arrived);
         framing::frame(&mut parts, http2, empty, self.scheme(), &self.info);
         ControlFlow::Continue(Forwarded { action, cluster, timeouts, retries, hash, sent: parts, http2 })
+    }
+
+    /// Bytes of the request's head as it came: its line and its headers.
+    pub(super) fn head_bytes(&self) -> usize {
+        let lines = self.arrived.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+        let line = "  HTTP/1.1\r\n".len() + self.arrived.method.as_str().len();
+        line + path_and_query(&self.arrived.uri).len() + lines.sum::<usize>()
     }
 
     /// `:scheme`

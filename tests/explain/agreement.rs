@@ -69,32 +69,33 @@ fn wire(http: &str, request: &str, headers: &[&str]) -> String {
     format!("{method} {path} HTTP/{http}\r\n{host}{others}\r\n")
 }
 
-fn pairs(value: &Value) -> Vec<(String, String)> {
+pub(crate) fn pairs(value: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     value.as_array().unwrap().iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect()
 }
 
 /// Hold what arrived at a host against what was said of it.
-fn assert_sent(told: &Value, request: &Message, about: &str) {
+pub(crate) fn assert_sent(told: &Value, request: &Message, about: &str) {
     let (method, path) = (told["method"].as_str().unwrap(), told["path"].as_str().unwrap());
     assert_eq!(request.start_line, format!("{method} {path} HTTP/1.1"), "{about}");
     assert_eq!(request.header("host"), told["authority"].as_str(), "{about}");
     let changes = told["changes"].as_array().unwrap();
     let varying = changes.iter().filter(|change| change["varies"] == true);
-    let varying: Vec<&str> = varying.map(|change| change["name"].as_str().unwrap()).collect();
+    let mut hidden: Vec<String> = varying.map(|change| change["name"].as_str().unwrap().to_owned()).collect();
+    let headers = pairs(&told["headers"]);
+    hidden.extend(headers.iter().filter(|(_, value)| value == "[redacted]").map(|(name, _)| name.clone()));
     let plain = |list: &[(String, String)]| {
         let mut list: Vec<(String, String)> = list
             .iter()
             .filter(|(name, _)| name != "host")
             .map(|(name, value)| {
-                let hidden = name == "cookie" || varying.contains(&name.as_str());
-                (name.clone(), if hidden { String::new() } else { value.clone() })
+                (name.clone(), if hidden.contains(name) { String::new() } else { value.clone() })
             })
             .collect();
         list.sort();
         list
     };
-    assert_eq!(plain(&request.headers), plain(&pairs(&told["headers"])), "{about}");
+    assert_eq!(plain(&request.headers), plain(&headers), "{about}");
 }
 
 impl Shop {

@@ -12,6 +12,7 @@ mod harness;
 
 mod agreement;
 mod sampling;
+mod scenarios;
 mod usage;
 
 use std::net::SocketAddr;
