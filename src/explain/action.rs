@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Subject, spans::number, walk::Forwarded, words};
+use super::{Subject, sampling::number, walk::Forwarded, words};
 use crate::snapshot::{
     ClusterId,
     route::{

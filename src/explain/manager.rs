@@ -5,7 +5,7 @@ use http::{Version, header::HOST};
 use super::{
     changes,
     report::ManagerReport,
-    spans::made_here,
+    sampling::made_here,
     walk::{End, Walk},
 };
 use crate::{

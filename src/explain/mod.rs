@@ -10,6 +10,7 @@ mod question;
 mod replies;
 mod report;
 mod routing;
+mod sampling;
 mod spans;
 mod text;
 mod walk;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Subject,
     report::{Chance, Place, RouteReport, Routing, VirtualHostReport},
-    spans::number,
+    sampling::number,
     walk::Walk,
     words,
 };

@@ -119,7 +119,7 @@ impl Gate<'_> {
         Ok(Admitted {
             client,
             https,
-            request_id: parts.headers.get(X_REQUEST_ID).filter(|_| returned).cloned(),
+            request_id: if returned { parts.headers.get(X_REQUEST_ID).cloned() } else { None },
             upgrade: None,
             connect: false,
         })

@@ -136,3 +136,20 @@ async fn asking_takes_nothing_from_the_target_of_an_x_ray_rule() {
     let request = host.request().await;
     assert!(request.header("x-amzn-trace-id").unwrap().contains("Sampled=1"), "{request:?}");
 }
+
+#[tokio::test]
+async fn a_span_is_called_what_the_hop_before_says_whether_it_is_sampled_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("envoy.yaml");
+    for percent in [1, 100] {
+        let tracing = format!("tracing:\n  random_sampling: {{value: {percent}}}{OPENTELEMETRY}");
+        let routes = "[{match: {prefix: /}, decorator: {operation: ours}, route: {cluster: upstream}}]";
+        let bootstrap = Bootstrap::to(refusing_address()).manager(&tracing).routes(routes);
+        std::fs::write(&file, bootstrap.text("127.0.0.1:1".parse().unwrap())).unwrap();
+        let of = ["-c", file.to_str().unwrap()];
+        for (headers, name) in [(&["x-envoy-decorator-operation: theirs"][..], "theirs"), (&[], "ours")] {
+            let told = explain(&of, "GET http://h/", headers, &[]).await;
+            assert!(told.stdout.contains(&format!("  span \"{name}\", SERVER\n")), "{told:?}");
+        }
+    }
+}
