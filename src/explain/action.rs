@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::{Subject, sampling::number, walk::Forwarded, words};
 use crate::snapshot::{
     ClusterId,
+    matcher::header_text,
     route::{
-        Action, ClusterChoice, HashSource, HostRewrite, IdleTimeout, MirrorHost, PathRewrite, Redirect,
-        RedirectPath, Route, RouteAction,
+        Action, AddedValue, ClusterChoice, HashSource, HostRewrite, IdleTimeout, MirrorHost, PathRewrite,
+        Redirect, RedirectPath, Route, RouteAction,
     },
 };
 
@@ -28,6 +29,7 @@ pub(super) fn lines(route: &Route, forwarded: Option<&Forwarded<'_>>, subject: &
             }
             lines.extend(hash(action, forwarded));
             mirrors(action, subject, &mut lines);
+            lines.extend(forwarded.and_then(responses));
             lines
         }
     }
@@ -140,6 +142,25 @@ fn hash(action: &RouteAction, forwarded: Option<&Forwarded<'_>>) -> Option<Strin
     let nothing = forwarded.is_some_and(|forwarded| forwarded.hash.is_none());
     let found = if nothing { "; none of them is there" } else { "" };
     Some(format!("hash_policy: {policies}{found}"))
+}
+
+/// What becomes of the headers of the host's response.
+fn responses(forwarded: &Forwarded<'_>) -> Option<String> {
+    let mut changes = Vec::new();
+    for level in forwarded.levels.in_order() {
+        changes.extend(level.response_remove.iter().map(|name| format!("- {name}")));
+        changes.extend(level.response_add.iter().map(|addition| {
+            let name = &addition.name;
+            let sign = if addition.action.overwrites() { '~' } else { '+' };
+            match &addition.value {
+                AddedValue::Literal(value) => {
+                    format!("{sign} {name}: {}", words::shown(name.as_str(), header_text(value)))
+                }
+                AddedValue::Format(_) => format!("{sign} {name}: (a format)"),
+            }
+        }));
+    }
+    (!changes.is_empty()).then(|| format!("headers of the response: {}", changes.join(", ")))
 }
 
 fn mirrors(action: &RouteAction, subject: &Subject<'_>, lines: &mut Vec<String>) {

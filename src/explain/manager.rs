@@ -83,7 +83,7 @@ fn client(walk: &Walk<'_>, steps: &mut Vec<String>) {
     let peer = walk.info.connection.peer.map(|peer| peer.ip());
     let address = client.address.map(|address| address.ip());
     let whence = if address == peer { "the connection's peer" } else { "named by those in front" };
-    let address = address.map_or("unknown (unix socket)".to_owned(), |address| address.to_string());
+    let address = address.map_or("without an address".to_owned(), |address| address.to_string());
     let trust = match (client.internal, client.edge) {
         (true, _) => "internal",
         (false, true) => "external, at the edge",

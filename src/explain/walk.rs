@@ -79,6 +79,7 @@ pub(super) struct Forwarded<'a> {
     pub(super) timeouts: Timeouts,
     pub(super) retries: Option<RetryState<'a>>,
     pub(super) hash: Option<u64>,
+    pub(super) levels: MutationLevels<'a>,
     /// As it is sent.
     pub(super) sent: Parts,
     pub(super) http2: bool,
@@ -257,6 +258,7 @@ impl<'a> Walk<'a> {
         let hash = hash::hash_request(action, &parts, &self.info);
         preparation.prepare(action, &mut parts);
         let retries = preparation.retries(action, &mut parts);
+        let levels = preparation.levels();
         let hosts = state.hosts.load();
         if subject.knows_hosts(&state.config) && hosts.hosts.is_empty() {
             return failed(RouterFailure::NoHost, &preparation);
@@ -272,7 +274,16 @@ impl<'a> Walk<'a> {
         let (http2, _) = framing::protocol(&state.config.protocol, self.info.protocol);
         let empty = !upgrade && !has_body(&self.arrived);
         framing::frame(&mut parts, http2, empty, self.scheme(), &self.info);
-        ControlFlow::Continue(Forwarded { action, cluster, timeouts, retries, hash, sent: parts, http2 })
+        ControlFlow::Continue(Forwarded {
+            action,
+            cluster,
+            timeouts,
+            retries,
+            hash,
+            levels,
+            sent: parts,
+            http2,
+        })
     }
 
     /// Bytes of the request's head as it came: its line and its headers.

@@ -27,6 +27,8 @@ const VIRTUAL_HOSTS: &str = r#"
   - {header: {key: x-team, value: "%REQ(x-team)%;%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%;%PROTOCOL%"}}
   - {header: {key: x-when, value: "%START_TIME(%Y)%"}}
   request_headers_to_remove: [x-secret]
+  response_headers_to_remove: [x-powered-by]
+  response_headers_to_add: [{header: {key: x-shop, value: "1"}}]
   include_request_attempt_count: true
   routes:
   - name: canary
@@ -159,6 +161,7 @@ async fn the_text_names_places_obstacles_rewrites_and_the_sampling() {
         "  timeout 3s, per try 1s\n",
         "  retries: 4 at most, on 5xx, reset\n",
         "    + x-share: seven\n",
+        "  headers of the response: - x-powered-by, + x-shop: 1\n",
         "tracing: not traced\n",
         "  random_sampling is 0 %\n",
     ] {
@@ -209,4 +212,27 @@ async fn what_is_left_to_chance_is_told_with_its_shares() {
     assert!(other.stdout.contains("forwarded to cluster \"a\""), "{}", other.stdout);
     let drawn = explain(&["-c", file], "GET http://h/", &[], &["--random", "29", "--format", "json"]).await;
     assert_eq!(json(&drawn)["routing"]["routes"][0]["taken"], true);
+}
+
+#[tokio::test]
+async fn of_many_routes_those_that_fit_the_path_are_listed_wherever_they_stand() {
+    let many =
+        |index| format!("- {{match: {{prefix: /service-{index}/}}, direct_response: {{status: 200}}}}\n");
+    let near = "- {match: {prefix: /cart, headers: [{name: x-a, present_match: true}]}, direct_response: {status: 200}}\n";
+    let routes = (0..150).map(many).collect::<String>() + near + &many(151);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("envoy.yaml");
+    let bootstrap = Bootstrap::empty().routes(&routes);
+    std::fs::write(&path, bootstrap.text("127.0.0.1:10000".parse().unwrap())).unwrap();
+    let told = explain(&["-c", path.to_str().unwrap()], "GET http://h/cart", &[], &[]).await;
+    assert_eq!(told.code, Some(1), "{told:?}");
+    for line in [
+        "  99 prefix \"/service-99/\": no",
+        "  150 prefix \"/cart\", header x-a must be there: no",
+        "    header x-a is missing, must be there\n",
+        "  51 more do not fit the path, and are not listed\n",
+    ] {
+        assert!(told.stdout.contains(line), "{line} is not in\n{}", told.stdout);
+    }
+    assert!(!told.stdout.contains("/service-100/\": no"), "{}", told.stdout);
 }
