@@ -1,5 +1,6 @@
 //! Names of the headers that spanway reads and writes and that the `http` crate has no constant for.
 
+pub(crate) mod credential;
 mod present;
 
 use http::HeaderName;

@@ -8,6 +8,7 @@ mod body;
 mod cluster;
 pub mod collector;
 pub mod config;
+mod explain;
 mod export;
 mod filter;
 mod http_connection_manager;

@@ -43,6 +43,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Off the workers.
     ("export", &["access_log", "cluster", "upstream", "snapshot", "trace", "proto_writer"]),
     ("stat_sinks", &["cluster", "export", "snapshot", "stats"]),
+    // It asks the journey's pure parts; nothing of the journey knows it.
+    (
+        "explain",
+        &[
+            "http_connection_manager",
+            "filter",
+            "router",
+            "cluster",
+            "snapshot",
+            "stream_info",
+            "trace",
+            "http_headers",
+        ],
+    ),
     (
         "admin",
         &[
@@ -50,6 +64,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "cluster",
             "collector",
             "config",
+            "explain",
             "export",
             "loggers",
             "snapshot",

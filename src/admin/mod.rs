@@ -7,6 +7,7 @@ mod certs;
 mod clusters;
 mod command;
 mod config_dump;
+mod explain;
 mod help;
 mod home;
 mod listeners;

@@ -19,6 +19,7 @@ use crate::{
     export::logs::LogStats,
     loggers::Loggers,
     snapshot::{Address, Snapshot, listener::DrainedListeners},
+    stream_info::IpText,
 };
 
 /// The process, as the admin interface sees it.
@@ -57,6 +58,8 @@ pub(crate) struct Process {
     pub(crate) keeps_traces: bool,
     /// Whoever asks for statistics has them flushed to the stats sinks. `Bootstrap.stats_flush_on_admin`.
     pub(crate) flush: Option<Arc<Notify>>,
+    /// This machine's address towards others.
+    pub(crate) own_ip: IpText,
     /// What the main thread is told.
     pub(crate) orders: UnboundedSender<Order>,
 }

@@ -28,7 +28,8 @@ use inspect::Findings;
 
 pub use document::Sources;
 pub use path::FieldPath;
-pub use problem::{Problem, Problems};
+use path::Steps;
+pub use problem::{Position, Problem, Problems};
 pub use report::Report;
 
 /// A configuration that was read and found good, as far as it can be told without lowering it.
@@ -73,6 +74,14 @@ impl Loaded {
     pub fn add_found(&self, found: Problems, problems: &mut Problems) {
         problems.append(found.without_effects_of(problems));
         self.locate(problems);
+    }
+
+    /// Where fields stand, by paths such as `static_resources.clusters[0]`; the nearest that the file has.
+    pub fn positions<'p>(&self, paths: impl Iterator<Item = &'p str>) -> Vec<Option<Position>> {
+        let of = |path| Problem { path: Steps::read(path), ..Problem::new(&FieldPath::ROOT, "") };
+        let mut fields: Vec<Problem> = paths.map(of).collect();
+        self.documents.locate(&mut fields);
+        fields.into_iter().map(|field| field.position).collect()
     }
 
     /// Find out where problems that were found later stand, and put them in the order of the file.

@@ -67,6 +67,17 @@ impl fmt::Display for FieldPath<'_> {
 pub struct Steps(pub Vec<Step>);
 
 impl Steps {
+    /// The path that is written like that: names of fields divided by dots, each with its indices.
+    pub(super) fn read(text: &str) -> Self {
+        let mut steps = Vec::new();
+        for part in text.split('.') {
+            let mut pieces = part.split('[');
+            steps.extend(pieces.next().map(|name| Step::Field(name.to_owned())));
+            steps.extend(pieces.filter_map(|index| index.strip_suffix(']')?.parse().ok().map(Step::Index)));
+        }
+        Self(steps)
+    }
+
     /// Whether it names a variable of the environment, which no field's name can be.
     pub(super) fn is_variable(&self) -> bool {
         matches!(self.0.first(), Some(Step::Field(name)) if name.starts_with(|first: char| first.is_ascii_uppercase()))
@@ -108,6 +119,8 @@ mod tests {
         assert_eq!(clusters.index(3).field("name").to_string(), "static_resources.clusters[3].name");
         assert_eq!(clusters.key("a.b").field("x").to_string(), "static_resources.clusters[\"a.b\"].x");
         assert_eq!(clusters.to_steps().0.len(), 2);
+        let route = clusters.index(3).field("a.b").index(0).index(12).to_steps();
+        assert_eq!(Steps::read(&route.to_string()), route);
         assert_eq!(FieldPath::ROOT.to_string(), "");
     }
 }

@@ -10,12 +10,17 @@ use http::{
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 
 use super::{
-    Connection, accounting::count_expired, local_reply::LocalReply, observed, redirect,
-    response_body::ResponseBody, stream_end::StreamEnd,
+    Connection,
+    accounting::count_expired,
+    decision::{self, Decision},
+    local_reply::LocalReply,
+    observed,
+    response_body::ResponseBody,
+    stream_end::StreamEnd,
 };
 use crate::{
     filter,
-    http_headers::{Present, X_FORWARDED_PROTO},
+    http_headers::Present,
     router::{
         self, RouterContext, RouterFailure,
         header_transform::MutationLevels,
@@ -26,7 +31,7 @@ use crate::{
     snapshot::{
         listener::HttpConnectionManager,
         matcher::{RequestView, header_text},
-        route::{Action, IdleTimeout, Route, RouteAction, VirtualHost},
+        route::{IdleTimeout, Route, RouteAction, VirtualHost},
     },
     stream_info::{
         StreamInfo,
@@ -80,9 +85,6 @@ pub(super) enum Outcome<'a> {
     /// Ours.
     Local(LocalReply, Option<MutationLevels<'a>>),
 }
-
-/// The virtual host of a request, and its route.
-pub(super) type Found<'a> = Option<(&'a VirtualHost, Option<&'a Route>)>;
 
 /// What hyper calls for each request. The future owns what it was given once: an `async fn` would keep a second copy of
 /// each argument that it changes.
@@ -169,56 +171,35 @@ impl ActiveStream {
         }
         let action = route.map(|route| &route.action);
         self.observe_route(connection, parts, found);
-        if upgrade.as_deref().is_some_and(|name| !is_allowed(name, action, manager)) {
-            return Outcome::Local(LocalReply::upgrade_refused(), None);
+        if let Some(reply) = decision::refuse_upgrade(upgrade.as_deref(), action, manager) {
+            return Outcome::Local(reply, None);
         }
         self.start_span(connection, parts, found);
         self.log_beginning(manager, parts);
         if let Some(reply) = self.decode_headers(manager, parts) {
-            let levels = found.and_then(|(virtual_host, route)| {
-                Some(MutationLevels {
-                    weighted_cluster: None,
-                    route: &route?.headers,
-                    virtual_host: &virtual_host.headers,
-                    config: &manager.routes,
-                })
-            });
-            if let Some(levels) = &levels {
-                self.keep_request(levels, parts);
-            }
-            return Outcome::Local(self.closing_if_unread(reply.into()), levels);
+            return self.reply(reply.into(), decision::levels(manager, found), parts);
         }
 
         connection.stats().rq_total.inc();
-        let no_route = || Outcome::Local(self.closing_if_unread(LocalReply::no_route()), None);
-        let Some((virtual_host, route)) = found else { return no_route() };
-        // What the hop before says counts, whatever this connection is.
-        let over_tls = || parts.headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https");
-        if virtual_host.require_tls && !over_tls() {
-            return Outcome::Local(self.closing_if_unread(redirect::to_https(&self.view(parts))), None);
-        }
-        let Some(route) = route else { return no_route() };
-        let levels = MutationLevels {
-            weighted_cluster: None,
-            route: &route.headers,
-            virtual_host: &virtual_host.headers,
-            config: &manager.routes,
-        };
-        match &route.action {
-            Action::Forward(action) => {
+        match decision::decide(manager, found, &self.view(parts)) {
+            Decision::Forward(virtual_host, route, action) => {
                 self.forward(connection, (virtual_host, route, action), parts, body, upgrade.is_some()).await
             }
-            Action::Redirect(action) => {
-                let reply = redirect::reply(action, &route.matcher.path, &self.view(parts));
-                self.keep_request(&levels, parts);
-                Outcome::Local(self.closing_if_unread(reply), Some(levels))
-            }
-            Action::Direct(action) => {
-                self.keep_request(&levels, parts);
-                let reply = LocalReply::direct(action.status, &action.body, &self.view(parts));
-                Outcome::Local(self.closing_if_unread(reply), Some(levels))
-            }
+            Decision::Reply(reply, levels) => self.reply(reply, levels, parts),
         }
+    }
+
+    /// Answer a request here.
+    fn reply<'a>(
+        &mut self,
+        reply: LocalReply,
+        levels: Option<MutationLevels<'a>>,
+        parts: &Parts,
+    ) -> Outcome<'a> {
+        if let Some(levels) = &levels {
+            self.keep_request(levels, parts);
+        }
+        Outcome::Local(self.closing_if_unread(reply), levels)
     }
 
     /// What filters make of the request's headers; the reply of one that answers it.
@@ -280,8 +261,7 @@ impl ActiveStream {
             Ok(target) => target,
             Err(failure) => {
                 let levels = router::mutation_levels(None, &context);
-                self.keep_request(&levels, parts);
-                return Outcome::Local(self.closing_if_unread(failure.into()), Some(levels));
+                return self.reply(failure.into(), Some(levels), parts);
             }
         };
         let levels = router::mutation_levels(target.mutations, &context);
@@ -425,25 +405,14 @@ impl ActiveStream {
     }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether a request says that it is gRPC.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let Some(kind) =
         headers.get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"))
     else {
         return false;
     };
     matches!(kind.first(), None | Some(b'+'))
-}
-
-/// Whether a request may ask for an upgrade: as its route says, else as the connection manager does.
-fn is_allowed(upgrade: &str, action: Option<&Action>, manager: &HttpConnectionManager) -> bool {
-    let listed = |list: &[(Box<str>, bool)]| {
-        list.iter().find(|(name, _)| **name == *upgrade).map(|(_, enabled)| *enabled)
-    };
-    let by_route = match action {
-        Some(Action::Forward(action)) => listed(&action.upgrades),
-        _ => None,
-    };
-    by_route.or_else(|| listed(&manager.upgrades)).unwrap_or(false)
 }
 
 /// Bytes of a request that may be kept to be sent again, or for a copy: what the listener's connections may buffer.

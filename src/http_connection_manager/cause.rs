@@ -5,11 +5,7 @@ use std::{fmt::Write, time::Duration};
 
 use http::{HeaderValue, header::HOST, request::Parts};
 
-use super::{
-    Connection,
-    active_stream::{ActiveStream, Found},
-    local_reply::LocalReply,
-};
+use super::{Connection, active_stream::ActiveStream, decision::Found, local_reply::LocalReply};
 use crate::{
     cluster::{ClusterState, circuit_breaker::Resource},
     router::route_matcher::{self, MatchContext},

@@ -1,24 +1,25 @@
 //! HTTP on one client's connection: its codec, its timers, its streams.
 
 mod accounting;
-mod active_stream;
-mod admission;
+pub(crate) mod active_stream;
+pub(crate) mod admission;
 mod cause;
-mod client_address;
+pub(crate) mod client_address;
 mod codec;
 mod connection_timer;
 pub(crate) mod date;
+pub(crate) mod decision;
 pub(crate) mod edge_headers;
 pub(crate) mod local_reply;
 mod observed;
 mod path_normalization;
-mod redirect;
+pub(crate) mod redirect;
 mod reply_format;
 mod request_target;
 mod response;
 mod response_body;
 mod rest;
-mod span_start;
+pub(crate) mod span_start;
 mod stream_end;
 mod tunnel;
 

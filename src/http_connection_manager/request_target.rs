@@ -7,21 +7,22 @@ use http::{
     uri::{Authority, PathAndQuery},
 };
 
-use super::{Connection, local_reply::LocalReply};
+use super::{edge_headers::Edge, local_reply::LocalReply};
 use crate::{
     router::route_matcher::without_port,
     snapshot::{
+        Address,
         listener::{ClientAddress, StripPort},
         matcher::header_text,
     },
 };
 
 /// Bring the authority to where all later steps look for it: the `host` header. The URI keeps path and query.
-pub(super) fn set_authority(connection: &Connection, parts: &mut Parts) -> Result<(), LocalReply> {
-    let manager = &connection.listener.manager;
+pub(super) fn set_authority(edge: &Edge<'_>, parts: &mut Parts) -> Result<(), LocalReply> {
+    let manager = edge.manager;
     if let Some(authority) = parts.uri.authority() {
         if parts.method != Method::CONNECT {
-            check_absolute_form(&manager.client_address, connection.is_tls(), parts)?;
+            check_absolute_form(&manager.client_address, edge.tls, parts)?;
         }
         // Absolute form and HTTP/2: the target's authority wins (RFC 9112, 3.2.2), without its user.
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
@@ -178,7 +179,7 @@ const HOST_BYTES: [bool; 256] = {
 };
 
 /// Take the port off the authority, as the connection manager is told to.
-pub(super) fn strip_port(option: StripPort, connection: &Connection, parts: &mut Parts) {
+pub(super) fn strip_port(option: StripPort, local: &Address, parts: &mut Parts) {
     if option == StripPort::Keep {
         return;
     }
@@ -186,7 +187,7 @@ pub(super) fn strip_port(option: StripPort, connection: &Connection, parts: &mut
     let text = header_text(host);
     let stripped = without_port(text);
     let Some(port) = text.get(stripped.len() + 1..) else { return };
-    let own = connection.info.local.socket().map(|address| address.port());
+    let own = local.socket().map(|address| address.port());
     if (option == StripPort::Any || port.parse().ok() == own)
         && let Ok(host) = HeaderValue::from_str(stripped)
     {

@@ -1,15 +1,12 @@
 //! The beginning of a stream's span: whether it is traced, and what its route says of that.
 
-use http::request::Parts;
+use http::{HeaderMap, request::Parts};
 
-use super::{
-    Connection,
-    active_stream::{ActiveStream, Found},
-};
+use super::{Connection, active_stream::ActiveStream, decision::Found};
 use crate::{
     http_headers::X_REQUEST_ID,
     router,
-    snapshot::{listener::HttpConnectionManager, route::Action},
+    snapshot::{Snapshot, listener::HttpConnectionManager, route::Action},
     trace::{
         decorator::decorate_request,
         sampler::{self, TraceReason},
@@ -53,7 +50,7 @@ impl ActiveStream {
             grpc: self.grpc,
             external: self.asked.external,
             names: if tracing.tracer.has_sampler() {
-                self.route_names(connection, found, parts)
+                route_names(&connection.services.snapshot, found, &parts.headers, self.random)
             } else {
                 RouteNames::default()
             },
@@ -64,22 +61,24 @@ impl ActiveStream {
             decorate_request(&mut parts.headers, self.present, direction, decorator, policy, span.as_mut());
         self.info.span.replace(span);
     }
+}
 
-    /// Whom the request was found to be for.
-    fn route_names<'a>(&self, connection: &'a Connection, found: Found<'a>, parts: &Parts) -> RouteNames<'a> {
-        let snapshot = &connection.services.snapshot;
-        let route = found.and_then(|(_, route)| route);
-        let cluster = match route.map(|route| &route.action) {
-            Some(Action::Forward(action)) => {
-                router::draw_cluster(action, &parts.headers, self.random, snapshot).0
-            }
-            _ => None,
-        };
-        let cluster = cluster.and_then(|id| snapshot.clusters.get(id.0));
-        RouteNames {
-            virtual_host: found.map(|(virtual_host, _)| &*virtual_host.name),
-            route: route.map(|route| &*route.name),
-            cluster: cluster.map(|cluster| &*cluster.name),
-        }
+/// Whom a request was found to be for.
+pub(crate) fn route_names<'a>(
+    snapshot: &'a Snapshot,
+    found: Found<'a>,
+    headers: &HeaderMap,
+    random: u64,
+) -> RouteNames<'a> {
+    let route = found.and_then(|(_, route)| route);
+    let cluster = match route.map(|route| &route.action) {
+        Some(Action::Forward(action)) => router::draw_cluster(action, headers, random, snapshot).0,
+        _ => None,
+    };
+    let cluster = cluster.and_then(|id| snapshot.clusters.get(id.0));
+    RouteNames {
+        virtual_host: found.map(|(virtual_host, _)| &*virtual_host.name),
+        route: route.map(|route| &*route.name),
+        cluster: cluster.map(|cluster| &*cluster.name),
     }
 }

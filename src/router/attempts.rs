@@ -2,53 +2,22 @@
 
 use std::{rc::Rc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Response, header::HOST, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, request::Parts};
 use http_body::Body;
 
 use super::{
-    RouterContext, RouterFailure, Target, attempt, choose_host, mutation_levels, note_host, path_and_query,
-    retry::{self, Broken, Decision, RetryState},
+    RouterContext, RouterFailure, Target, attempt, choose_host, note_host,
+    retry::{Broken, Decision, RetryState},
 };
 use crate::{
     body::{ClientBody, Replay, RequestBody},
     cluster::circuit_breaker::{Permit, Resource},
     http_headers::{X_ENVOY_ATTEMPT_COUNT, X_ENVOY_EXPECTED_RQ_TIMEOUT_MS},
-    snapshot::{
-        matcher::{RequestView, header_text},
-        route::RouteAction,
-    },
+    snapshot::route::RouteAction,
     stream_info::{ResponseFlag, cause::AttemptOutcome},
     trace,
     upstream::{Failure, UpstreamBody, conn_pool::HostPool},
 };
-
-/// The retries of a request, if it may be retried. What it says of them itself is taken off.
-pub(super) fn retries<'a>(
-    action: &'a RouteAction,
-    target: &Target<'a>,
-    parts: &mut Parts,
-    context: &RouterContext<'a, '_>,
-) -> Option<RetryState<'a>> {
-    let policy = action.retry.as_deref();
-    // Clients from outside cannot say anything about it, but the route can for them.
-    let by_headers = context.internal || mutation_levels(target.mutations, context).change_requests();
-    if policy.is_none() && !by_headers {
-        return None;
-    }
-    let view = RequestView {
-        path_and_query: path_and_query(&parts.uri),
-        method: parts.method.as_str(),
-        authority: parts.headers.get(HOST).map_or("", header_text),
-        scheme: context.scheme,
-        headers: &parts.headers,
-    };
-    if !by_headers {
-        return RetryState::of_policy(policy?, &view);
-    }
-    let retries = RetryState::of_request(policy, &view);
-    retry::consume(&mut parts.headers);
-    retries
-}
 
 /// Attempt after attempt, until one goes well or is the last.
 pub(super) async fn retried(

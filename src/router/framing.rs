@@ -7,22 +7,22 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use crate::{snapshot::cluster::UpstreamProtocol, stream_info::StreamInfo, upstream::conn_pool::HostPool};
+use crate::{snapshot::cluster::UpstreamProtocol, stream_info::StreamInfo};
 
-/// Whether the host is spoken to in HTTP/2, and whether it may send and get trailers.
-pub(super) fn protocol(pool: &HostPool, info: &StreamInfo) -> (bool, bool) {
-    match &pool.cluster.config.protocol {
+/// Whether a host is spoken to in HTTP/2, and whether it may send and get trailers. `downstream` is what the client speaks.
+pub(crate) fn protocol(upstream: &UpstreamProtocol, downstream: Version) -> (bool, bool) {
+    match upstream {
         UpstreamProtocol::Http1 { enable_trailers } => (false, *enable_trailers),
         UpstreamProtocol::Http2(_) => (true, true),
         UpstreamProtocol::Downstream { enable_trailers, .. } => {
-            let http2 = info.protocol == Version::HTTP_2;
+            let http2 = downstream == Version::HTTP_2;
             (http2, http2 || *enable_trailers)
         }
     }
 }
 
 /// Make the request one of that protocol. `empty`: it has no body.
-pub(super) fn frame(parts: &mut Parts, http2: bool, empty: bool, scheme: &str, info: &StreamInfo) {
+pub(crate) fn frame(parts: &mut Parts, http2: bool, empty: bool, scheme: &str, info: &StreamInfo) {
     if info.protocol == Version::HTTP_2 {
         join_cookies(&mut parts.headers);
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Of all that the policies name, in order.
-pub(super) fn hash_request(action: &RouteAction, parts: &Parts, info: &StreamInfo) -> Option<u64> {
+pub(crate) fn hash_request(action: &RouteAction, parts: &Parts, info: &StreamInfo) -> Option<u64> {
     if action.hash_policy.is_empty() {
         return None;
     }

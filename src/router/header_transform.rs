@@ -29,7 +29,7 @@ pub(crate) struct MutationLevels<'a> {
 impl<'a> MutationLevels<'a> {
     /// In the order in which they apply: the last one has the last word. That is the route configuration, or with
     /// `most_specific_header_mutations_wins` the route; the weighted cluster, as in Envoy, comes first either way.
-    fn in_order(&self) -> impl Iterator<Item = &'a HeaderMutations> + use<'a> {
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = &'a HeaderMutations> + use<'a> {
         let mut levels = [self.route, self.virtual_host, &self.config.headers];
         if self.config.most_specific_wins {
             levels.reverse();

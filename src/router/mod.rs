@@ -2,9 +2,10 @@
 
 mod attempt_count;
 mod attempts;
-mod framing;
-mod hash;
+pub(crate) mod framing;
+pub(crate) mod hash;
 pub(crate) mod header_transform;
+pub(crate) mod preparation;
 pub(crate) mod retry;
 pub(crate) mod route_matcher;
 mod shadow;
@@ -28,30 +29,25 @@ use hyper::body::{Body, Incoming};
 use self::{
     attempt_count::AttemptCount,
     hash::hash_request,
-    header_transform::{MutationLevels, rewrite_path, split_path, substitute, valid_path},
+    header_transform::MutationLevels,
+    preparation::{Preparation, rewrite_to_chosen},
     timeouts::Timeouts,
 };
 use crate::{
     body::{ClientBody, RequestBody},
     cluster::{ClusterManager, WorkerCluster},
-    http_headers::{
-        X_ENVOY_ATTEMPT_COUNT, X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, X_ENVOY_ORIGINAL_HOST, X_ENVOY_ORIGINAL_PATH,
-        X_ENVOY_UPSTREAM_SERVICE_TIME, X_FORWARDED_HOST,
-    },
+    http_headers::X_ENVOY_UPSTREAM_SERVICE_TIME,
     snapshot::{
         ClusterId, Snapshot,
         access_log::Wanted,
         matcher::header_text,
         route::{
-            Action, ClusterChoice, HeaderMutations, HostRewrite, Route, RouteAction, RouteConfiguration,
-            VirtualHost,
+            Action, ClusterChoice, HeaderMutations, Route, RouteAction, RouteConfiguration, VirtualHost,
         },
         tracing::Tracing,
     },
     stream_info::{
-        IpText, ResponseFlag, StreamInfo,
-        cause::AttemptOutcome,
-        formatter::{FormatContext, Headers, PseudoHeaders},
+        IpText, ResponseFlag, StreamInfo, cause::AttemptOutcome, formatter::PseudoHeaders,
         observed::AttemptedHost,
     },
     trace::{self, attempt, buffer::SpanBuffer},
@@ -181,8 +177,9 @@ pub(crate) async fn forward(
     let info = context.info;
     info.attempts.set(1);
     let hash = hash_request(action, parts, info);
-    prepare_headers(action, target, parts, context);
-    let retries = attempts::retries(action, target, parts, context);
+    let preparation = preparation(target, context);
+    preparation.prepare(action, parts);
+    let retries = preparation.retries(action, parts);
     let mut body = ClientBody::new(body, Rc::clone(info));
     shadow::send(action, parts, &mut body, hash, context);
     let mut response = match retries {
@@ -245,12 +242,7 @@ fn note_host(
         return Err(RouterFailure::NoHost);
     };
     *context.info.upstream_host.borrow_mut() = Some(Rc::clone(&pool.address_text));
-    if let Some(HostRewrite::Auto) = &action.host_rewrite
-        && let Ok(host) = HeaderValue::from_str(&pool.host.hostname)
-        && !host.is_empty()
-    {
-        replace_host(action, parts, host);
-    }
+    rewrite_to_chosen(action, parts, &pool.host.hostname);
     keep(parts, context);
     Ok(pool)
 }
@@ -272,7 +264,7 @@ async fn attempt(
     context: &RouterContext<'_, '_>,
 ) -> Result<Response<UpstreamBody>, RouterFailure> {
     let info = context.info;
-    let (http2, trailers) = framing::protocol(pool, info);
+    let (http2, trailers) = framing::protocol(&pool.cluster.config.protocol, info.protocol);
     if let Some(tracing) = context.tracing {
         if rewrites(context.route) {
             let pseudo = PseudoHeaders {
@@ -369,52 +361,18 @@ async fn in_time<T>(
     .await
 }
 
-/// What the route asks for: mutations, rewrites, `x-envoy-*`.
-fn prepare_headers(
-    action: &RouteAction,
-    target: &Target<'_>,
-    parts: &mut Parts,
-    context: &RouterContext<'_, '_>,
-) {
-    match context.timeouts.expected_first(action) {
-        Some(timeout) if !context.suppress_envoy_headers => {
-            parts.headers.insert(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, timeout);
-        }
-        _ => drop(parts.headers.remove(X_ENVOY_EXPECTED_RQ_TIMEOUT_MS)),
-    }
-    // As in Envoy this one is asked for by name, and so made even where others are suppressed.
-    if context.virtual_host.include_request_attempt_count {
-        parts.headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(context.info.attempts.get()));
-    }
-    let levels = mutation_levels(target.mutations, context);
-    if levels.change_requests() {
-        // Formats read what came in, so they get a copy; only requests with mutations pay for it.
-        let (before, uri, method) = (parts.headers.clone(), parts.uri.clone(), parts.method.clone());
-        let format = FormatContext {
-            info: context.info,
-            request: Headers::All(&before),
-            pseudo: PseudoHeaders {
-                method: method.as_str(),
-                path: path_and_query(&uri),
-                authority: before.get(HOST).map_or("", header_text),
-                scheme: context.scheme,
-            },
-            response: None,
-        };
-        levels.apply_to_request(&mut parts.headers, &format);
-    }
-    rewrite_host(action, parts);
-    if let Some(rewrite) = &action.path_rewrite {
-        let before = path_and_query(&parts.uri).to_owned();
-        let after = rewrite_path(rewrite, &context.route.matcher.path, &before);
-        if let Ok(rewritten) = valid_path(&after) {
-            parts.uri = Uri::from(rewritten);
-            if !context.suppress_envoy_headers
-                && let Ok(original) = HeaderValue::from_str(&before)
-            {
-                parts.headers.insert(X_ENVOY_ORIGINAL_PATH, original);
-            }
-        }
+/// What of the context prepares the request.
+fn preparation<'a, 's>(target: &Target<'a>, context: &RouterContext<'a, 's>) -> Preparation<'a, 's> {
+    Preparation {
+        info: context.info,
+        config: context.config,
+        virtual_host: context.virtual_host,
+        route: context.route,
+        mutations: target.mutations,
+        scheme: context.scheme,
+        suppress_envoy_headers: context.suppress_envoy_headers,
+        internal: context.internal,
+        timeouts: context.timeouts,
     }
 }
 
@@ -428,42 +386,6 @@ pub(crate) fn mutation_levels<'a>(
         route: &context.route.headers,
         virtual_host: &context.virtual_host.headers,
         config: context.config,
-    }
-}
-
-fn rewrite_host(action: &RouteAction, parts: &mut Parts) {
-    let Some(rewrite) = &action.host_rewrite else { return };
-    let host = match rewrite {
-        HostRewrite::Literal(host) => Some(host.clone()),
-        HostRewrite::Header(name) => parts.headers.get(name).filter(|value| !value.is_empty()).cloned(),
-        HostRewrite::PathRegex(regex, substitution) => {
-            let (path, _) = split_path(path_and_query(&parts.uri));
-            HeaderValue::from_str(&substitute(regex, substitution, path)).ok()
-        }
-        // Each attempt's host has its own.
-        HostRewrite::Auto => None,
-    };
-    if let Some(host) = host {
-        replace_host(action, parts, host);
-    }
-}
-
-fn replace_host(action: &RouteAction, parts: &mut Parts, host: HeaderValue) {
-    let Some(before) = parts.headers.insert(HOST, host) else { return };
-    parts.headers.insert(X_ENVOY_ORIGINAL_HOST, before.clone());
-    if action.append_x_forwarded_host {
-        append_forwarded_host(&mut parts.headers, &before);
-    }
-}
-
-fn append_forwarded_host(headers: &mut HeaderMap, host: &HeaderValue) {
-    let value = match headers.get(X_FORWARDED_HOST) {
-        None => Some(host.clone()),
-        Some(list) if list.as_bytes().rsplit(|byte| *byte == b',').next() == Some(host.as_bytes()) => None,
-        Some(list) => HeaderValue::from_bytes(&[list.as_bytes(), host.as_bytes()].join(&b',')).ok(),
-    };
-    if let Some(value) = value {
-        headers.insert(X_FORWARDED_HOST, value);
     }
 }
 

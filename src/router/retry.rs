@@ -128,6 +128,11 @@ impl<'a> RetryState<'a> {
         })
     }
 
+    /// On what, and how often.
+    pub(crate) fn terms(&self) -> (RetryConditions, u32) {
+        (self.conditions, self.remaining)
+    }
+
     /// What follows from a response.
     pub(crate) fn after_response(&mut self, status: StatusCode, headers: &HeaderMap) -> Decision {
         self.sent = true;

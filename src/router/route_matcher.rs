@@ -1,9 +1,9 @@
 //! From a request to its route: authority, virtual host, first route that matches. Pure.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::ControlFlow};
 
 use crate::snapshot::{
-    matcher::{RequestView, starts_with_ignore_case},
+    matcher::{HeaderMatcher, QueryParameterMatcher, RequestView, starts_with_ignore_case},
     route::{Domains, Fraction, PathMatch, Route, RouteConfiguration, RouteMatch, VirtualHost},
 };
 
@@ -22,8 +22,8 @@ pub(crate) fn find<'a>(
     request: &RequestView<'_>,
     context: MatchContext,
 ) -> Option<(&'a VirtualHost, Option<&'a Route>)> {
-    let virtual_host =
-        config.virtual_hosts.get(config.domains.find(request.authority, config.ignore_port)?)?;
+    let (virtual_host, _) = config.domains.find(request.authority, config.ignore_port)?;
+    let virtual_host = config.virtual_hosts.get(virtual_host)?;
     let path = request.path();
     let routes = &virtual_host.routes;
     let matches = |route: &&Route| route.matcher.matches(request, path, context);
@@ -37,11 +37,25 @@ pub(crate) fn find<'a>(
     Some((virtual_host, route))
 }
 
+/// By which kind of domain a virtual host was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DomainMatch {
+    /// The whole host.
+    Exact,
+    /// A star, and so many bytes of the host's end.
+    Suffix(usize),
+    /// So many bytes of the host's beginning, and a star.
+    Prefix(usize),
+    /// `*`
+    Any,
+}
+
 impl Domains {
     /// The virtual host of `authority`: exact, then the longest suffix, then the longest prefix, then `*`.
-    pub(crate) fn find(&self, authority: &str, ignore_port: bool) -> Option<usize> {
+    pub(crate) fn find(&self, authority: &str, ignore_port: bool) -> Option<(usize, DomainMatch)> {
+        let any = self.any.map(|any| (any, DomainMatch::Any));
         if self.exact.is_empty() && self.suffixes.is_empty() && self.prefixes.is_empty() {
-            return self.any;
+            return any;
         }
         let host = if ignore_port { without_port(authority) } else { authority };
         // Most clients send lower case; only the others cost an allocation.
@@ -51,7 +65,7 @@ impl Domains {
             Cow::Borrowed(host)
         };
         if let Some(found) = self.exact.get(&*host) {
-            return Some(*found);
+            return Some((*found, DomainMatch::Exact));
         }
         // A wildcard stands for at least one character.
         let mut letters = host.chars();
@@ -61,7 +75,8 @@ impl Domains {
         );
         let suffix = || self.suffixes.ending(behind_first?).next();
         let prefix = || self.prefixes.beginning(before_last?).next();
-        suffix().or_else(prefix).copied().or(self.any)
+        let suffix = suffix().map(|(length, found)| (*found, DomainMatch::Suffix(length)));
+        suffix.or_else(|| prefix().map(|(length, found)| (*found, DomainMatch::Prefix(length)))).or(any)
     }
 }
 
@@ -80,16 +95,65 @@ fn is_port(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// A condition of a route that a request does not meet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Obstacle<'a> {
+    /// On the path.
+    Path,
+    /// To be gRPC.
+    Grpc,
+    /// To be of the route's share of requests.
+    Fraction(Fraction),
+    /// On a header.
+    Header(&'a HeaderMatcher),
+    /// On a query parameter.
+    QueryParameter(&'a QueryParameterMatcher),
+}
+
 impl RouteMatch {
+    /// Whether the route takes the request.
     fn matches(&self, request: &RequestView<'_>, path: &str, context: MatchContext) -> bool {
-        self.path.matches(path, self.case_sensitive)
-            && (!self.grpc || context.grpc)
-            && self.fraction.is_none_or(|fraction| fraction.holds(context.random))
-            && self.headers.iter().all(|matcher| matcher.matches(request))
-            && (self.query_parameters.is_empty() || {
-                let query = request.query();
-                self.query_parameters.iter().all(|matcher| matcher.matches(query))
-            })
+        self.check(request, path, context, |_| ControlFlow::Break(())).is_continue()
+    }
+
+    /// All that keeps the route from taking the request; nothing, if it takes it.
+    pub(crate) fn obstacles(&self, request: &RequestView<'_>, context: MatchContext) -> Vec<Obstacle<'_>> {
+        let mut obstacles = Vec::new();
+        let _ = self.check(request, request.path(), context, |obstacle| {
+            obstacles.push(obstacle);
+            ControlFlow::Continue(())
+        });
+        obstacles
+    }
+
+    /// Hold the conditions against the request, in order. `unmet` is told those that it does not meet, and whether to
+    /// look at more is what it says.
+    fn check<'a>(
+        &'a self,
+        request: &RequestView<'_>,
+        path: &str,
+        context: MatchContext,
+        mut unmet: impl FnMut(Obstacle<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if !self.path.matches(path, self.case_sensitive) {
+            unmet(Obstacle::Path)?;
+        }
+        if self.grpc && !context.grpc {
+            unmet(Obstacle::Grpc)?;
+        }
+        if let Some(fraction) = self.fraction.filter(|fraction| !fraction.holds(context.random)) {
+            unmet(Obstacle::Fraction(fraction))?;
+        }
+        for matcher in self.headers.iter().filter(|matcher| !matcher.matches(request)) {
+            unmet(Obstacle::Header(matcher))?;
+        }
+        if !self.query_parameters.is_empty() {
+            let query = request.query();
+            for matcher in self.query_parameters.iter().filter(|matcher| !matcher.matches(query)) {
+                unmet(Obstacle::QueryParameter(matcher))?;
+            }
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -121,179 +185,4 @@ impl Fraction {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderMap;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::snapshot::{
-        matcher::full_match_regex,
-        route::{Action, DirectResponse, HeaderMutations},
-        route_index::RouteIndex,
-    };
-
-    fn domains(list: &[&str]) -> Domains {
-        let mut domains = Domains::default();
-        for (index, domain) in list.iter().enumerate() {
-            match (domain.strip_prefix('*'), domain.strip_suffix('*')) {
-                (Some(""), _) => domains.any = Some(index),
-                (Some(suffix), _) => drop(domains.suffixes.entry(suffix).expect("a place").or_insert(index)),
-                (_, Some(prefix)) => drop(domains.prefixes.entry(prefix).expect("a place").or_insert(index)),
-                _ => drop(domains.exact.insert((*domain).into(), index)),
-            }
-        }
-        domains
-    }
-
-    fn matcher(path: PathMatch, case_sensitive: bool) -> RouteMatch {
-        RouteMatch {
-            path,
-            case_sensitive,
-            headers: Vec::new(),
-            query_parameters: Vec::new(),
-            grpc: false,
-            fraction: None,
-        }
-    }
-
-    fn found(config: &RouteConfiguration, path: &str) -> Option<String> {
-        let headers = HeaderMap::new();
-        let request = RequestView {
-            path_and_query: path,
-            method: "GET",
-            authority: "h",
-            scheme: "http",
-            headers: &headers,
-        };
-        let (_, route) = find(config, &request, MatchContext { random: 0, grpc: false })?;
-        route.map(|route| route.name.to_string())
-    }
-
-    fn config(matchers: Vec<(&str, RouteMatch)>) -> RouteConfiguration {
-        let route = |(name, matcher): (&str, RouteMatch)| Route {
-            id: 0,
-            name: name.into(),
-            matcher,
-            action: Action::Direct(DirectResponse {
-                status: http::StatusCode::OK,
-                body: bytes::Bytes::new(),
-            }),
-            headers: HeaderMutations::default(),
-            decorator: None,
-            tracing: None,
-            stats: None,
-            metadata: None,
-        };
-        let routes: Vec<Route> = matchers.into_iter().map(route).collect();
-        RouteConfiguration {
-            virtual_hosts: vec![VirtualHost {
-                name: "".into(),
-                index: RouteIndex::of(&routes),
-                routes,
-                require_tls: false,
-                headers: HeaderMutations::default(),
-                include_request_attempt_count: false,
-                include_attempt_count_in_response: false,
-                virtual_clusters: None,
-                metadata: None,
-            }],
-            domains: domains(&["*"]),
-            ..RouteConfiguration::default()
-        }
-    }
-
-    #[test]
-    fn domains_are_looked_up_exact_then_longest_suffix_then_longest_prefix_then_any() {
-        let domains = domains(&["a.b.c", "*.b.c", "*.c", "a.*", "a.b.*", "*"]);
-        for (host, index) in [
-            ("a.b.c", 0),
-            ("x.b.c", 1),
-            ("x.c", 2),
-            ("a.x", 3),
-            ("a.b.x", 4),
-            ("other", 5),
-            (".c", 5),
-            ("A.B.C", 0),
-        ] {
-            assert_eq!(domains.find(host, false), Some(index), "{host}");
-        }
-    }
-
-    #[test]
-    fn a_port_is_compared_unless_it_is_ignored() {
-        let domains = domains(&["h", "h:81"]);
-        assert_eq!(domains.find("h:80", false), None);
-        assert_eq!(domains.find("h:80", true), Some(0));
-        assert_eq!(domains.find("h:81", false), Some(1));
-        assert_eq!(
-            [without_port("[::1]:80"), without_port("[::1]"), without_port("::1")],
-            ["[::1]", "[::1]", "::1"]
-        );
-    }
-
-    #[test]
-    fn the_first_route_that_matches_is_taken_whatever_comes_later() {
-        let config = config(vec![
-            ("regex", matcher(PathMatch::Regex(full_match_regex("/r[0-9]+").expect("compiles")), true)),
-            ("exact", matcher(PathMatch::Exact("/exact".into()), false)),
-            ("separated", matcher(PathMatch::SeparatedPrefix("/api".into()), true)),
-            ("prefix", matcher(PathMatch::Prefix("/".into()), true)),
-        ]);
-        for (path, name) in [
-            ("/r12", "regex"),
-            ("/r12x", "prefix"),
-            ("/EXACT?q", "exact"),
-            ("/api", "separated"),
-            ("/api/x", "separated"),
-            ("/apix", "prefix"),
-            ("/api?x", "separated"),
-        ] {
-            assert_eq!(found(&config, path).as_deref(), Some(name), "{path}");
-        }
-        assert_eq!(found(&config, "nothing"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn matching_agrees_with_a_plain_walk(
-            prefixes in proptest::collection::vec("/[ab]{0,3}", 1..8), path in "/[abc]{0,4}",
-        ) {
-            let routes = prefixes.iter().map(|prefix| {
-                (prefix.as_str(), matcher(PathMatch::Prefix(prefix.as_str().into()), true))
-            });
-            let expected = prefixes.iter().find(|prefix| path.starts_with(prefix.as_str())).cloned();
-            prop_assert_eq!(found(&config(routes.collect()), &path), expected);
-        }
-
-        #[test]
-        fn an_index_finds_the_route_that_a_walk_finds(
-            paths in proptest::collection::vec(("/[ab/]{0,3}", 0_u8..5), 16..40), path in "/[abc/]{0,4}",
-        ) {
-            let matcher = |(text, kind): &(String, u8)| match kind {
-                0 => matcher(PathMatch::Exact(text.as_str().into()), true),
-                1 => matcher(PathMatch::Prefix(text.as_str().into()), true),
-                2 => matcher(PathMatch::SeparatedPrefix(text.as_str().into()), true),
-                3 => matcher(PathMatch::Exact(text.to_uppercase().into()), false),
-                _ => matcher(PathMatch::Regex(full_match_regex(&format!("{text}.*")).expect("compiles")), true),
-            };
-            let names: Vec<String> = (0..paths.len()).map(|place| place.to_string()).collect();
-            let routes = || names.iter().map(String::as_str).zip(paths.iter().map(matcher)).collect();
-            let indexed = config(routes());
-            let mut walked = config(routes());
-            prop_assert!(indexed.virtual_hosts[0].index.is_some());
-            walked.virtual_hosts[0].index = None;
-            prop_assert_eq!(found(&indexed, &path), found(&walked, &path));
-        }
-
-        #[test]
-        fn no_authority_makes_the_lookup_panic(authority in "\\PC{0,20}", ignore_port: bool) {
-            let _ = domains(&["a.b", "*.b", "a.*"]).find(&authority, ignore_port);
-        }
-
-        #[test]
-        fn a_fraction_takes_its_share(numerator in 0_u32..=100) {
-            let fraction = Fraction { numerator, denominator: 100 };
-            prop_assert_eq!((0..100).filter(|random| fraction.holds(*random)).count(), numerator as usize);
-        }
-    }
-}
+mod tests;

@@ -79,7 +79,7 @@ async fn exchange(
     limits: Limits,
     spans: Rc<SpanBuffer>,
 ) {
-    let (http2, trailers) = framing::protocol(&pool, &info);
+    let (http2, trailers) = framing::protocol(&pool.cluster.config.protocol, info.protocol);
     let body = RequestBody::copy(body, trailers && limits.trailers);
     framing::frame(&mut parts, http2, http_body::Body::is_end_stream(&body), limits.scheme, &info);
     let exchange = async {

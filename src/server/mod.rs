@@ -2,6 +2,7 @@
 
 mod command_line;
 pub(crate) mod duration;
+mod explain;
 pub mod health;
 mod keep;
 pub(crate) mod log;
@@ -38,6 +39,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command_line.command {
         None => run(&command_line.serve),
         Some(Command::Check(options)) => check(&options),
+        Some(Command::Explain(options)) => explain::run(&options),
         Some(Command::Sandbox(options)) => sandbox::run(&options),
         Some(Command::SandboxService(options)) => sandbox::service::run(&options),
         Some(Command::Collector(options)) => collector::command::run(&options),

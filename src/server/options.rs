@@ -12,6 +12,8 @@ Examples:
   spanway -c envoy.yaml                 serve an Envoy v3 bootstrap
   spanway check envoy.yaml              say what of a file is honoured, and what is not
   spanway sandbox                       run the OpenTelemetry sandbox on loopback
+  spanway explain -c envoy.yaml --request 'GET http://shop/cart'
+                                        say why a request goes where it goes, without sending it
   spanway traces --follow               print the traces of a running collector as they come
   spanway trace-test -c envoy.yaml      say why spans do, or do not, reach the collector
 
@@ -49,6 +51,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Check configuration files and report each field: honoured, without effect, or refused
     Check(CheckOptions),
+    /// Say why a request would go where it goes, step by step and without sending anything
+    Explain(ExplainOptions),
     /// Run a sandbox of several proxies on loopback, no Docker needed
     Sandbox(SandboxOptions),
     /// Send one marked span to the trace collector and say of each step how it went
@@ -194,6 +198,64 @@ pub struct CheckOptions {
     /// Warn of unsupported fields instead of refusing them, as serving with the same flag does
     #[arg(long)]
     pub skip_unsupported: bool,
+}
+
+/// What stands below the flags in `spanway explain --help`.
+const AFTER_EXPLAIN_HELP: &str = "\
+Examples:
+  spanway explain -c envoy.yaml --request 'GET http://shop.example.com/cart?item=1' -H 'x-canary: 1'
+  spanway explain --live 127.0.0.1:9901 --request 'POST https://shop.example.com/pay' --listener ingress
+
+Exit codes:
+  0  the request would go to a host, or the proxy would answer it with a status below 400
+  1  the proxy itself would answer it with an error, such as 404 for want of a route
+  2  the command line, the configuration or the question is wrong, or nobody answers at --live";
+
+/// `spanway explain`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_EXPLAIN_HELP)]
+pub struct ExplainOptions {
+    /// Path of the bootstrap, as in serving
+    #[arg(short = 'c', long, value_name = "PATH", required_unless_present_any = ["live", "config_yaml"])]
+    pub config_path: Option<PathBuf>,
+    /// YAML text merged over the file of --config-path, as in serving
+    #[arg(long, value_name = "YAML")]
+    pub config_yaml: Option<String>,
+    /// Ask the proxy that has its admin interface there: HOST:PORT, or <http://HOST:PORT>
+    #[arg(
+        long,
+        value_name = "ADMIN",
+        value_parser = option_value::admin_address,
+        conflicts_with_all = ["config_path", "config_yaml", "skip_unsupported", "map_address"]
+    )]
+    pub live: Option<PagesAddress>,
+    /// The request: a method and a URL
+    #[arg(long, value_name = "METHOD URL")]
+    pub request: String,
+    /// A header of it; may be given several times
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+    /// The name or address of the listener that it comes to [default: the one with the URL's port, or the only one]
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+    /// The address that it comes from [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub source: Option<String>,
+    /// Which HTTP the client speaks [default: 1.1]
+    #[arg(long, value_parser = ["1.0", "1.1", "2"])]
+    pub http: Option<String>,
+    /// The random number that decides what is left to chance [default: one that gets what most requests get]
+    #[arg(long, value_name = "NUMBER")]
+    pub random: Option<u64>,
+    /// How it is written
+    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+    pub format: String,
+    /// As in serving
+    #[arg(long)]
+    pub skip_unsupported: bool,
+    /// As in serving
+    #[arg(long, value_name = "FROM=TO")]
+    pub map_address: Vec<String>,
 }
 
 /// `spanway trace-test`.

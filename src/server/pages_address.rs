@@ -21,14 +21,20 @@ pub struct PagesAddress {
 impl FromStr for PagesAddress {
     type Err = String;
 
-    /// Read HOST, HOST:PORT, :PORT, or such with a path, or all of it as http://.
     fn from_str(text: &str) -> Result<Self, String> {
+        Self::read(text, PORT)
+    }
+}
+
+impl PagesAddress {
+    /// Read HOST, HOST:PORT, :PORT, or such with a path, or all of it as http://. `port` is that of who says none.
+    pub(super) fn read(text: &str, port: u16) -> Result<Self, String> {
         let wrong = || "HOST:PORT, :PORT or http://HOST:PORT/PATH is expected".to_owned();
         let rest = text.strip_prefix("http://");
         if rest.is_none() && text.contains("://") {
             return Err(format!("pages are served over http; {}", wrong()));
         }
-        let default_port = if rest.is_some() { 80 } else { PORT };
+        let default_port = if rest.is_some() { 80 } else { port };
         let rest = rest.unwrap_or(text);
         // What stands behind the path is of one page.
         let rest = rest.split(['?', '#']).next().unwrap_or_default();

@@ -246,6 +246,7 @@ async fn run(
         listeners: listeners(&snapshot, sockets.first()),
         options: command_line_options(options, sockets.len()),
         flush: on_admin.then(|| Arc::clone(&flush)),
+        own_ip: worker::own_ip().into(),
         orders,
     });
     let counted = Arc::clone(&subject);

@@ -33,21 +33,26 @@ impl<T> ByLength<T> {
         self.lengths.get_mut(at).map(|(_, keys)| keys.entry(key.into()))
     }
 
+    /// All keys, in no order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.lengths.iter().flat_map(|(_, keys)| keys.keys().map(|key| &**key))
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.lengths.is_empty()
     }
 
-    /// The values of all keys that `text` begins with, longest first.
-    pub(crate) fn beginning<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a T> {
-        self.lengths.iter().filter_map(|(length, keys)| keys.get(text.get(..*length)?))
+    /// The values of all keys that `text` begins with, longest first, each with its key's length.
+    pub(crate) fn beginning<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (usize, &'a T)> {
+        self.lengths.iter().filter_map(|(length, keys)| Some((*length, keys.get(text.get(..*length)?)?)))
     }
 
-    /// The values of all keys that `text` ends with, longest first.
-    pub(crate) fn ending<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a T> {
-        self.lengths
-            .iter()
-            .filter_map(|(length, keys)| keys.get(text.get(text.len().checked_sub(*length)?..)?))
+    /// The values of all keys that `text` ends with, longest first, each with its key's length.
+    pub(crate) fn ending<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (usize, &'a T)> {
+        self.lengths.iter().filter_map(|(length, keys)| {
+            Some((*length, keys.get(text.get(text.len().checked_sub(*length)?..)?)?))
+        })
     }
 }
 
@@ -72,11 +77,11 @@ mod tests {
                 found
             };
             prop_assert_eq!(
-                by_length.beginning(&text).collect::<Vec<_>>(),
+                by_length.beginning(&text).map(|(_, value)| value).collect::<Vec<_>>(),
                 walk(&|key| text.starts_with(key.as_str()))
             );
             prop_assert_eq!(
-                by_length.ending(&text).collect::<Vec<_>>(),
+                by_length.ending(&text).map(|(_, value)| value).collect::<Vec<_>>(),
                 walk(&|key| text.ends_with(key.as_str()))
             );
         }

@@ -19,6 +19,8 @@ use crate::stats::{HttpListenerStats, HttpStats, ListenerStats, Scope};
 /// One listener. `config.listener.v3.Listener`.
 #[derive(Debug)]
 pub(crate) struct Listener {
+    /// The field of the configuration that it comes from, for who asks.
+    pub(crate) path: Box<str>,
     /// For messages. Default: its address. `Listener.name`.
     pub(crate) name: Arc<str>,
     /// `Listener.address`
@@ -82,6 +84,8 @@ impl DrainedListeners {
 /// `extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
 #[derive(Debug)]
 pub(crate) struct HttpConnectionManager {
+    /// The field of the configuration that it comes from, for who asks.
+    pub(crate) path: Box<str>,
     /// Its name in statistics. `stat_prefix`.
     pub(crate) stat_prefix: Box<str>,
     /// What is counted of its connections and requests.

@@ -62,6 +62,14 @@ macro_rules! conditions {
                 }
             }
 
+            /// The names of those that are in it.
+            pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+                [$(($name, Self::$constant),)*]
+                    .into_iter()
+                    .filter(move |(_, condition)| self.has_any(*condition))
+                    .map(|(name, _)| name)
+            }
+
             /// All names.
             pub(crate) const NAMES: &[&str] = &[$($name),*];
         }
@@ -144,6 +152,7 @@ mod tests {
         for name in RetryConditions::NAMES {
             let condition = RetryConditions::named(name).expect("a condition");
             assert!(!all.has_any(condition), "{name}");
+            assert!(condition.names().eq([*name]));
             all = all.with(condition);
         }
         assert!(RetryConditions::named("http3-post-connect-failure").is_none());

@@ -43,8 +43,8 @@ impl RouteIndex {
 
     /// The first route that `matches`, in the order of the routes, among those that may match `path`.
     pub(crate) fn first(&self, path: &str, matches: impl Fn(usize) -> bool) -> Option<usize> {
-        let lists =
-            self.exact.get(path).into_iter().chain(self.prefixes.beginning(path)).chain([&self.others]);
+        let prefixes = self.prefixes.beginning(path).map(|(_, list)| list);
+        let lists = self.exact.get(path).into_iter().chain(prefixes).chain([&self.others]);
         let mut first: Option<usize> = None;
         for list in lists {
             let earlier = list.iter().copied().take_while(|place| first.is_none_or(|first| *place < first));

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Tracing of a connection manager. `HttpConnectionManager.Tracing`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tracing {
     /// Where spans go.
     pub(crate) tracer: Arc<Tracer>,

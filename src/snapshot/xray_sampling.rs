@@ -35,6 +35,17 @@ struct Rule {
     rate: f64,
 }
 
+/// The rule that decides on a request, for who asks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct AppliedRule {
+    /// Its place in the manifest; `None` for the default one.
+    pub(crate) number: Option<usize>,
+    /// Requests each second that are traced whatever the rate.
+    pub(crate) fixed_target: u32,
+    /// Of the others, 0 to 1.
+    pub(crate) rate: f64,
+}
+
 /// What is looked at of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SamplingRequest<'a> {
@@ -110,9 +121,20 @@ impl SamplingStrategy {
         now: Duration,
         draw: impl FnOnce() -> f64,
     ) -> bool {
-        let rule = self.rules.iter().find(|(pattern, _)| pattern.matches(request));
-        let rule = rule.map_or(&self.default, |(_, rule)| rule);
+        let (_, rule) = self.find(request);
         rule.reservoir.take(now) || draw() < rule.rate
+    }
+
+    /// The rule that decides on a request.
+    pub(crate) fn rule(&self, request: SamplingRequest<'_>) -> AppliedRule {
+        let (number, rule) = self.find(request);
+        AppliedRule { number, fixed_target: rule.reservoir.per_second, rate: rule.rate }
+    }
+
+    fn find(&self, request: SamplingRequest<'_>) -> (Option<usize>, &Rule) {
+        let rules = self.rules.iter().enumerate();
+        let mut matching = rules.filter(|(_, (pattern, _))| pattern.matches(request));
+        matching.next().map_or((None, &self.default), |(number, (_, rule))| (Some(number), rule))
     }
 }
 

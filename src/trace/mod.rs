@@ -107,6 +107,11 @@ impl Span {
     pub(crate) fn sampled(&self) -> bool {
         self.record.is_some()
     }
+
+    /// Whether the span of the request to a host will be exported; `None` where it has none of its own.
+    pub(crate) fn attempt_sampled(&self) -> Option<bool> {
+        self.attempt.as_ref().map(|attempt| attempt.sampled)
+    }
 }
 
 /// What is known of a sampled span at its start.

@@ -148,7 +148,7 @@ fn record(request: &TracedRequest<'_>, info: &StreamInfo) -> SpanRecord {
 }
 
 /// Whether it is of a kind that is not to be traced, such as health checks.
-fn is_excluded(request: &TracedRequest<'_>) -> bool {
+pub(crate) fn is_excluded(request: &TracedRequest<'_>) -> bool {
     let Extras { excluded_paths, excluded_user_agents, .. } = &request.tracing.extras;
     if excluded_paths.is_empty() && excluded_user_agents.is_empty() {
         return false;

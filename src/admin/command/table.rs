@@ -2,8 +2,8 @@
 
 use super::{Command, Kind, Parameter, Run};
 use crate::admin::{
-    certs, clusters, config_dump, help, home, listeners, logging, memory, runtime, server_info, state, stats,
-    tracing,
+    certs, clusters, config_dump, explain, help, home, listeners, logging, memory, runtime, server_info,
+    state, stats, tracing,
 };
 
 /// What can be asked or told, by path.
@@ -39,6 +39,12 @@ pub(in crate::admin) const COMMANDS: &[Command] = &[
             flag("inboundonly", "only listeners whose traffic_direction is INBOUND"),
         ],
         Run::Here(state::drain_listeners),
+    ),
+    get(
+        "/explain",
+        "why a request would go where it goes, without sending it",
+        EXPLAIN,
+        Run::Apart(explain::page),
     ),
     post(
         "/healthcheck/fail",
@@ -92,6 +98,18 @@ const CONFIG_DUMP: &[Parameter] = &[
     text("mask", "only these fields, divided by commas; of each item where resource is given"),
     text("name_regex", "only what has a name that matches this regular expression"),
     flag("include_eds", "also the hosts that clusters have now"),
+];
+const EXPLAIN: &[Parameter] = &[
+    text("request", "the request: a method and a URL"),
+    text("header", "a header of it, such as x-canary: 1; may be given several times"),
+    text(
+        "listener",
+        "the name or address of the listener that it comes to; else the one with the URL's port",
+    ),
+    text("source", "the address that it comes from; else 127.0.0.1"),
+    one_of("http", "which HTTP the client speaks", &["1.1", "1.0", "2"]),
+    text("random", "the random number that decides what is left to chance; else one that gets what most get"),
+    FORMAT,
 ];
 const USED_ONLY: Parameter = flag("usedonly", "only what was ever written");
 const FILTER: Parameter = text("filter", "only names that match this regular expression");

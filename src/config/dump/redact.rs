@@ -4,16 +4,10 @@
 use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, Kind, ReflectMessage, Value};
 
 use super::content_of;
-
-/// What stands where a secret was. The words are Envoy's.
-const REDACTED: &str = "[redacted]";
+use crate::http_headers::credential::{self, REDACTED};
 
 /// The option of fields that hold secrets.
 const SENSITIVE: &str = "udpa.annotations.sensitive";
-
-/// Words in the names of headers that hold credentials.
-const CREDENTIALS: &[&str] =
-    &["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "api_key"];
 
 /// Take out all secrets of `message`.
 pub(super) fn redact(pool: &DescriptorPool, message: &mut DynamicMessage) {
@@ -76,6 +70,5 @@ impl Redactor<'_> {
 
 fn has_credential(header: &DynamicMessage) -> bool {
     let key = header.get_field_by_name("key");
-    let key = key.as_ref().and_then(|key| key.as_str()).unwrap_or_default().to_ascii_lowercase();
-    CREDENTIALS.iter().any(|word| key.contains(word))
+    credential::is_named_so(key.as_ref().and_then(|key| key.as_str()).unwrap_or_default())
 }

@@ -69,6 +69,7 @@ impl Lowering<'_> {
             );
         }
         Some(HttpConnectionManager {
+            path: path.to_string().into(),
             stat_prefix: manager.stat_prefix.as_str().into(),
             stats: Scope::default(),
             codec: match manager.codec_type() {

@@ -47,6 +47,7 @@ impl Lowering<'_> {
             addresses.extend(self.address(&path.field("address"), address.address.as_ref()));
         }
         let lowered = addresses.into_iter().map(|address| Listener {
+            path: path.to_string().into(),
             name: match listener.name.as_str() {
                 "" => address.to_string().into(),
                 name => name.into(),

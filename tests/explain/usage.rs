@@ -1,0 +1,146 @@
+//! Questions that cannot be answered, and the admin interface's side of it.
+
+use super::{Shop, explain, shop_file};
+use crate::harness::{Bootstrap, CannedUpstream, OK, refusing_address};
+
+#[tokio::test]
+async fn questions_files_and_addresses_that_are_wrong_are_errors_of_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = shop_file(&folder);
+    let bad = folder.path().join("bad.yaml");
+    std::fs::write(&bad, "static_resources: {clusters: [{nam: x}]}").unwrap();
+    let nobody = refusing_address().to_string();
+    let of_file = ["-c", file.as_str()];
+    for (of, request, more, why) in [
+        (&of_file[..], "GET", &[][..], "a method and a URL are expected"),
+        (&of_file, "GET ftp://h/", &[], "neither http nor https"),
+        (&of_file, "GET http://h/", &["-H", "x"], "it has no colon"),
+        (&of_file, "GET http://h/", &["-H", "transfer-encoding: gzip"], "where the body ends"),
+        (&of_file, "GET http://h/", &["-H", "upgrade: x", "--http", "2"], "HTTP/2 has no such header"),
+        (&of_file, "GET http://h/", &["--source", "me"], "it is no IP address"),
+        (&of_file, "GET http://h/", &["--listener", "x"], "there are \"main\" at 127.0.0.1:10000"),
+        (&["-c", "/nowhere.yaml"], "GET http://h/", &[], "/nowhere.yaml"),
+        (&["-c", bad.to_str().unwrap()], "GET http://h/", &[], "no field 'nam'"),
+        (&["--live", &nobody], "GET http://h/", &[], "no proxy answers at"),
+        (&["--live", "a b"], "GET http://h/", &[], "HOST:PORT"),
+        (&[], "GET http://h/", &[], "--config-path"),
+    ] {
+        let told = explain(of, request, &[], more).await;
+        assert_eq!((told.code, told.stdout.as_str()), (Some(2), ""), "{request} {more:?}");
+        assert!(told.stderr.contains(why), "{why}: {}", told.stderr);
+    }
+}
+
+#[tokio::test]
+async fn something_else_than_a_proxy_at_the_live_address_is_told() {
+    let other = CannedUpstream::answering(OK).await;
+    let told = explain(&["--live", &other.address().to_string()], "GET http://h/", &[], &[]).await;
+    assert_eq!(told.code, Some(2));
+    assert!(told.stderr.contains("is no proxy that can explain: it says 200"), "{}", told.stderr);
+}
+
+#[tokio::test]
+async fn the_admin_interface_answers_and_refuses_as_the_command_does() {
+    let shop = Shop::open().await;
+    let admin = shop.proxy.admin();
+    let usage = admin.get("/explain").await;
+    assert_eq!(usage.status(), 200);
+    assert!(usage.text().starts_with("say which request"), "{}", usage.text());
+    let told = admin.get("/explain?request=GET%20http%3A%2F%2Fshop.test%2Fhello&header=x-a%3A%201").await;
+    assert_eq!(told.status(), 200);
+    assert!(
+        told.text().contains("answered here with 200: route 4 of virtual host \"shop\" says so"),
+        "{}",
+        told.text()
+    );
+    // What an operator has told the process counts.
+    assert!(!told.text().contains("DRAINING"), "{}", told.text());
+    admin.post("/healthcheck/fail").await;
+    let told = admin.get("/explain?request=GET%20http%3A%2F%2Fshop.test%2Fhello").await;
+    assert!(told.text().contains("the process is DRAINING"), "{}", told.text());
+    for (query, why) in [
+        ("request=GET", "a method and a URL"),
+        ("request=GET%20http%3A%2F%2Fh%2F&header=%0a:x", "the name is none"),
+        ("request=GET%20http%3A%2F%2Fh%2F&random=-1", "no number"),
+        ("request=GET%20http%3A%2F%2Fh%2F&http=3", "none of 1.0"),
+    ] {
+        let refused = admin.get(&format!("/explain?{query}")).await;
+        assert_eq!(refused.status(), 400, "{query}");
+        assert!(refused.text().contains(why), "{}", refused.text());
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_not_told() {
+    let nobody = refusing_address();
+    let routes = r#"
+- match: {prefix: /, headers: [{name: authorization, string_match: {exact: "Bearer inner"}}]}
+  route: {cluster: upstream}
+- match: {prefix: /}
+  route: {cluster: upstream}
+  request_headers_to_add: [{header: {key: x-api-key, value: abcdef}}]
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("envoy.yaml");
+    std::fs::write(&path, Bootstrap::to(nobody).routes(routes).text("127.0.0.1:10000".parse().unwrap()))
+        .unwrap();
+    for format in ["text", "json"] {
+        let of = ["-c", path.to_str().unwrap()];
+        let told =
+            explain(&of, "GET http://h/", &["authorization: Basic xyzzy"], &["--format", format]).await;
+        assert!(told.stdout.contains("x-api-key") && told.stdout.contains("[redacted]"), "{}", told.stdout);
+        for secret in ["abcdef", "xyzzy", "inner"] {
+            assert!(!told.stdout.contains(secret), "{secret} is in\n{}", told.stdout);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_listener_is_that_of_the_port_or_has_to_be_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("envoy.yaml");
+    let text = Bootstrap::to(refusing_address()).text("127.0.0.1:10000".parse().unwrap());
+    let mut whole: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+    let mut second = whole["static_resources"]["listeners"][0].clone();
+    second["name"] = "second".into();
+    second["address"]["socket_address"]["port_value"] = 10_001.into();
+    whole["static_resources"]["listeners"].as_sequence_mut().unwrap().push(second);
+    std::fs::write(&path, serde_yaml::to_string(&whole).unwrap()).unwrap();
+    let of = ["-c", path.to_str().unwrap()];
+    let by_port = explain(&of, "GET http://h:10001/", &[], &[]).await;
+    assert!(by_port.stdout.contains("listener \"second\""), "{}", by_port.stdout);
+    assert!(by_port.stdout.contains("it has the URL's port, 10001"), "{}", by_port.stdout);
+    let named = explain(&of, "GET http://h/", &[], &["--listener", "main"]).await;
+    assert!(named.stdout.contains("listener \"main\""), "{}", named.stdout);
+    let neither = explain(&of, "GET http://h/", &[], &[]).await;
+    assert_eq!(neither.code, Some(2));
+    let why = "no listener has the URL's port, 80; say which with --listener NAME: \"main\" at 127.0.0.1:10000, \"second\"";
+    assert!(neither.stderr.contains(why), "{}", neither.stderr);
+}
+
+#[tokio::test]
+async fn every_listener_of_the_example_configurations_can_be_asked() {
+    let mut asked = 0;
+    for folder in ["configs", "configs/tracing"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if file.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            let whole: serde_yaml::Value =
+                serde_yaml::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+            for listener in whole["static_resources"]["listeners"].as_sequence().unwrap() {
+                let Some(name) = listener["name"].as_str() else { continue };
+                let of = ["-c", file.to_str().unwrap()];
+                let told = explain(&of, "GET http://localhost/", &[], &["--listener", name]).await;
+                // Some name files or variables that are not here.
+                if told.code == Some(2) && told.stderr.contains("the configuration is bad") {
+                    continue;
+                }
+                assert!(matches!(told.code, Some(0 | 1)), "{}: {told:?}", file.display());
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked >= 5, "{asked}");
+}
