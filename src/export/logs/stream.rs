@@ -26,7 +26,7 @@ use crate::{
     export::{
         backoff::Backoff,
         call_headers::CallHeaders,
-        failure::{Failure, Protocol, Retry, short},
+        failure::{Failure, FailureKind, Protocol, Retry, short},
         grpc_call::GrpcCall,
         sender::{Surroundings, destination},
     },
@@ -235,7 +235,9 @@ impl LogStream {
                 let retry = if failure.retry == Retry::No { Retry::Soon } else { failure.retry };
                 self.backoff.failed(retry, now);
                 if entries > 0 || self.backoff.failures() > 1 {
-                    let hint = hint(&failure, Protocol::OtlpGrpc);
+                    // Who has taken entries before speaks gRPC.
+                    let spoke = inbox.stats.written() > 0 && failure.kind == FailureKind::Closed;
+                    let hint = hint(&failure, Protocol::OtlpGrpc).filter(|_| !spoke);
                     inbox.report.failed(&failure.told(), hint, lost_before);
                 }
             }
