@@ -33,6 +33,17 @@ impl Socket {
         Some((session.protocol_version()?, session.negotiated_cipher_suite()?.suite()))
     }
 
+    /// The name that a client asks for by SNI, if it does.
+    pub(crate) fn requested_server_name(&self) -> Option<&str> {
+        match self {
+            Self::Tls(stream) => match &**stream {
+                TlsStream::Server(stream) => stream.get_ref().1.server_name(),
+                TlsStream::Client(_) => None,
+            },
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
     /// Whether the other side has shown a certificate.
     pub(crate) fn has_peer_certificate(&self) -> bool {
         let Self::Tls(stream) = self else { return false };

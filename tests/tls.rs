@@ -497,6 +497,25 @@ async fn an_access_log_names_version_and_cipher_of_both_sides() {
 }
 
 #[tokio::test]
+async fn an_access_log_names_whom_a_client_asked_for_and_whether_it_showed_a_certificate() {
+    let certificates = Certificates::new();
+    let host = host(None).await;
+    let chain =
+        certificates.downstream(&certificates.trusting("ca.pem"), "require_client_certificate: false");
+    let manager = r#"access_log: [{name: stderr, typed_config: {
+            "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StderrAccessLog,
+            log_format: {text_format: "entry %REQUESTED_SERVER_NAME% %CEL(connection.mtls)% %CEL(connection.requested_server_name)% %CEL(connection.tls_version)%\n"}}}]"#;
+    for (identity, mutual) in [(None, "false"), (Some(certificates.authority.certify("client.test")), "true")]
+    {
+        let mut proxy = Proxy::start(&certificates, &chain, manager, host, "").await;
+        let client = certificates.client(&[], identity.as_ref());
+        assert_eq!(proxy.get(client).await.unwrap().0, StatusCode::OK);
+        let entry = proxy.logged("entry ").await;
+        assert_eq!(entry, format!("entry proxy.test {mutual} proxy.test TLSv1.3"));
+    }
+}
+
+#[tokio::test]
 async fn large_bodies_pass_in_both_directions() {
     let certificates = Certificates::new();
     let chain = certificates.downstream(BOTH, "");

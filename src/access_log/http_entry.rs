@@ -68,7 +68,8 @@ fn write_common(
         }),
     }
     if let Some(facts) = info.connection.tls.get() {
-        put_message(out, common::TLS_PROPERTIES, |out| write_tls(&facts, out));
+        let name = info.connection.requested_server_name.get().map_or("", |name| name);
+        put_message(out, common::TLS_PROPERTIES, |out| write_tls(&facts, name, out));
     }
     put_timestamp(out, common::START_TIME, info.start_time);
     for (field, moment) in [
@@ -126,9 +127,10 @@ fn write_upstream(info: &StreamInfo, observed: &Observed, out: &mut Vec<u8>) {
     }
 }
 
-fn write_tls(facts: &TlsFacts, out: &mut Vec<u8>) {
+fn write_tls(facts: &TlsFacts, name: &str, out: &mut Vec<u8>) {
     put_number(out, tls::VERSION, fields::tls_version(facts.version));
     put_message(out, tls::CIPHER_SUITE, |out| put_number(out, value::VALUE, facts.suite.into()));
+    put_text(out, tls::SNI_HOSTNAME, name);
 }
 
 fn write_request(

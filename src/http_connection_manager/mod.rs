@@ -248,6 +248,10 @@ pub(crate) async fn serve(
         let facts = socket.negotiated().map(TlsFacts::of);
         let mutual = socket.has_peer_certificate();
         connection.info.tls.set(facts.map(|facts| TlsFacts { mutual, ..facts }));
+        if let Some(name) = socket.requested_server_name() {
+            // It is set once, here.
+            let _ = connection.info.requested_server_name.set(name.into());
+        }
         let mut stream = DownstreamStream::new(socket, &connection);
         let protocol = codec::detect(manager.codec, &mut stream).await?;
         io::Result::Ok((stream, protocol))

@@ -148,6 +148,9 @@ impl<'a> Environment<'a> for FormatContext<'a> {
             Attribute::DestinationPort => port(own?),
             Attribute::ConnectionId => Value::Uint(connection.id),
             Attribute::ConnectionMtls => Value::Bool(tls.is_some_and(|tls| tls.mutual)),
+            Attribute::ConnectionRequestedServerName => {
+                text(connection.requested_server_name.get().map_or("", |name| name))
+            }
             Attribute::ConnectionTlsVersion => text(tls?.version),
             attribute => {
                 let of_request = self.of_request(attribute);

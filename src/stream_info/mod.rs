@@ -68,13 +68,22 @@ pub(crate) struct ConnectionInfo {
     pub(crate) local: Address,
     /// What its TLS agreed on, once it has and if it has any.
     pub(crate) tls: Cell<Option<TlsFacts>>,
+    /// The name that the client asked for by SNI, if it did.
+    pub(crate) requested_server_name: OnceCell<Box<str>>,
     peer_ip: OnceCell<IpText>,
 }
 
 impl ConnectionInfo {
     /// A connection between `peer` and `local`. `id` is unique in this process.
     pub(crate) fn new(id: u64, peer: Option<SocketAddr>, local: Address) -> Self {
-        Self { id, peer, local, tls: Cell::new(None), peer_ip: OnceCell::new() }
+        Self {
+            id,
+            peer,
+            local,
+            tls: Cell::new(None),
+            requested_server_name: OnceCell::new(),
+            peer_ip: OnceCell::new(),
+        }
     }
 
     /// The peer's address; an IPv4 one is written as such also where it came in as IPv6.

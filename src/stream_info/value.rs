@@ -23,7 +23,9 @@ use crate::snapshot::{
     Address,
     format::{
         Piece,
-        command::{AddressPart, Command, FormatHeader, GrpcStatusStyle, MetadataKind, PathSource},
+        command::{
+            AddressPart, Command, FormatHeader, GrpcStatusStyle, MetadataKind, PathSource, RequestedName,
+        },
         truncate,
     },
     metadata::{MetadataKey, PathSegment},
@@ -158,6 +160,16 @@ impl Command {
                 if *decoded { Value::Bytes(percent_decode_str(query).into()) } else { query.into() }
             }
             Self::Cause => info.cause.borrow().as_ref()?.to_string().into(),
+            Self::RequestedServerName(which) => {
+                let sni = info.connection.requested_server_name.get().map(|name| &**name);
+                let host = Some(context.pseudo.authority).filter(|host| !host.is_empty());
+                match which {
+                    RequestedName::Sni => sni,
+                    RequestedName::SniFirst => sni.or(host),
+                    RequestedName::HostFirst => host.or(sni),
+                }?
+                .into()
+            }
             Self::Noted(note) => Value::Note((**note).clone()),
             Self::Coalesce(alternatives) => return first(alternatives, context),
             Self::Cel(expression) => expression.evaluate(context)?.into_text().into(),

@@ -66,6 +66,7 @@ pub(super) mod response {
 pub(super) mod tls {
     pub(in super::super) const VERSION: u32 = 1;
     pub(in super::super) const CIPHER_SUITE: u32 = 2;
+    pub(in super::super) const SNI_HOSTNAME: u32 = 3;
 }
 
 /// `config.core.v3.Address`

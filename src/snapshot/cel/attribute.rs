@@ -92,6 +92,7 @@ attributes! {
     "response.total_size" ResponseTotalSize,
     "response.backend_latency" ResponseBackendLatency,
     "connection.mtls" ConnectionMtls,
+    "connection.requested_server_name" ConnectionRequestedServerName,
     "connection.tls_version" ConnectionTlsVersion,
     "upstream.address" UpstreamAddress,
     "upstream.port" UpstreamPort,

@@ -129,6 +129,8 @@ pub(crate) enum Command {
     VirtualClusterName,
     /// `%UPSTREAM_CONNECTION_IDS_ATTEMPTED%`
     UpstreamConnectionIdsAttempted,
+    /// `%REQUESTED_SERVER_NAME%`
+    RequestedServerName(RequestedName),
     /// `%COALESCE(...)%`: the first of these that has a value.
     Coalesce(Vec<Piece>),
     /// `%CEL(X)%`: the value of an expression.
@@ -212,6 +214,17 @@ pub(crate) enum GrpcStatusStyle {
     Number,
 }
 
+/// Which name was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestedName {
+    /// `SNI_ONLY`
+    Sni,
+    /// `SNI_FIRST`: by SNI, or else the request's host.
+    SniFirst,
+    /// `HOST_FIRST`
+    HostFirst,
+}
+
 /// Whose metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MetadataKind {
@@ -238,6 +251,7 @@ impl Command {
                 | Self::QueryParams { .. }
                 | Self::Metadata(..)
                 | Self::Noted(_)
+                | Self::RequestedServerName(_)
                 | Self::Coalesce(_)
                 | Self::Cel(_)
                 | Self::Nothing

@@ -4,7 +4,8 @@ use http::HeaderName;
 
 use super::{
     command::{
-        AddressPart, Command, FormatHeader, GrpcStatusStyle, MetadataKind, PathSource, Precision, TimePoint,
+        AddressPart, Command, FormatHeader, GrpcStatusStyle, MetadataKind, PathSource, Precision,
+        RequestedName, TimePoint,
     },
     time_format::TimeFormat,
 };
@@ -29,7 +30,7 @@ pub(super) enum Wrong {
 
 const WIRE: &str = "bytes on the wire are not counted";
 const CERTIFICATES: &str = "what certificates say is not kept";
-const TLS: &str = "of TLS the version and the cipher are kept";
+const TLS: &str = "of TLS the version, the cipher and the server's name are kept";
 
 /// Operators of Envoy that are refused, by the beginning of their names.
 const REFUSED: &[(&str, &str)] = &[
@@ -59,7 +60,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("DOWNSTREAM_TLS_", TLS),
     ("UPSTREAM_TLS_", TLS),
     ("UPSTREAM_SERVER_NAME", TLS),
-    ("REQUESTED_SERVER_NAME", TLS),
     ("TLS_JA", TLS),
     ("DOWNSTREAM_HANDSHAKE_DURATION", TLS),
     ("DOWNSTREAM_LOCAL_CLOSE_REASON", "why a connection closed is not kept"),
@@ -104,6 +104,15 @@ pub(super) fn read(name: &str, arguments: Option<&str>) -> Result<Command, Wrong
         "EMIT_TIME_LOCAL" => Command::EmitTime(Some(local_time_format(arguments)?)),
         "CEL" => return Err(Wrong::Malformed("the expression, in parentheses, is missing")),
         "COALESCE" => return Err(Wrong::Malformed("what it chooses from, in parentheses, is missing")),
+        "REQUESTED_SERVER_NAME" => Command::RequestedServerName(match arguments {
+            None | Some("SNI_ONLY") => RequestedName::Sni,
+            Some("SNI_FIRST") => RequestedName::SniFirst,
+            Some("HOST_FIRST") => RequestedName::HostFirst,
+            Some(other) if other.contains(':') => {
+                return Err(Wrong::Refused("the host is that of the request"));
+            }
+            Some(_) => return Err(Wrong::Malformed("it is SNI_ONLY, SNI_FIRST or HOST_FIRST")),
+        }),
         "COMMON_DURATION" => common_duration(needed()?)?,
         "PATH" => path(arguments.unwrap_or("WQ"))?,
         "QUERY_PARAM" => Command::QueryParam(needed()?.into()),
