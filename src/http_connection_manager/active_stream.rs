@@ -347,7 +347,11 @@ impl ActiveStream {
     /// Where the request is counted besides its listener and cluster.
     fn choose_groups(&self, virtual_host: &VirtualHost, route: &Route, parts: &Parts) {
         let virtual_cluster = virtual_host.virtual_clusters.as_ref().map(|all| all.of(&self.view(parts)));
-        if let (Some(observed), Some(all)) = (&self.info.observed, &virtual_host.virtual_clusters) {
+        if let (Some(observed), Some(all), true) = (
+            &self.info.observed,
+            &virtual_host.virtual_clusters,
+            self.connection.listener.manager.observes_route,
+        ) {
             // That of all others has no name.
             let named = virtual_cluster.filter(|group| !std::sync::Arc::ptr_eq(group, &all.other));
             observed.virtual_cluster.replace(named.cloned());

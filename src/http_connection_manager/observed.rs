@@ -47,11 +47,16 @@ impl ActiveStream {
         found: Option<(&VirtualHost, Option<&Route>)>,
     ) {
         let (Some(observed), Some((virtual_host, route))) = (&self.info.observed, found) else { return };
-        observed.virtual_host_metadata.borrow_mut().clone_from(&virtual_host.metadata);
-        observed.virtual_host_name.replace(Some(Arc::clone(&virtual_host.name)));
+        let keeps = connection.listener.manager.observes_route;
+        if keeps {
+            observed.virtual_host_metadata.borrow_mut().clone_from(&virtual_host.metadata);
+            observed.virtual_host_name.replace(Some(Arc::clone(&virtual_host.name)));
+        }
         let Some(route) = route else { return };
-        observed.has_route.set(true);
-        observed.route_metadata.borrow_mut().clone_from(&route.metadata);
+        if keeps {
+            observed.has_route.set(true);
+            observed.route_metadata.borrow_mut().clone_from(&route.metadata);
+        }
         if let Action::Forward(action) = &route.action {
             let services = &connection.services;
             let (id, _) = router::draw_cluster(action, &parts.headers, self.random, &services.snapshot);

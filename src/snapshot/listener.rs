@@ -131,6 +131,9 @@ pub(crate) struct HttpConnectionManager {
     pub(crate) access_log: AccessLogs,
     /// Its formats or access logs read what streams record only where that is asked for.
     pub(crate) observes: bool,
+    /// Some of these read what is noted of the route and the virtual host, or the latter's name. Others keep none of it:
+    /// all workers would count in the same memory who has it.
+    pub(crate) observes_route: bool,
     /// And among that when what happened.
     pub(crate) observes_moments: bool,
     /// Internal clients are told why there is an error of the proxy's own. Default false. Runtime key

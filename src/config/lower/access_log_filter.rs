@@ -87,6 +87,7 @@ impl Lowering<'_> {
                 };
                 let expression = expression.map_err(refused).ok()?;
                 self.observes = true;
+                self.observes_route |= expression.reads_route();
                 LogFilter::Cel(expression)
             }
         })

@@ -154,6 +154,7 @@ impl Lowering<'_> {
         });
         let format = format.ok()?;
         self.observes |= format.commands().into_iter().any(Command::reads_observed);
+        self.observes_route |= format.commands().into_iter().any(Command::reads_route);
         Some(format)
     }
 }

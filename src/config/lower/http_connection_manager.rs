@@ -48,6 +48,7 @@ impl Lowering<'_> {
             return None;
         };
         self.observes = false;
+        self.observes_route = false;
         let access_log = self.access_logs(path, manager);
         let (filters, router) = self.http_filters(path, manager);
         #[expect(deprecated, reason = "Envoy still reads the field that spawn_upstream_span replaced")]
@@ -108,6 +109,7 @@ impl Lowering<'_> {
             observes: self.observes || !access_log.logs.is_empty(),
             cause_header: self.runtime.boolean(CAUSE_HEADER).unwrap_or_default(),
             observes_moments: self.observes || access_log.wanted.moments,
+            observes_route: self.observes_route,
             access_log,
         })
     }

@@ -24,7 +24,7 @@ use crate::{
         access_log::LogSink,
         delivery::OtlpExporter,
         log_service::{AnyFormat, HttpEntryFormat, LogProtocol, LogRecordFormat, LogService},
-        tracing::CustomTag,
+        tracing::{CustomTag, TagValue},
     },
 };
 
@@ -265,6 +265,7 @@ impl Lowering<'_> {
     fn log_tags(&mut self, path: &FieldPath<'_>, own: &[ProtoTag], older: &[ProtoTag]) -> Vec<CustomTag> {
         let mut tags = self.custom_tags(&path.field("custom_tags"), own);
         tags.extend(self.custom_tags(&path.field("common_config.custom_tags"), older));
+        self.observes_route |= tags.iter().any(|tag| matches!(tag.value, TagValue::RouteMetadata(..)));
         tags
     }
 

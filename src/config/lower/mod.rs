@@ -92,6 +92,7 @@ pub(crate) fn lower(loaded: &Loaded, overrides: &Overrides, problems: &mut Probl
         runtime: Runtime::of(bootstrap.layered_runtime.as_ref()),
         constants: Constants::default(),
         observes: false,
+        observes_route: false,
         skipping: !loaded.report.skipped.is_empty(),
         environment: None,
     };
@@ -195,6 +196,8 @@ struct Lowering<'a> {
     constants: Constants,
     /// Formats of the connection manager at hand read what streams record only where that is asked for.
     observes: bool,
+    /// Some of them read what is noted of routes and virtual hosts.
+    observes_route: bool,
     /// Fields that spanway does not have were left out.
     skipping: bool,
     /// Read when it is first asked for.

@@ -81,6 +81,21 @@ impl Expression {
         matches!(self.evaluate(from), Some(Value::Bool(true)))
     }
 
+    /// Whether it reads what is noted of the route or the virtual host, or their names.
+    pub(crate) fn reads_route(&self) -> bool {
+        let mut found = false;
+        self.reads(&mut |_, _| {}, &mut |attribute| {
+            found |= matches!(
+                attribute,
+                Attribute::VirtualHostName
+                    | Attribute::RouteName
+                    | Attribute::RouteMetadata
+                    | Attribute::VirtualHostMetadata
+            );
+        });
+        found
+    }
+
     /// The headers that it reads, and the attributes.
     pub(crate) fn reads(&self, header: &mut dyn FnMut(Headers, &str), attribute: &mut dyn FnMut(Attribute)) {
         self.0.reads(header, attribute);

@@ -258,6 +258,16 @@ impl Command {
         )
     }
 
+    /// Whether it reads what is noted of the route or the virtual host, or their names.
+    pub(crate) fn reads_route(&self) -> bool {
+        match self {
+            Self::Metadata(kind, ..) => matches!(kind, MetadataKind::Route | MetadataKind::VirtualHost),
+            Self::VirtualClusterName => true,
+            Self::Cel(expression) => expression.reads_route(),
+            _ => false,
+        }
+    }
+
     /// Whether it reads what streams record only where that is asked for (`stream_info::observed`).
     pub(crate) fn reads_observed(&self) -> bool {
         matches!(
