@@ -8,16 +8,16 @@ use crate::{
     stream_info::formatter::{FormatContext, request_bytes},
 };
 
-/// Those that have a value, in their order.
+/// Those that have a value which is not empty, in their order.
 pub(super) fn each(tags: &[CustomTag], context: &FormatContext<'_>, mut take: impl FnMut(&str, &[u8])) {
     for tag in tags {
         match &tag.value {
-            // An empty header is one that is there.
-            TagValue::RequestHeader(name, default) => match request_bytes(context, name) {
-                Some(value) => take(&tag.key, value),
-                None if default.is_empty() => {}
-                None => take(&tag.key, default.as_bytes()),
-            },
+            TagValue::RequestHeader(name, default) => {
+                let value = request_bytes(context, name).unwrap_or(default.as_bytes());
+                if !value.is_empty() {
+                    take(&tag.key, value);
+                }
+            }
             other => {
                 let text = text(other, context);
                 if !text.is_empty() {
