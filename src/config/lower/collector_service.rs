@@ -183,7 +183,7 @@ impl Lowering<'_> {
             let Some(text) = format.as_literal() else {
                 self.problems.push_with_hint(
                     &value_path,
-                    "this command reads a request, and there is none when spans are sent",
+                    "this command reads a request, and there is none when a collector is called",
                     "use a text, %ENVIRONMENT(NAME)% or %HOSTNAME%",
                 );
                 continue;
