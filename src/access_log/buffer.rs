@@ -1,6 +1,11 @@
 //! A worker's entries until they are handed over to the threads that write them.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    time::Duration,
+};
 
 use tokio::{
     sync::Notify,
@@ -16,6 +21,9 @@ use super::{
 /// So many bytes are handed over at once.
 const HAND_OVER_BYTES: usize = 64 << 10;
 
+/// So much room for a batch each worker keeps for each file, besides what it fills.
+const SPARE: usize = 2;
+
 /// Where workers hand entries over.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LogOutlets {
@@ -30,24 +38,52 @@ pub(crate) struct LogOutlets {
 /// A worker's entries of all files and services.
 #[derive(Debug)]
 pub(crate) struct LogBuffer {
-    files: Vec<(LogFile, RefCell<Batch>)>,
+    files: Vec<FileBuffer>,
     interval: Duration,
     waiting: Notify,
     services: Vec<Rc<ServiceBuffer>>,
 }
 
+/// A worker's entries of one file.
+#[derive(Debug)]
+struct FileBuffer {
+    file: LogFile,
+    batch: RefCell<Batch>,
+    /// Room that was filled before and is written: new memory would be taken from the system, page by page.
+    spare: Receiver<Vec<u8>>,
+    home: SyncSender<Vec<u8>>,
+}
+
+impl FileBuffer {
+    fn new(file: LogFile) -> Self {
+        let (home, spare) = sync_channel(SPARE);
+        Self { file, batch: RefCell::default(), spare, home }
+    }
+
+    /// What is there, with room for the next ones in its place.
+    fn take(&self) -> Batch {
+        let mut batch = self.batch.borrow_mut();
+        let room = || {
+            Vec::with_capacity(if batch.bytes.len() < HAND_OVER_BYTES { 0 } else { HAND_OVER_BYTES + 1024 })
+        };
+        let bytes = self.spare.try_recv().unwrap_or_else(|_| room());
+        let next = Batch { bytes, entries: 0, home: None };
+        Batch { home: Some(self.home.clone()), ..std::mem::replace(&mut *batch, next) }
+    }
+}
+
 impl LogBuffer {
     /// For these files and services.
     pub(crate) fn new(outlets: LogOutlets) -> Rc<Self> {
-        let files = outlets.files.into_iter().map(|file| (file, RefCell::default())).collect();
+        let files = outlets.files.into_iter().map(FileBuffer::new).collect();
         let services = outlets.services.into_iter().map(ServiceBuffer::new).collect();
         Rc::new(Self { files, interval: outlets.interval, waiting: Notify::new(), services })
     }
 
     /// Add an entry for a file, which `write` appends.
     pub(super) fn write(&self, file: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let Some((file, batch)) = self.files.get(file) else { return };
-        let mut batch = batch.borrow_mut();
+        let Some(buffer) = self.files.get(file) else { return };
+        let mut batch = buffer.batch.borrow_mut();
         if batch.entries == 0 {
             self.waiting.notify_one();
         }
@@ -56,9 +92,8 @@ impl LogBuffer {
         batch.entries += 1;
         stats::buffered(batch.bytes.len().saturating_sub(before));
         if batch.bytes.len() >= HAND_OVER_BYTES {
-            // The next one will be as long.
-            let next = Batch { bytes: Vec::with_capacity(HAND_OVER_BYTES + 1024), entries: 0 };
-            file.hand_over(std::mem::replace(&mut *batch, next));
+            drop(batch);
+            buffer.file.hand_over(buffer.take());
         }
     }
 
@@ -78,10 +113,9 @@ impl LogBuffer {
     /// Hand over what waits for files: how many batches that is.
     fn flush_files(&self) -> usize {
         let mut batches = 0;
-        for (file, batch) in &self.files {
-            let batch = batch.take();
-            if batch.entries > 0 {
-                file.hand_over(batch);
+        for buffer in &self.files {
+            if buffer.batch.borrow().entries > 0 {
+                buffer.file.hand_over(buffer.take());
                 batches += 1;
             }
         }

@@ -29,6 +29,8 @@ pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
     /// How many.
     pub(crate) entries: u64,
+    /// Where the room that they take goes once they are written.
+    pub(crate) home: Option<mpsc::SyncSender<Vec<u8>>>,
 }
 
 enum Order {
@@ -176,6 +178,11 @@ fn write_all(orders: &mpsc::Receiver<Order>, mut output: Output, shared: &Shared
                 }
                 stats::settled(batch.bytes.len());
                 shared.bytes.fetch_sub(batch.bytes.len(), Ordering::Relaxed);
+                if let Batch { mut bytes, home: Some(home), .. } = batch {
+                    bytes.clear();
+                    // Where there is room enough already it is given back to the system.
+                    let _ = home.try_send(bytes);
+                }
             }
             Order::Reopen => {
                 if let Err(error) = output.reopen() {
@@ -256,7 +263,7 @@ mod tests {
     use super::*;
 
     fn batch(text: &str) -> Batch {
-        Batch { bytes: text.into(), entries: 1 }
+        Batch { bytes: text.into(), entries: 1, home: None }
     }
 
     #[test]
@@ -294,7 +301,7 @@ mod tests {
         let files = LogFiles::open(&[LogTarget::File(path)]).unwrap();
         let before = stats::all_dropped();
         for _ in 0..40 {
-            files.files[0].hand_over(Batch { bytes: vec![b'x'; 1 << 20], entries: 3 });
+            files.files[0].hand_over(Batch { bytes: vec![b'x'; 1 << 20], entries: 3, home: None });
         }
         assert!(stats::all_dropped() >= before + 3 * 20);
         assert!(files.files[0].shared.bytes.load(Ordering::Relaxed) <= QUEUE_BYTES);

@@ -4,68 +4,89 @@ use std::io::Write;
 
 use super::text::{cut, is_plain, push_number};
 use crate::{
-    snapshot::{access_log::LogJson, format::Piece},
+    snapshot::{
+        access_log::{JsonLine, JsonValue, LogJson},
+        format::{Format, Piece},
+    },
     stream_info::{formatter::FormatContext, value::Value},
 };
 
-/// Write `json`. With `omit`, what has no value is left out of objects and lists.
-pub(super) fn write(json: &LogJson, context: &FormatContext<'_>, omit: bool, out: &mut Vec<u8>) {
-    write_part(json, context, omit, out);
+/// Write a line whose members are all there.
+pub(super) fn write_line(line: &JsonLine, context: &FormatContext<'_>, out: &mut Vec<u8>) {
+    for (before, value) in &line.parts {
+        out.extend_from_slice(before.as_bytes());
+        match value {
+            JsonValue::One(format) => drop(push_value(format, context, out)),
+            JsonValue::Text(format) => push_text(format, context, "-", out),
+        }
+    }
+    out.extend_from_slice(line.end.as_bytes());
+    out.push(b'\n');
+}
+
+/// Write a line without what has no value.
+pub(super) fn write_sparse(json: &LogJson, context: &FormatContext<'_>, out: &mut Vec<u8>) {
+    push_sparse(json, context, out);
+    out.push(b'\n');
+}
+
+/// Write the value of the only command, and say whether it has one.
+fn push_value(format: &Format, context: &FormatContext<'_>, out: &mut Vec<u8>) -> bool {
+    let [Piece::Command(command, limit)] = format.pieces.as_slice() else { return false };
+    match command.value(context) {
+        None => {
+            out.extend_from_slice(b"null");
+            return false;
+        }
+        Some(Value::Number(number)) => push_number(number, out),
+        Some(Value::Note(note)) if limit.is_none() => drop(write!(out, "{note}")),
+        Some(value) => push_quoted(cut(&value.bytes(), *limit), out),
+    }
+    true
+}
+
+/// Write a text with values in it; one that is not there is `absent`.
+fn push_text(format: &Format, context: &FormatContext<'_>, absent: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    for piece in &format.pieces {
+        match piece {
+            Piece::Literal(text) => push_inside(text.as_bytes(), out),
+            Piece::Command(command, limit) => match command.value(context) {
+                None => out.extend_from_slice(absent.as_bytes()),
+                Some(value) => push_inside(cut(&value.bytes(), *limit), out),
+            },
+        }
+    }
+    out.push(b'"');
 }
 
 /// Write a part, and say whether it has a value: no null, and no object that is empty.
-fn write_part(json: &LogJson, context: &FormatContext<'_>, omit: bool, out: &mut Vec<u8>) -> bool {
+fn push_sparse(json: &LogJson, context: &FormatContext<'_>, out: &mut Vec<u8>) -> bool {
     match json {
         LogJson::Literal(text) => {
             out.extend_from_slice(text.as_bytes());
             **text != *"null"
         }
-        LogJson::Value(format) => {
-            let [Piece::Command(command, limit)] = format.pieces.as_slice() else { return false };
-            match command.value(context) {
-                None => {
-                    out.extend_from_slice(b"null");
-                    return false;
-                }
-                Some(Value::Number(number)) => push_number(number, out),
-                Some(Value::Note(note)) if limit.is_none() => drop(write!(out, "{note}")),
-                Some(value) => push_quoted(cut(&value.bytes(), *limit), out),
-            }
-            true
-        }
+        LogJson::Value(format) => push_value(format, context, out),
         LogJson::Text(format) => {
-            out.push(b'"');
-            for piece in &format.pieces {
-                match piece {
-                    Piece::Literal(text) => push_inside(text.as_bytes(), out),
-                    Piece::Command(command, limit) => match command.value(context) {
-                        None if omit => {}
-                        None => out.push(b'-'),
-                        Some(value) => push_inside(cut(&value.bytes(), *limit), out),
-                    },
-                }
-            }
-            out.push(b'"');
+            push_text(format, context, "", out);
             true
         }
         LogJson::List(items) => {
-            let items = items.iter().map(|item| ("", item));
-            write_items(b"[]", items, context, omit, out);
+            push_items(b"[]", items.iter().map(|item| ("", item)), context, out);
             true
         }
         LogJson::Object(members) => {
-            let members = members.iter().map(|(key, value)| (&**key, value));
-            write_items(b"{}", members, context, omit, out)
+            push_items(b"{}", members.iter().map(|(key, value)| (&**key, value)), context, out)
         }
     }
 }
 
 /// Write what stands between a pair of braces, and say whether that is anything.
-fn write_items<'j>(
+fn push_items<'j>(
     [open, close]: &[u8; 2],
     items: impl Iterator<Item = (&'j str, &'j LogJson)>,
     context: &FormatContext<'_>,
-    omit: bool,
     out: &mut Vec<u8>,
 ) -> bool {
     let mut any = false;
@@ -76,7 +97,7 @@ fn write_items<'j>(
             out.push(b',');
         }
         out.extend_from_slice(key.as_bytes());
-        if write_part(value, context, omit, out) || !omit {
+        if push_sparse(value, context, out) {
             any = true;
         } else {
             out.truncate(before);

@@ -45,10 +45,12 @@ pub(crate) fn log(logs: &AccessLogs, buffer: &LogBuffer, info: &StreamInfo, log_
             LogSink::File(file, LogFormat::Text(format, absent)) => {
                 buffer.write(*file, |out| text::write(format, &context, absent, out));
             }
-            LogSink::File(file, LogFormat::Json(json, omit)) => buffer.write(*file, |out| {
-                json::write(json, &context, *omit, out);
-                out.push(b'\n');
-            }),
+            LogSink::File(file, LogFormat::Json(line)) => {
+                buffer.write(*file, |out| json::write_line(line, &context, out));
+            }
+            LogSink::File(file, LogFormat::SparseJson(json)) => {
+                buffer.write(*file, |out| json::write_sparse(json, &context, out));
+            }
             LogSink::OpenTelemetry(service, format) => {
                 buffer.write_to_service(*service, |out| record::write(format, &context, out));
             }

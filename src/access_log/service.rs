@@ -104,7 +104,7 @@ impl ServiceBuffer {
         batch.entries += 1;
         if batch.bytes.len() >= self.queue.service.buffer_bytes {
             // The next one will be as long.
-            let next = Batch { bytes: Vec::with_capacity(batch.bytes.len()), entries: 0 };
+            let next = Batch { bytes: Vec::with_capacity(batch.bytes.len()), entries: 0, home: None };
             self.queue.hand_over(std::mem::replace(&mut *batch, next));
         }
     }

@@ -67,8 +67,65 @@ pub(crate) enum LogTarget {
 pub(crate) enum LogFormat {
     /// `text_format_source`, and what stands for a command without value: `-`, or nothing where values may be empty.
     Text(Format, &'static str),
-    /// `json_format`, one object a line, and whether members without value are left out (`omit_empty_values`).
-    Json(LogJson, bool),
+    /// `json_format`, one object a line.
+    Json(JsonLine),
+    /// The same where members without value are left out (`omit_empty_values`).
+    SparseJson(LogJson),
+}
+
+/// JSON whose members are all there: what stands between values is one text, commas and names included.
+#[derive(Debug, Default)]
+pub(crate) struct JsonLine {
+    /// Values, each with the text before it.
+    pub(crate) parts: Vec<(String, JsonValue)>,
+    /// The text after the last one.
+    pub(crate) end: String,
+}
+
+/// A value of a [`JsonLine`].
+#[derive(Debug)]
+pub(crate) enum JsonValue {
+    /// One command alone, whose value keeps its type.
+    One(Format),
+    /// A text with values in it.
+    Text(Format),
+}
+
+impl From<LogJson> for JsonLine {
+    fn from(json: LogJson) -> Self {
+        let mut line = Self::default();
+        line.push(json);
+        line
+    }
+}
+
+impl JsonLine {
+    fn push(&mut self, json: LogJson) {
+        match json {
+            LogJson::Literal(text) => self.end.push_str(&text),
+            LogJson::Value(format) => {
+                self.parts.push((std::mem::take(&mut self.end), JsonValue::One(format)))
+            }
+            LogJson::Text(format) => {
+                self.parts.push((std::mem::take(&mut self.end), JsonValue::Text(format)))
+            }
+            LogJson::List(items) => self.push_all("[]", items.into_iter().map(|item| ("".into(), item))),
+            LogJson::Object(members) => self.push_all("{}", members.into_iter()),
+        }
+    }
+
+    fn push_all(&mut self, around: &str, items: impl Iterator<Item = (Box<str>, LogJson)>) {
+        let (open, close) = around.split_at(1);
+        self.end.push_str(open);
+        for (index, (key, value)) in items.enumerate() {
+            if index > 0 {
+                self.end.push(',');
+            }
+            self.end.push_str(&key);
+            self.push(value);
+        }
+        self.end.push_str(close);
+    }
 }
 
 /// JSON before its values are known.
@@ -234,7 +291,12 @@ impl Wanted {
             }
             match &log.sink {
                 LogSink::File(_, LogFormat::Text(format, _)) => wanted.add_format(format),
-                LogSink::File(_, LogFormat::Json(json, _)) => wanted.add_json(json),
+                LogSink::File(_, LogFormat::SparseJson(json)) => wanted.add_json(json),
+                LogSink::File(_, LogFormat::Json(line)) => {
+                    for (_, JsonValue::One(format) | JsonValue::Text(format)) in &line.parts {
+                        wanted.add_format(format);
+                    }
+                }
                 LogSink::OpenTelemetry(_, record) => wanted.add_record(record),
                 LogSink::AccessLogService(_, entry) => wanted.add_entry(entry),
             }

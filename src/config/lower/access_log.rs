@@ -171,7 +171,8 @@ impl Lowering<'_> {
     }
 
     fn log_json(&mut self, path: &FieldPath<'_>, object: &Struct, omit: bool) -> LogFormat {
-        LogFormat::Json(self.log_object(path, object), omit)
+        let json = self.log_object(path, object);
+        if omit { LogFormat::SparseJson(json) } else { LogFormat::Json(json.into()) }
     }
 
     fn log_object(&mut self, path: &FieldPath<'_>, object: &Struct) -> LogJson {

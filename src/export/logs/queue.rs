@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn batch(letter: u8, bytes: usize, entries: u64) -> Batch {
-        Batch { bytes: vec![letter; bytes], entries }
+        Batch { bytes: vec![letter; bytes], entries, home: None }
     }
 
     #[test]
