@@ -1,6 +1,6 @@
 //! Envoy's configuration, which is spanway's.
 
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
 
 use crate::{
     setup::{Setup, Tracing},
@@ -12,6 +12,14 @@ const HTTP2: &str = "    typed_extension_protocol_options:
         \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         explicit_http_config: {http2_protocol_options: {}}
 ";
+
+/// What an entry of an access log has: what Envoy's default format has.
+const MEMBERS: &str = r#"start_time: "%START_TIME%", method: "%REQ(:METHOD)%", path: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+                protocol: "%PROTOCOL%", response_code: "%RESPONSE_CODE%", response_flags: "%RESPONSE_FLAGS%",
+                bytes_received: "%BYTES_RECEIVED%", bytes_sent: "%BYTES_SENT%", duration: "%DURATION%",
+                upstream_service_time: "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
+                x_forwarded_for: "%REQ(X-FORWARDED-FOR)%", user_agent: "%REQ(USER-AGENT)%",
+                request_id: "%REQ(X-REQUEST-ID)%", authority: "%REQ(:AUTHORITY)%", upstream_host: "%UPSTREAM_HOST%""#;
 
 /// A cluster with one host.
 fn cluster(text: &mut String, name: &str, port: u16, http2: bool) {
@@ -33,7 +41,7 @@ fn cluster(text: &mut String, name: &str, port: u16, http2: bool) {
 }
 
 /// Request ids (on unless switched off), X-Forwarded-For by `use_remote_address`, timeouts, path normalization.
-pub(crate) fn configuration(setup: &Setup, around: &Surroundings, port: u16) -> String {
+pub(crate) fn configuration(setup: &Setup, around: &Surroundings, port: u16, folder: &Path) -> String {
     let mut text = format!(
         "static_resources:
   listeners:
@@ -54,6 +62,19 @@ pub(crate) fn configuration(setup: &Setup, around: &Surroundings, port: u16) -> 
           common_http_protocol_options: {{idle_timeout: 300s}}
 "
     );
+    if setup.json_log {
+        let _ = write!(
+            text,
+            "          access_log:
+          - name: envoy.access_loggers.file
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+              path: {}/access-{port}.json
+              log_format: {{json_format: {{{MEMBERS}}}}}
+",
+            folder.display()
+        );
+    }
     let percent = match setup.tracing {
         Tracing::Off => None,
         Tracing::Percent(percent) => Some(percent),

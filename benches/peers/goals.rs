@@ -68,6 +68,8 @@ pub(crate) fn all(report: &Report, own_name: &str) -> Vec<Goal> {
         Goal::at_most("tracing 100 %, CPU", 1.15, "x spanway untraced", ratio(full, own)),
         Goal::at_most("tracing 1 %, CPU", 1.02, "x spanway untraced", ratio(traced("1 %", own_name), own)),
     ];
+    let logged = ratio(cpu("log", "JSON", own_name), cpu("log", "none", own_name));
+    goals.push(Goal::at_most("access log as JSON, CPU", 1.08, "x without", logged));
     for variant in ["to h1", "to h2"] {
         let figure = ratio(cpu("h2", variant, own_name), cpu("h2", variant, "envoy"));
         goals.push(Goal::at_most(format!("h2 {variant}, CPU"), 0.5, "x Envoy", figure));

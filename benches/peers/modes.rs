@@ -12,9 +12,10 @@ use crate::{
 };
 
 /// The names of the modes, in the order of a run, and what each is about.
-pub(crate) const MODES: [(&str, &str); 12] = [
+pub(crate) const MODES: [(&str, &str); 13] = [
     ("h1", "64 keep-alive connections, tiny responses"),
     ("tracing", "h1 with tracing off, at 1 %, at 100 %, and at 100 % to a collector that is not there"),
+    ("log", "h1 without and with an access log of fifteen members as JSON"),
     ("routes", "10 against 10,000 routes, the last one matched, by exact path and by prefix"),
     ("bodies", "10 KB and 1 MB, responses and requests"),
     ("idle", "memory of 4,000 idle keep-alive connections"),
@@ -55,6 +56,12 @@ pub(crate) fn run(mode: &str, world: &World<'_>, effort: Effort) -> Vec<Row> {
                 .into_iter()
                 .flat_map(|(variant, tracing)| each(variant, &Setup { tracing, ..Setup::default() }, H1));
             interleaved("tracing", entries.collect(), world, effort)
+        }
+        "log" => {
+            let entries = [("none", false), ("JSON", true)]
+                .into_iter()
+                .flat_map(|(variant, json_log)| each(variant, &Setup { json_log, ..Setup::default() }, H1));
+            interleaved("log", entries.collect(), world, effort)
         }
         "routes" => {
             let entries = [(true, "exact"), (false, "prefix")].into_iter().flat_map(|(exact, name)| {

@@ -53,7 +53,8 @@ impl Peer {
     pub(crate) fn can(self, setup: &Setup) -> bool {
         match self {
             Self::Nginx => setup.tracing == Tracing::Off && !setup.upstream_http2,
-            Self::Haproxy => setup.tracing == Tracing::Off,
+            // It logs to a syslog only.
+            Self::Haproxy => setup.tracing == Tracing::Off && !setup.json_log,
             Self::Envoy | Self::Spanway | Self::Guided => true,
         }
     }
@@ -97,12 +98,12 @@ impl Peer {
                 command.args(["-db", "-f"]).arg(&file);
             }
             Self::Envoy => {
-                write(&yaml, envoy::configuration(setup, world.around, port))?;
+                write(&yaml, envoy::configuration(setup, world.around, port, world.folder))?;
                 command.arg("-c").arg(&yaml).args(["--concurrency", &workers, "-l", "error"]);
                 command.args(["--disable-hot-restart"]);
             }
             Self::Spanway | Self::Guided => {
-                write(&yaml, envoy::configuration(setup, world.around, port))?;
+                write(&yaml, envoy::configuration(setup, world.around, port, world.folder))?;
                 command.arg("-c").arg(&yaml).args(["--concurrency", &workers, "-l", "error"]);
             }
         }

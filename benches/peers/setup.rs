@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) upstream_http2: bool,
     /// What is traced.
     pub(crate) tracing: Tracing,
+    /// Each request leaves an entry in a file.
+    pub(crate) json_log: bool,
     /// Spans leave over OTLP/HTTP instead of gRPC.
     pub(crate) otlp_http: bool,
     /// Threads, or processes in nginx.
@@ -44,6 +46,7 @@ impl Default for Setup {
             http2: false,
             upstream_http2: false,
             tracing: Tracing::Off,
+            json_log: false,
             otlp_http: false,
             workers: 1,
             response: 12,
