@@ -1,5 +1,7 @@
 //! `/explain`: why a request would go where it goes.
 
+use std::sync::atomic::Ordering;
+
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 
@@ -51,7 +53,7 @@ fn explanation(asked: &Asked, words: &Words) -> Result<Explanation, QuestionErro
         clusters: &process.clusters,
         addresses: &addresses,
         own_ip: process.own_ip.clone(),
-        live: Some(Live { unhealthy: !process.is_live() }),
+        live: Some(Live { unhealthy: process.unhealthy.load(Ordering::Relaxed) }),
     };
     explain::explain(&subject, &Question::read(words)?)
 }

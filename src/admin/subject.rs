@@ -46,6 +46,8 @@ pub(crate) struct Process {
     pub(crate) loaded: SystemTime,
     /// It was told to answer health checks badly.
     pub(crate) unhealthy: AtomicBool,
+    /// It was told to end, and lets open requests finish.
+    pub(crate) ending: AtomicBool,
     /// Where it listens.
     pub(crate) listeners: Vec<ListenerStatus>,
     /// How it was started.
@@ -101,7 +103,7 @@ pub(crate) enum Order {
 pub(crate) enum State {
     /// It serves.
     Live = 0,
-    /// It says of itself that it is not well, so that nobody sends it anything new.
+    /// It says of itself that it is not well, or it ends, so that nobody sends it anything new.
     Draining = 1,
 }
 
@@ -118,7 +120,8 @@ impl State {
 impl Process {
     /// What it does.
     pub(super) fn state(&self) -> State {
-        if self.unhealthy.load(Ordering::Relaxed) { State::Draining } else { State::Live }
+        let drains = self.unhealthy.load(Ordering::Relaxed) || self.ending.load(Ordering::Relaxed);
+        if drains { State::Draining } else { State::Live }
     }
 
     /// Whether it serves and is well.

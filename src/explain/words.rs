@@ -61,6 +61,7 @@ pub(super) fn obstacle(obstacle: &Obstacle<'_>, matcher: &RouteMatch, request: &
         Obstacle::QueryParameter(matcher) => {
             let is = match query_parameter(request.query(), &matcher.name) {
                 None => "is missing".to_owned(),
+                Some(_) if credential::is_named_so(&matcher.name) => format!("is {REDACTED}"),
                 Some(value) => format!("is {value:?}"),
             };
             format!("query parameter {} {is}, {}", matcher.name, wants_of_query(matcher))
@@ -135,7 +136,11 @@ fn is_secret(matcher: &HeaderMatcher) -> bool {
 
 /// The value of a header, or that it is nobody's business.
 pub(super) fn shown(name: &str, value: &str) -> String {
-    if credential::is_named_so(name) { REDACTED.to_owned() } else { value.to_owned() }
+    match name {
+        _ if credential::is_named_so(name) => REDACTED.to_owned(),
+        "location" => credential::without_credentials(value).into_owned(),
+        _ => value.to_owned(),
+    }
 }
 
 /// What is asked of a header: `must be exactly "1"`.
@@ -155,6 +160,9 @@ fn wants(matcher: &HeaderMatcher) -> String {
 }
 
 fn wants_of_query(matcher: &QueryParameterMatcher) -> String {
+    if credential::is_named_so(&matcher.name) {
+        return format!("must be {REDACTED}");
+    }
     match &matcher.check {
         QueryCheck::Present(true) => "must be there".to_owned(),
         QueryCheck::Present(false) => "must be missing".to_owned(),

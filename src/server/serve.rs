@@ -3,7 +3,10 @@
 use std::{
     io,
     num::NonZero,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, SystemTime},
 };
@@ -240,6 +243,7 @@ async fn run(
         started,
         loaded: SystemTime::now(),
         unhealthy: AtomicBool::new(false),
+        ending: AtomicBool::new(false),
         last_look: LastLook::default(),
         loggers: log.loggers,
         keeps_traces: kept.is_some(),
@@ -249,7 +253,7 @@ async fn run(
         own_ip: worker::own_ip().into(),
         orders,
     });
-    let counted = Arc::clone(&subject);
+    let (counted, process) = (Arc::clone(&subject), Arc::clone(&subject));
     let flushes = Flushes::start(&snapshot, &around, flush, move || admin::collect_stats(&counted))?;
     if let Some(admin) = admin {
         tokio::spawn(admin::serve(admin, subject, kept));
@@ -291,7 +295,10 @@ async fn run(
     tokio::pin!(ended);
     let failed = tokio::select! {
         failed = &mut ended => failed,
-        () = endings.next() => stop(&course, options.drain_time(), &mut endings, ended).await,
+        () = endings.next() => {
+            process.ending.store(true, Ordering::Relaxed);
+            stop(&course, options.drain_time(), &mut endings, ended).await
+        }
     };
     // Each ends when its spans have left, or its time for that is over, or somebody has no patience.
     let all_exported = async {

@@ -186,6 +186,7 @@ pub(crate) async fn exchange(
             *request.version_mut() =
                 if request.uri().authority().is_some() { Version::HTTP_2 } else { Version::HTTP_11 };
             attempt::connected(info, Version::HTTP_2);
+            info.count(|stats| stats.upstream_rq_total.inc());
             if let Some(observed) = &info.observed {
                 observed.connected(client.facts(), Version::HTTP_2);
             }
@@ -204,6 +205,7 @@ pub(crate) async fn exchange(
             };
             *request.version_mut() = Version::HTTP_11;
             attempt::connected(info, Version::HTTP_11);
+            info.count(|stats| stats.upstream_rq_total.inc());
             if let Some(observed) = &info.observed {
                 observed.connected(&client.facts, Version::HTTP_11);
             }
@@ -220,7 +222,6 @@ pub(crate) async fn exchange(
             });
             (sent.await, lease)
         };
-        info.count(|stats| stats.upstream_rq_total.inc());
         match outcome {
             Ok(mut response) => {
                 if http2.is_none() {

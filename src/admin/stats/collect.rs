@@ -137,7 +137,8 @@ fn of_cluster(cluster: &ClusterState, stats: &mut Gathered<'_>) {
         ("membership_degraded", 0),
         ("membership_excluded", 0),
     ] {
-        namer.gauge(name, value as u64, value > 0);
+        // As in Envoy they are used from the start.
+        namer.gauge(name, value as u64, true);
     }
     for (name, remaining, resource) in [
         ("cx", "remaining_cx", Resource::Connections),
@@ -148,7 +149,7 @@ fn of_cluster(cluster: &ClusterState, stats: &mut Gathered<'_>) {
         let (now, most) = cluster.limits.usage(resource);
         // One that lets nothing through never closes, and so never opens.
         let open = u64::from(most > 0 && now >= most);
-        namer.gauge(&format!("circuit_breakers.default.{name}_open"), open, open > 0);
+        namer.gauge(&format!("circuit_breakers.default.{name}_open"), open, true);
         if cluster.config.thresholds.track_remaining {
             let name = format!("circuit_breakers.default.{remaining}");
             namer.gauge(&name, most.saturating_sub(now).into(), true);
@@ -168,7 +169,9 @@ fn of_flushes(subject: &Subject, stats: &mut Gathered<'_>) {
 fn of_process(subject: &Subject, stats: &mut Gathered<'_>) {
     let mut of = |prefix: &str, gauges: &[(&str, u64)], counters: &[(&str, u64)]| {
         let mut namer = Namer { prefix: prefix.to_owned(), gathered: stats };
-        gauges.iter().for_each(|(name, value)| namer.gauge(name, *value, *value > 0));
+        // As in Envoy these are used from the start.
+        let known = |name: &str| matches!(name, "state" | "total_listeners_warming" | "warming_clusters");
+        gauges.iter().for_each(|(name, value)| namer.gauge(name, *value, *value > 0 || known(name)));
         counters.iter().for_each(|(name, value)| namer.counter(name, *value));
     };
     let (listeners, clusters) = (subject.snapshot.listeners.len() as u64, subject.clusters.len() as u64);

@@ -1,5 +1,5 @@
-//! Takes secrets out of messages before they are shown: what the API calls sensitive and, beyond Envoy, headers whose name
-//! says that they hold a credential.
+//! Takes secrets out of messages before they are shown: what the API calls sensitive and, beyond Envoy, headers and
+//! parameters whose names say that they hold a credential.
 
 use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, Kind, ReflectMessage, Value};
 
@@ -8,6 +8,16 @@ use crate::http_headers::credential::{self, REDACTED};
 
 /// The option of fields that hold secrets.
 const SENSITIVE: &str = "udpa.annotations.sensitive";
+
+/// Messages that hold a value under a name, and the field that holds the name.
+const NAMED: [(&str, &str); 3] = [
+    ("envoy.config.core.v3.HeaderValue", "key"),
+    ("envoy.config.route.v3.HeaderMatcher", "name"),
+    ("envoy.config.route.v3.QueryParameterMatcher", "name"),
+];
+
+/// Fields that hold addresses with their parameters.
+const ADDRESSES: [&str; 3] = ["uri", "path_redirect", "collector_endpoint"];
 
 /// Take out all secrets of `message`.
 pub(super) fn redact(pool: &DescriptorPool, message: &mut DynamicMessage) {
@@ -27,19 +37,26 @@ impl Redactor<'_> {
         if name == "google.protobuf.Any" {
             return self.any(message, secret);
         }
-        let credential = name == "envoy.config.core.v3.HeaderValue" && has_credential(message);
+        let key = NAMED.iter().find(|(known, _)| *known == name).map(|(_, key)| *key);
+        let credential = key.is_some_and(|key| has_credential(message, key));
         let fields: Vec<_> = message.fields().map(|(field, _)| field).collect();
         for field in fields {
             let secret = secret
                 || self.sensitive.as_ref().is_some_and(|sensitive| {
                     field.options().get_extension(sensitive).as_bool() == Some(true)
                 })
-                || (credential && field.name() != "key");
+                || (credential && key != Some(field.name()));
             if secret && !matches!(field.kind(), Kind::String | Kind::Bytes | Kind::Message(_)) {
                 message.clear_field(&field);
                 continue;
             }
-            self.value(message.get_field_mut(&field), secret);
+            let value = message.get_field_mut(&field);
+            self.value(value, secret);
+            if let Value::String(address) = value
+                && ADDRESSES.contains(&field.name())
+            {
+                *address = credential::without_credentials(address).into_owned();
+            }
         }
     }
 
@@ -68,7 +85,7 @@ impl Redactor<'_> {
     }
 }
 
-fn has_credential(header: &DynamicMessage) -> bool {
-    let key = header.get_field_by_name("key");
+fn has_credential(message: &DynamicMessage, key: &str) -> bool {
+    let key = message.get_field_by_name(key);
     credential::is_named_so(key.as_ref().and_then(|key| key.as_str()).unwrap_or_default())
 }

@@ -30,6 +30,30 @@ fn headers_that_hold_credentials_are_redacted() {
 }
 
 #[test]
+fn values_that_matchers_compare_credentials_with_are_redacted() {
+    let pool = api::all();
+    for (name, key, secret) in [
+        ("envoy.config.route.v3.HeaderMatcher", "x-api-key", true),
+        ("envoy.config.route.v3.HeaderMatcher", ":authority", false),
+        ("envoy.config.route.v3.QueryParameterMatcher", "token", true),
+    ] {
+        let mut exact = message(&pool, "envoy.type.matcher.v3.StringMatcher");
+        exact.set_field_by_name("exact", Value::String("abc".into()));
+        let mut matcher = message(&pool, name);
+        matcher.set_field_by_name("name", Value::String(key.into()));
+        matcher.set_field_by_name("string_match", Value::Message(exact));
+        redact::redact(&pool, &mut matcher);
+        let text = format!("{matcher:?}");
+        assert!(text.contains(key) && text.contains("abc") != secret, "{text}");
+    }
+    let mut uri = message(&pool, "envoy.config.core.v3.HttpUri");
+    uri.set_field_by_name("uri", Value::String("http://h/v1?a=b&key=abc".into()));
+    redact::redact(&pool, &mut uri);
+    let shown = uri.get_field_by_name("uri").expect("a field").as_str().expect("a text").to_owned();
+    assert_eq!(shown, "http://h/v1?a=b&key=[redacted]");
+}
+
+#[test]
 fn what_the_api_calls_sensitive_is_redacted_whatever_it_is() {
     let pool = api::all();
     let mut source = message(&pool, "envoy.config.core.v3.DataSource");
