@@ -70,7 +70,7 @@ async fn an_internal_client_is_told_what_happened_and_where() {
             "/slow",
             504,
             format!(
-                "{} of cluster \"upstream\" did not answer within the timeout of route \"slow\", 50ms; see in the host's \
+                "{} of cluster \"upstream\" did not answer within the timeout of route \"slow\", 50ms (1 of 1 hosts healthy); see in the host's \
                  own spans what it waited for, or raise the route's timeout",
                 silent
             ),

@@ -541,10 +541,22 @@ async fn a_host_that_is_not_who_it_should_be_gets_no_request() {
     let known = host_tls(&certificates.authority, "host.test", None);
     let picky = host_tls(&certificates.authority, "host.test", Some(&certificates.authority));
     let strange = host_tls(&certificates.stranger, "host.test", None);
-    for (tls, sni, reason) in [
-        (Some(strange), "host.test", "UnknownIssuer"),
-        (Some(known), "other.test", "not valid for name"),
-        (None, "host.test", "TLS handshake"),
+    for (tls, sni, reason, details, cause) in [
+        (
+            Some(strange),
+            "host.test",
+            "UnknownIssuer",
+            "certificate_of_an_unknown_issuer",
+            "an issuer that the cluster does not trust",
+        ),
+        (
+            Some(known),
+            "other.test",
+            "not valid for name",
+            "certificate_is_for_another_name",
+            "for another name",
+        ),
+        (None, "host.test", "TLS handshake", "the_host_speaks_no_TLS", "with something else"),
     ] {
         let address = host(tls).await;
         let cluster = upstream(&trusting, &format!("sni: {sni}"));
@@ -554,6 +566,9 @@ async fn a_host_that_is_not_who_it_should_be_gets_no_request() {
         assert!(body.contains("reset reason: remote connection failure"), "{body}");
         let line = proxy.logged("cluster \"hosts\": TLS handshake").await;
         assert!(line.contains(reason), "{line}");
+        let line = proxy.logged("answered 503").await;
+        assert!(line.contains(&format!("{{remote_connection_failure|TLS_error:_{details}}}")), "{line}");
+        assert!(line.contains(cause) && line.contains("of cluster \"hosts\""), "{line}");
     }
     // With TLS 1.3 a host refuses a client's certificate only after the handshake.
     let cluster = upstream(&trusting, "sni: host.test");

@@ -16,6 +16,7 @@ use crate::{
     },
     stream_info::{StreamInfo, cause::Cause},
     trace::Span,
+    upstream::tls_failure::TlsFailure,
 };
 
 /// So many letters of what a client sent are repeated.
@@ -125,19 +126,23 @@ impl Whereabouts<'_> {
             "direct_response" => (format!("{named} answers so itself (direct_response)"), ""),
             "no_healthy_upstream" => (
                 format!("{named} leads to cluster \"{cluster}\", which has no host to send to: {hosts}"),
-                "if it has none at all, its name does not resolve or its endpoints are missing: see /clusters of the admin \
-             interface",
+                match state().map(|state| state.hosts.load().all.is_empty()) {
+                    Some(true) => {
+                        "its endpoints are missing, or its name does not resolve: then the log says why"
+                    }
+                    _ => "see /clusters of the admin interface for the health of each",
+                },
             ),
             "response_timeout" => (
                 format!(
-                    "{host} of cluster \"{cluster}\" did not answer within the timeout of {named}, {}",
+                    "{host} of cluster \"{cluster}\" did not answer within the timeout of {named}, {} ({hosts})",
                     duration(info.deadlines.get().route)
                 ),
                 "see in the host's own spans what it waited for, or raise the route's timeout",
             ),
             "upstream_per_try_timeout" => (
                 format!(
-                    "{host} of cluster \"{cluster}\" did not answer within per_try_timeout of {named}, {}",
+                    "{host} of cluster \"{cluster}\" did not answer within per_try_timeout of {named}, {} ({hosts})",
                     duration(per_try_timeout(route))
                 ),
                 "see in the host's own spans what it waited for, or raise per_try_timeout",
@@ -184,11 +189,18 @@ impl Whereabouts<'_> {
             ),
             "path_normalization_failed" => (
                 refused(&format!("its path {} may not be sent on", excerpt(parts.uri.path()))),
-                "see path_with_escaped_slashes_action and normalize_path",
+                "a path with %00 never is; else see path_with_escaped_slashes_action",
             ),
             "absolute_path_rejected" => {
                 (refused("its target is no path"), "only paths and whole URLs can be routed")
             }
+            "http1.codec_error" => (
+                refused(&format!(
+                    "{} is no method that is known, or its framing is broken",
+                    excerpt(parts.method.as_str())
+                )),
+                "as in Envoy only registered methods are taken over HTTP/1",
+            ),
             "http1.too_many_headers" => (refused("it has too many headers"), "see max_headers_count"),
             "rejecting_because_detection_failed" => {
                 (refused("the client's address cannot be told"), "see original_ip_detection_extensions")
@@ -228,6 +240,9 @@ fn of_host(
         let sentence = format!("{of} refuses connections ({route}; {hosts})");
         return (sentence, "is the service running, and does it listen on that port?");
     }
+    if let Some((what, hint)) = TlsFailure::of_details(details).map(TlsFailure::for_people) {
+        return (format!("{of} {what} ({route}; {hosts})"), hint);
+    }
     if has("connection_timeout") {
         let sentence = format!(
             "{of} did not take a connection within connect_timeout, {} ({route}; {hosts})",
@@ -237,7 +252,7 @@ fn of_host(
     }
     if has("remote_connection_failure") {
         let sentence = format!("no connection to {of} could be opened ({route}; {hosts})");
-        return (sentence, "is the address right, and do both sides agree on TLS?");
+        return (sentence, "is the address right?");
     }
     if has("connection_termination") {
         let sentence = format!("{of} closed the connection before it answered ({route}; {hosts})");
@@ -255,7 +270,7 @@ fn of_host(
         return (sentence, "the host's own log says why");
     }
     if has("protocol_error") {
-        let sentence = format!("what {of} sends is not the HTTP that the cluster expects ({route})");
+        let sentence = format!("what {of} sends is not the HTTP that the cluster expects ({route}; {hosts})");
         return (sentence, "do http_protocol_options or http2_protocol_options of the cluster fit the host?");
     }
     if has("overflow") {

@@ -292,6 +292,7 @@ impl LocalReply {
                     _ => "upstream_reset_before_response_started{remote_connection_failure}",
                 },
             ),
+            Failure::Tls(failure) => (upstream_error!("remote connection failure"), failure.names().1),
             Failure::ConnectTimeout => (
                 upstream_error!("connection timeout"),
                 "upstream_reset_before_response_started{connection_timeout}",

@@ -109,7 +109,7 @@ fn broken(failure: RouterFailure) -> Option<(Broken, bool)> {
     match failure {
         RouterFailure::PerTryTimeout => Some((Broken::Reset, true)),
         RouterFailure::Upstream(failure) => match failure {
-            Failure::Connect(_) | Failure::ConnectTimeout => Some((Broken::Connect, false)),
+            Failure::Connect(_) | Failure::Tls(_) | Failure::ConnectTimeout => Some((Broken::Connect, false)),
             Failure::Refused => Some((Broken::Refused, true)),
             Failure::Terminated | Failure::Reset | Failure::Protocol => Some((Broken::Reset, true)),
             Failure::RequestBroken | Failure::Overflow => None,

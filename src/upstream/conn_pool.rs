@@ -17,6 +17,7 @@ use super::{
     connect::{ConnectError, connect_and_tell},
     host_permit::HostPermit,
     slot::Slot,
+    tls_failure::TlsFailure,
 };
 use crate::{
     cluster::{
@@ -350,7 +351,8 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
             ConnectError::Tls(error) if error.kind() == std::io::ErrorKind::TimedOut => Self::ConnectTimeout,
-            ConnectError::Io(error) | ConnectError::Tls(error) => Self::Connect(error.kind()),
+            ConnectError::Io(error) => Self::Connect(error.kind()),
+            ConnectError::Tls(error) => Self::Tls(TlsFailure::of(&error)),
             ConnectError::Timeout(_) => Self::ConnectTimeout,
         }
     }

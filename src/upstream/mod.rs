@@ -6,6 +6,7 @@ pub(crate) mod connect;
 mod counted;
 mod host_permit;
 mod slot;
+pub(crate) mod tls_failure;
 mod transport_socket;
 
 use std::{
@@ -23,6 +24,7 @@ use http::{
 use http_body::{Body, Frame, SizeHint};
 use hyper::{Request, Response, Version, body::Incoming};
 
+use self::tls_failure::TlsFailure;
 use self::{
     codec_client::{Http1Client, Http2Stream},
     conn_pool::HostPool,
@@ -58,6 +60,8 @@ where
 pub(crate) enum Failure {
     /// No connection: refused, unreachable.
     Connect(io::ErrorKind),
+    /// A connection, and no TLS on it.
+    Tls(TlsFailure),
     /// No connection within the connect timeout.
     ConnectTimeout,
     /// The host closed or reset the connection.
@@ -78,7 +82,7 @@ impl Failure {
     /// The reason in Envoy's words, as spans have it (`error.reason`).
     pub(crate) const fn reason(self) -> &'static str {
         match self {
-            Self::Connect(_) => "remote connection failure",
+            Self::Connect(_) | Self::Tls(_) => "remote connection failure",
             Self::ConnectTimeout => "connection timeout",
             Self::Terminated => "connection termination",
             Self::Reset => "remote reset",
@@ -96,6 +100,7 @@ impl Failure {
             Self::Connect(io::ErrorKind::HostUnreachable) => "cannot be reached",
             Self::Connect(io::ErrorKind::NetworkUnreachable) => "is in a network that cannot be reached",
             Self::Connect(_) => "no connection could be opened",
+            Self::Tls(failure) => failure.for_people().0,
             Self::ConnectTimeout => "took no connection in time",
             Self::Terminated => "closed the connection",
             Self::Reset => "reset the stream",
@@ -117,6 +122,7 @@ impl Failure {
             Self::Connect(io::ErrorKind::ConnectionReset) => {
                 "delayed_connect_error:_Connection_reset_by_peer"
             }
+            Self::Tls(failure) => failure.names().0,
             _ => "",
         }
     }
@@ -124,7 +130,7 @@ impl Failure {
     /// The flag that it sets; none for what is the client's fault.
     pub(crate) const fn flag(self) -> Option<ResponseFlag> {
         Some(match self {
-            Self::Connect(_) | Self::ConnectTimeout => ResponseFlag::UpstreamConnectionFailure,
+            Self::Connect(_) | Self::Tls(_) | Self::ConnectTimeout => ResponseFlag::UpstreamConnectionFailure,
             Self::Terminated => ResponseFlag::UpstreamConnectionTermination,
             Self::Reset | Self::Refused => ResponseFlag::UpstreamRemoteReset,
             Self::Protocol => ResponseFlag::UpstreamProtocolError,
