@@ -278,3 +278,55 @@ access_log:
         }
     }
 }
+
+#[tokio::test]
+async fn a_request_that_never_was_one_leaves_an_entry_with_its_cause() {
+    let (_folder, path) = folder();
+    let upstream = CannedUpstream::answering(OK).await;
+    let format = "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %SPANWAY_CAUSE%\\n";
+    let proxy = Bootstrap::to(upstream.address())
+        .manager(&format!(
+            "request_headers_timeout: 0.1s\naccess_log:\n- name: envoy.access_loggers.file\n  typed_config:\n    \
+             \"@type\": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog\n    path: {}\n    \
+             log_format: {{text_format_source: {{inline_string: \"{format}\"}}}}",
+            path.display()
+        ))
+        .admin()
+        .argument("--file-flush-interval-msec")
+        .argument("20")
+        .start()
+        .await;
+    let refused = "listener \"main\" refused a request: ";
+    let mut wanted = String::new();
+    let large = format!("GET / HTTP/1.1\r\nhost: h\r\nx: {}\r\n\r\n", "a".repeat(100_000));
+    for (sent, status, line) in [
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, "400 DPE http1.codec_error"),
+        ("GET / HTTP/1.1\r\nhost: h\r\n", 408, "408 - request_header_timeout"),
+        (&*large, 431, "431 DPE http1.headers_too_large"),
+    ] {
+        let mut client = proxy.connect().await;
+        // Of what is too large the end is refused already.
+        client.send_if_open(sent).await;
+        assert_eq!(client.response().await.status(), status);
+        let written = async {
+            loop {
+                let log = std::fs::read_to_string(&path).unwrap_or_default();
+                if let Some(last) = log.strip_prefix(&wanted).filter(|last| last.ends_with('\n')) {
+                    assert!(last.starts_with(&format!("{line} {refused}")), "{last}");
+                    return log;
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        wanted = within(written).await;
+    }
+    let page = proxy.admin().get("/stats/prometheus?filter=http.server.request").await.text().to_owned();
+    let counted = |class: &str| {
+        page.lines().any(|line| {
+            line.contains("_count{")
+                && line.contains(&format!("_OTHER\",http_response_status_class=\"{class}\""))
+                && line.ends_with(" 3")
+        })
+    };
+    assert!(counted("4xx"), "{page}");
+}

@@ -134,6 +134,19 @@ impl Connection {
         }
     }
 
+    /// How long a request took, of its route, too.
+    pub(super) fn record_duration(&self, info: &StreamInfo) {
+        let duration = info.start.elapsed();
+        self.stats().downstream_rq_time.record(milliseconds(duration));
+        let routes = &self.listener.manager.routes.stats;
+        if let Some(route) = routes.get(info.route.get() as usize) {
+            let span = info.span.borrow();
+            let sampled = span.as_ref().filter(|span| span.record.is_some());
+            let span = sampled.map(|span| (span.trace_id, span.span_id));
+            route.mine().record(info.method.get(), info.status.get(), (info.start_time, duration), span);
+        }
+    }
+
     /// A stream has ended.
     pub(super) fn count_stream_end(&self, info: &StreamInfo) {
         let stats = self.stats();
@@ -160,16 +173,7 @@ impl Connection {
         if info.health_check.get() {
             stats.tracing.health_check.inc();
         } else {
-            let duration = info.start.elapsed();
-            stats.downstream_rq_time.record(milliseconds(duration));
-            let routes = &self.listener.manager.routes.stats;
-            if let Some(route) = routes.get(info.route.get() as usize) {
-                let span = info.span.borrow();
-                let sampled = span.as_ref().filter(|span| span.record.is_some());
-                let span = sampled.map(|span| (span.trace_id, span.span_id));
-                let time = (info.start_time, duration);
-                route.mine().record(info.method.get(), info.status.get(), time, span);
-            }
+            self.record_duration(info);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod accounting;
 pub(crate) mod active_stream;
 pub(crate) mod admission;
+mod broken_request;
 mod cause;
 pub(crate) mod client_address;
 mod codec;
@@ -42,6 +43,7 @@ use tokio::{
 };
 
 use self::{
+    broken_request::BrokenRequest,
     codec::{BytesSeen, DownstreamStream, Http1Server, Http2Server, Protocol},
     connection_timer::{ConnectionTimer, Due},
 };
@@ -341,7 +343,7 @@ enum End {
 }
 
 /// Run the codec, end the connection when it is idle, old, or the worker drains.
-async fn drive(connection: &Connection, server: &mut impl Server) -> End {
+async fn drive(connection: &Rc<Connection>, server: &mut impl Server) -> End {
     let mut timer = ConnectionTimer::that_rests();
     poll_fn(|cx| {
         loop {
@@ -351,8 +353,9 @@ async fn drive(connection: &Connection, server: &mut impl Server) -> End {
                 }
                 Poll::Ready(outcome) => {
                     // hyper answers these itself.
-                    if outcome.is_err_and(|error| error.is_parse()) && connection.http1.get() {
-                        connection.count_broken_request(400, true);
+                    let broken = outcome.err().and_then(|error| BrokenRequest::of(&error));
+                    if let Some(broken) = broken.filter(|_| connection.http1.get()) {
+                        connection.note_broken_request(broken);
                     }
                     return Poll::Ready(End::Done);
                 }
@@ -423,15 +426,15 @@ async fn until_due<F: Future>(connection: &Connection, future: F) -> Option<F::O
 }
 
 /// Say why a connection ends, if a request was coming in, and let the client read its last response.
-async fn close_http1(mut stream: DownstreamStream, connection: &Connection, end: End) {
+async fn close_http1(mut stream: DownstreamStream, connection: &Rc<Connection>, end: End) {
     let reply = match end {
         End::Done | End::Resting => None,
         End::HeadersTimeout(body) => {
-            connection.count_broken_request(408, false);
+            connection.note_broken_request(BrokenRequest::TooSlow);
             Some(("408 Request Timeout", body))
         }
         End::Http2Preface => {
-            connection.count_broken_request(400, true);
+            connection.note_broken_request(BrokenRequest::Malformed);
             Some(("400 Bad Request", "Bad Request"))
         }
     };
