@@ -84,17 +84,30 @@ impl Level {
 }
 
 /// What is wrong with a change of levels, in Envoy's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LevelError {
     /// There is no such logger.
     #[error("unknown logger name")]
-    Name,
+    Name(String),
     /// There is no such level.
     #[error("unknown logger level")]
-    Level,
+    Level(String),
     /// A name without a level, or the other way round.
     #[error("empty logger name or empty logger level")]
     Empty,
+}
+
+impl LevelError {
+    /// What Envoy's words leave out: what was said, and what could be.
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Self::Name(name) => format!("there is no logger {name:?}, but {}", NAMES.join(", ")),
+            Self::Level(level) => {
+                format!("there is no level {level:?}, but {}", Level::names().collect::<Vec<_>>().join(", "))
+            }
+            Self::Empty => "write logger:level,logger:level".to_owned(),
+        }
+    }
 }
 
 /// The levels of all loggers.
@@ -125,8 +138,9 @@ impl Loggers {
             if name.is_empty() || level.is_empty() {
                 return Err(LevelError::Empty);
             }
-            let level = Level::named(level).ok_or(LevelError::Level)?;
-            let place = index(name).and_then(|index| self.0.get(index)).ok_or(LevelError::Name)?;
+            let level = Level::named(level).ok_or_else(|| LevelError::Level((*level).to_owned()))?;
+            let place = index(name).and_then(|index| self.0.get(index));
+            let place = place.ok_or_else(|| LevelError::Name((*name).to_owned()))?;
             found.push((place, level));
         }
         found.into_iter().for_each(|(place, level)| place.store(level.0, Ordering::Relaxed));
@@ -136,12 +150,22 @@ impl Loggers {
 
     fn lets_through(&self, metadata: &Metadata<'_>) -> bool {
         // Libraries log for their developers; what an operator needs to know spanway says itself.
-        let Some(path) = metadata.target().strip_prefix("spanway") else { return false };
-        let room = path.trim_start_matches("::").split("::").next().unwrap_or_default();
-        let index = NAMES.iter().position(|name| *name == room).unwrap_or(NAMES.len() - 1);
-        let level = self.0.get(index).map_or(0, |level| level.load(Ordering::Relaxed));
+        let Some(place) = place_of(metadata.target()) else { return false };
+        let level = self.0.get(place).map_or(0, |level| level.load(Ordering::Relaxed));
         *metadata.level() <= Level(level).filter()
     }
+}
+
+/// Which logger an event of `target`, a path of modules, belongs to; `None` for libraries.
+fn place_of(target: &str) -> Option<usize> {
+    let path = target.strip_prefix("spanway")?;
+    let room = path.trim_start_matches("::").split("::").next().unwrap_or_default();
+    Some(NAMES.iter().position(|name| *name == room).unwrap_or(NAMES.len() - 1))
+}
+
+/// The name of the logger that an event of `target`, a path of modules, belongs to.
+pub(crate) fn name_of(target: &str) -> &'static str {
+    place_of(target).and_then(|place| NAMES.get(place)).copied().unwrap_or(OTHERS)
 }
 
 fn index(name: &str) -> Option<usize> {
@@ -194,13 +218,26 @@ mod tests {
     fn a_change_that_is_wrong_in_one_place_changes_nothing() {
         let loggers = Loggers::new(Level::named("info").expect("a level"));
         for (text, error) in [
-            ("router:debug,nobody:debug", LevelError::Name),
-            ("router:debug,admin:loud", LevelError::Level),
+            ("router:debug,nobody:debug", LevelError::Name("nobody".to_owned())),
+            ("router:debug,admin:loud", LevelError::Level("loud".to_owned())),
             ("router:debug,admin", LevelError::Empty),
             ("router:debug,", LevelError::Empty),
         ] {
             assert_eq!(loggers.set(&pairs(text)), Err(error), "{text}");
             assert_eq!(level(&loggers, "router"), "info", "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_belongs_to_its_room_or_to_none_of_them() {
+        for (target, name) in [
+            ("spanway::http_connection_manager::cause", "http_connection_manager"),
+            ("spanway::router", "router"),
+            ("spanway::sandbox::once", "misc"),
+            ("spanway", "misc"),
+            ("hyper::proto::h1", "misc"),
+        ] {
+            assert_eq!(name_of(target), name, "{target}");
         }
     }
 }

@@ -49,7 +49,8 @@ async fn each_line_is_json_and_names_the_trace_that_it_is_about() {
     let line = line_with(&proxy, "answered 503").await;
     let read: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(read["level"], "debug");
-    assert_eq!(read["logger"], "spanway::http_connection_manager::cause");
+    // By this name `/logging` and `--component-log-level` know it.
+    assert_eq!(read["logger"], "http_connection_manager");
     assert_eq!(read["service"], serde_json::json!({"name": "edge", "n": 5}));
     assert_eq!(read["trace_id"], trace_id);
     assert!(

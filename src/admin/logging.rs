@@ -20,14 +20,18 @@ pub(super) fn page(asked: &Asked) -> Response {
     let outcome = match &*said {
         [] => Ok(()),
         [(name, value)] => change(loggers, name, value),
-        _ => Err("invalid number of parameters".to_owned()),
+        _ => Err(Refusal::of("invalid number of parameters")),
     };
     let mut text = String::new();
     let status = match outcome {
         Ok(()) => StatusCode::OK,
         Err(error) => {
             // Writing to a text does not fail.
-            let _ = write!(text, "error: {error}\n\n{USAGE}levels: ");
+            let _ = writeln!(text, "error: {}", error.words);
+            if let Some(detail) = error.detail {
+                let _ = writeln!(text, "{detail}");
+            }
+            let _ = write!(text, "\n{USAGE}levels: ");
             Level::names().for_each(|name| text.extend([name, " "]));
             text.push('\n');
             StatusCode::BAD_REQUEST
@@ -41,15 +45,35 @@ pub(super) fn page(asked: &Asked) -> Response {
     answer::refusal(status, text)
 }
 
-fn change(loggers: &Loggers, name: &str, value: &str) -> Result<(), String> {
+/// Why nothing is changed.
+struct Refusal {
+    /// In Envoy's words.
+    words: String,
+    /// What they leave out.
+    detail: Option<String>,
+}
+
+impl Refusal {
+    fn of(words: &str) -> Self {
+        Self { words: words.to_owned(), detail: None }
+    }
+}
+
+impl From<LevelError> for Refusal {
+    fn from(error: LevelError) -> Self {
+        Self { words: error.to_string(), detail: Some(error.detail()) }
+    }
+}
+
+fn change(loggers: &Loggers, name: &str, value: &str) -> Result<(), Refusal> {
     match name {
         "level" => match Level::named(value) {
             Some(level) => loggers.set_all(level),
-            None => return Err(LevelError::Level.to_string()),
+            None => return Err(LevelError::Level(value.to_owned()).into()),
         },
-        "paths" => loggers.set(&pairs(value)).map_err(|error| error.to_string())?,
-        "group" => return Err("group parameter requires fine-grain logging to be enabled".to_owned()),
-        name => loggers.set(&[(name, value)]).map_err(|error| error.to_string())?,
+        "paths" => loggers.set(&pairs(value))?,
+        "group" => return Err(Refusal::of("group parameter requires fine-grain logging to be enabled")),
+        name => loggers.set(&[(name, value)])?,
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use tracing_subscriber::{
 };
 
 use super::log::Format;
-use crate::{snapshot::application_log::ApplicationLogFormat, stream_info::calendar::civil_date};
+use crate::{loggers, snapshot::application_log::ApplicationLogFormat, stream_info::calendar::civil_date};
 
 /// What an event says.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ where
         let mut said = Said::default();
         event.record(&mut said);
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (level, logger) = (*event.metadata().level(), event.metadata().target());
+        let (level, logger) = (*event.metadata().level(), loggers::name_of(event.metadata().target()));
         let mut line = Line { since_1970, level, logger, said: &said, out: String::with_capacity(200) };
         match &**self.load() {
             ApplicationLogFormat::Text(pattern) => {
@@ -63,7 +63,8 @@ where
 struct Line<'a> {
     since_1970: Duration,
     level: tracing::Level,
-    logger: &'a str,
+    /// As `/logging` calls it.
+    logger: &'static str,
     said: &'a Said,
     out: String,
 }
@@ -177,7 +178,7 @@ mod tests {
         let said = Said { message: message.to_owned(), members };
         let since_1970 = Duration::from_millis(1_795_155_028_096);
         let level = tracing::Level::WARN;
-        let mut line = Line { since_1970, level, logger: "spanway::router", said: &said, out: String::new() };
+        let mut line = Line { since_1970, level, logger: "router", said: &said, out: String::new() };
         line.push_json(format, true).unwrap();
         line.out
     }
@@ -191,7 +192,7 @@ mod tests {
         let read: Value = serde_json::from_str(&line(&format, message)).unwrap();
         let wanted = json!({
             "time": "2026-11-20T06:10:28.096", "level": "warning",
-            "in": {"100% \"spanway::router\"": [message, true, 5, null]},
+            "in": {"100% \"router\"": [message, true, 5, null]},
             "message": format!("say: {message}"), "trace_id": "4bf9"
         });
         assert_eq!(read, wanted);

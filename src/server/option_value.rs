@@ -104,7 +104,7 @@ pub(super) fn trace_id(text: &str) -> Result<String, String> {
 pub(super) fn component_log_level(text: &str) -> Result<String, String> {
     match Loggers::new(Level::INFO).set(&loggers::pairs(text)) {
         Ok(()) => Ok(text.to_owned()),
-        Err(error) => Err(format!("{error}: write room:level,room:level")),
+        Err(error) => Err(format!("{error}: {}", error.detail())),
     }
 }
 

@@ -136,7 +136,7 @@ pub struct Options {
     /// Write the log to this file instead of standard error
     #[arg(long, value_name = "PATH")]
     pub log_path: Option<PathBuf>,
-    /// Pattern of a log line: %Y %m %d %T %e (date and time), %l (level), %n (logger), %v (message), %P (process), %% (a percent sign)
+    /// Pattern of a log line: %Y %m %d %T %e (date and time), %l (level), %n (logger, such as router), %v (message), %P (process), %% (a percent sign)
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     pub log_format: Option<String>,
     /// Milliseconds that entries of access logs wait at most before they are written

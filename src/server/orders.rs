@@ -63,7 +63,8 @@ pub(super) async fn obey(mut orders: UnboundedReceiver<Order>, means: Means) {
             Order::ReopenLogs => means.logs.reopen(),
             Order::HealthCheck { fails } => means.course.send_modify(|course| course.unhealthy = fails),
             Order::Drain { listeners, graceful, skip_exit } => {
-                tracing::info!("listeners are drained ({listeners:?})");
+                let (which, after) = (which(listeners), after(graceful, skip_exit, means.drain_time));
+                tracing::info!("told to drain {which}: connections end with their next response, {after}");
                 means.course.send_modify(|course| course.closing = course.closing.max(listeners));
                 if skip_exit {
                     // They go on to accept, whatever else is said.
@@ -80,6 +81,26 @@ pub(super) async fn obey(mut orders: UnboundedReceiver<Order>, means: Means) {
             // It fails when the process ends already.
             Order::Quit => drop(means.quit.send(())),
         }
+    }
+}
+
+/// Those listeners in words.
+fn which(listeners: DrainedListeners) -> &'static str {
+    match listeners {
+        DrainedListeners::None => "no listeners",
+        DrainedListeners::Inbound => "listeners whose traffic_direction is INBOUND",
+        DrainedListeners::All => "all listeners",
+    }
+}
+
+/// What becomes of new connections, in words.
+fn after(graceful: bool, skip_exit: bool, drain_time: Duration) -> String {
+    if skip_exit {
+        "and new ones are still accepted".to_owned()
+    } else if graceful {
+        format!("and new ones are accepted for another {drain_time:?}")
+    } else {
+        "and no new ones are accepted".to_owned()
     }
 }
 

@@ -86,6 +86,9 @@ async fn drained_listeners_end_connections_with_their_next_response_and_accept_n
     let answer = proxy.admin().post("/drain_listeners?inboundonly").await;
     assert_eq!((answer.status(), answer.text()), (200, "OK\n"));
     until_refused(proxy.address()).await;
+    let told = "told to drain listeners whose traffic_direction is INBOUND: connections end with their next response, \
+                and no new ones are accepted";
+    assert!(proxy.log().contains(told), "{}", proxy.log());
     let last = kept.get("/").await;
     assert_eq!((last.status(), last.header("connection")), (200, Some("close")));
     assert_eq!(proxy.admin().get("/ready").await.text(), "LIVE\n");
@@ -97,6 +100,8 @@ async fn a_graceful_drain_goes_on_to_accept() {
     assert_eq!(proxy.admin().post("/drain_listeners?graceful&skip_exit").await.status(), 200);
     let answer = until(proxy.address(), "/", |answer| answer.header("connection") == Some("close")).await;
     assert_eq!(answer.status(), 200);
+    let told = "told to drain all listeners: connections end with their next response, and new ones are still accepted";
+    assert!(proxy.log().contains(told), "{}", proxy.log());
     assert_eq!(proxy.admin().post("/drain_listeners?skip_exit").await.status(), 200);
     assert_eq!(ask(proxy.address(), "/").await.status(), 200);
 }
@@ -173,6 +178,22 @@ async fn a_wrong_change_of_levels_is_refused_as_by_envoy() {
 }
 
 #[tokio::test]
+async fn a_refused_change_of_levels_names_what_was_said_and_what_there_is() {
+    let proxy = Bootstrap::empty().routes("[]").admin().start().await;
+    for (query, words, detail) in [
+        ("foo=debug", "unknown logger name", "there is no logger \"foo\", but access_log, admin, cluster, "),
+        ("paths=admin:off,foo:debug", "unknown logger name", "there is no logger \"foo\", but access_log, "),
+        ("level=loud", "unknown logger level", "there is no level \"loud\", but trace, debug, info, "),
+        ("admin=loud", "unknown logger level", "there is no level \"loud\", but trace, debug, info, "),
+    ] {
+        let refused = proxy.admin().post(&format!("/logging?{query}")).await;
+        assert_eq!(refused.status(), 400, "{query}");
+        let expected = format!("error: {words}\n{detail}");
+        assert!(refused.text().starts_with(&expected), "{query}: {}", refused.text());
+    }
+}
+
+#[tokio::test]
 async fn levels_of_rooms_are_set_on_the_command_line() {
     let bootstrap = Bootstrap::empty().routes("[]").admin();
     let proxy = bootstrap.argument("--component-log-level").argument("admin:off,router:trace").start().await;
@@ -182,5 +203,9 @@ async fn levels_of_rooms_are_set_on_the_command_line() {
     assert!(!proxy.log().contains("the admin interface is at"), "{}", proxy.log());
     let wrong = crate::harness::run(["--component-log-level", "nobody:debug"]).await;
     assert_eq!(wrong.code, Some(2));
-    assert!(wrong.stderr.contains("unknown logger name"), "{}", wrong.stderr);
+    let told = "unknown logger name: there is no logger \"nobody\", but access_log, admin, cluster, ";
+    assert!(wrong.stderr.contains(told), "{}", wrong.stderr);
+    let wrong = crate::harness::run(["--component-log-level", "router:loud"]).await;
+    let told = "unknown logger level: there is no level \"loud\", but trace, debug, info, warning, ";
+    assert!(wrong.stderr.contains(told), "{}", wrong.stderr);
 }
