@@ -57,6 +57,12 @@ const MAX_FORM_BYTES: usize = 64 << 10;
 /// Where the pages of kept traces begin.
 const TRACES: &str = "/traces";
 
+/// What is said where they would be, were any kept.
+const NO_TRACES: &str = "\
+this proxy keeps no traces: start it with --keep-traces and a number of bytes, such as --keep-traces 64MiB, and the newest
+of its own spans are shown here
+";
+
 /// A tracer as the admin interface knows it.
 #[derive(Debug)]
 pub(crate) struct TracerStatus {
@@ -156,6 +162,9 @@ async fn dispatch(State(subject): State<Subject>, request: Request) -> Response 
     let path = request.uri().path();
     let found = command::find(path).filter(|command| !matches!(command.run, Run::Elsewhere));
     let Some(command) = found else {
+        if path.strip_prefix(TRACES).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return answer::refusal(StatusCode::NOT_FOUND, NO_TRACES);
+        }
         let help = help::list(subject.keeps_traces);
         return answer::refusal(StatusCode::NOT_FOUND, format!("invalid path. {help}"));
     };

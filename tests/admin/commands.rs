@@ -26,7 +26,15 @@ async fn help_lists_each_command_with_its_method_and_parameters() {
     let unknown = proxy.admin().get("/nothing").await;
     assert_eq!(unknown.status(), 404);
     assert_eq!(unknown.text(), format!("invalid path. {text}"));
-    assert_eq!(proxy.admin().get("/traces").await.status(), 404);
+    for path in ["/traces", "/traces/", "/traces/api/traces"] {
+        let traces = proxy.admin().get(path).await;
+        assert_eq!(traces.status(), 404, "{path}");
+        assert!(
+            traces.text().starts_with("this proxy keeps no traces: start it with --keep-traces"),
+            "{path}"
+        );
+    }
+    assert!(proxy.admin().get("/tracesx").await.text().starts_with("invalid path. "));
     assert!(proxy.admin().get("/tracing?_=1").await.text().contains("no listener traces"));
 }
 
