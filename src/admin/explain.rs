@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 
-use super::{answer, command::Asked};
+use super::{
+    answer,
+    command::{self, Asked, Kind},
+};
 use crate::{
     explain::{self, Explanation, IS_ERROR, Live, Question, QuestionError, Subject, Words},
     snapshot::Address,
@@ -20,7 +23,13 @@ or have `spanway explain --live ADMIN --request 'GET http://shop.example.com/car
 
 /// `/explain`
 pub(super) fn page(asked: &Asked) -> Response {
-    let Some(request) = asked.value("request") else { return answer::text(USAGE) };
+    // A parameter that is not understood would leave an answer to another question.
+    if let Some(wrong) = wrong_parameter(asked) {
+        return answer::refusal(StatusCode::BAD_REQUEST, wrong);
+    }
+    let Some(request) = asked.value("request") else {
+        return answer::refusal(StatusCode::BAD_REQUEST, USAGE);
+    };
     // A form sends what nobody has filled in, too.
     let headers = asked.parameters().filter(|(name, value)| name == "header" && !value.is_empty());
     let words = Words {
@@ -37,12 +46,30 @@ pub(super) fn page(asked: &Asked) -> Response {
     };
     let mut response = match asked.value("format").as_deref() {
         Some("json") => answer::json(&explanation),
-        // As with other commands whatever else.
         _ => answer::text(explain::as_text(&explanation)),
     };
     let is_error = if explanation.outcome.is_error() { "true" } else { "false" };
     response.headers_mut().insert(IS_ERROR, HeaderValue::from_static(is_error));
     response
+}
+
+/// Says of the first parameter that there is not, or whose value there is not, what there is instead.
+fn wrong_parameter(asked: &Asked) -> Option<String> {
+    let known = command::find("/explain").map_or(&[][..], |command| command.parameters);
+    for (name, value) in asked.parameters() {
+        let Some(parameter) = known.iter().find(|parameter| parameter.name == name) else {
+            let names: Vec<_> = known.iter().map(|parameter| parameter.name).collect();
+            return Some(format!("there is no parameter {name:?}, but {}\n", names.join(", ")));
+        };
+        // A form sends what nobody has filled in, too.
+        if let Kind::OneOf(values) = parameter.kind
+            && !value.is_empty()
+            && !values.contains(&&*value)
+        {
+            return Some(format!("{name} {value:?}: it is none of {}\n", values.join(", ")));
+        }
+    }
+    None
 }
 
 fn explanation(asked: &Asked, words: &Words) -> Result<Explanation, QuestionError> {

@@ -136,12 +136,26 @@ fn unrouted(routing: &Routing, details: &str) -> Option<String> {
         return None;
     }
     Some(match (&routing.virtual_host, &routing.nearest_domain) {
-        (None, None) => format!("no virtual host has a domain for {:?}", routing.authority),
+        (None, None) => {
+            format!("no virtual host has a domain for {:?}; {}", routing.authority, there_are(routing))
+        }
         (None, Some(nearest)) => {
             format!("no virtual host has a domain for {:?}; the nearest is {nearest:?}", routing.authority)
         }
         (Some(host), _) => format!("none of the routes of virtual host {:?} takes it", host.name),
     })
+}
+
+/// Some of the domains that there are.
+fn there_are(routing: &Routing) -> String {
+    /// How many are named in a sentence.
+    const NAMED: usize = 10;
+    let named: Vec<_> = routing.domains.iter().take(NAMED).map(|domain| format!("{domain:?}")).collect();
+    match routing.domains.len() + routing.domains_not_listed - named.len() {
+        _ if named.is_empty() => "there is none at all".to_owned(),
+        0 => format!("there are {}", named.join(", ")),
+        more => format!("there are {}, and {more} more", named.join(", ")),
+    }
 }
 
 /// Which part of the route configuration answers.

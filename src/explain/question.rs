@@ -106,6 +106,12 @@ impl Question {
         if uri.scheme().is_none() && uri.authority().is_some() && method != Method::CONNECT {
             return Err(wrong("the URL begins with neither http:// nor https:// nor /"));
         }
+        // One that the target of CONNECT has is the proxy's to judge.
+        if let Some(authority) = uri.authority().filter(|_| method != Method::CONNECT)
+            && let Some(port) = impossible_port(authority)
+        {
+            return Err(wrong(&format!("there is no port {port:?}, but 1 to 65535")));
+        }
         let version = match words.http.as_deref() {
             None | Some("" | "1.1") => Version::HTTP_11,
             Some("1.0") => Version::HTTP_10,
@@ -148,6 +154,15 @@ impl Question {
 /// The port that a client of this URL connects to.
 fn port(authority: &Authority, https: bool) -> u16 {
     authority.port_u16().unwrap_or(if https { 443 } else { 80 })
+}
+
+/// What stands where the port would, if that can be none.
+fn impossible_port(authority: &Authority) -> Option<&str> {
+    // The colons within brackets are an IPv6 address's, and those before `@` a user's.
+    let (_, port) = authority.as_str().rsplit(['@', ']']).next()?.rsplit_once(':')?;
+    // Without a number the colon says nothing (RFC 3986, 3.2.3).
+    let is_none = !port.is_empty() && !port.parse::<u16>().is_ok_and(|port| port > 0);
+    is_none.then_some(port)
 }
 
 fn headers_of(lines: &[String], headers: &mut HeaderMap) -> Result<(), QuestionError> {
@@ -237,6 +252,7 @@ mod tests {
             ("  PUT   https://u@h/%2e ", "/%2e", Some("h"), Some(443)),
             ("GET /a", "/a", None, None),
             ("OPTIONS *", "*", None, None),
+            ("GET http://[::1]/", "/", Some("[::1]"), Some(80)),
             ("CONNECT h:443", "h:443", None, Some(443)),
         ] {
             let question = read(request, &[]).expect("a question");
@@ -274,6 +290,8 @@ mod tests {
             ("GET ftp://h/", &[], "neither http nor https"),
             ("GET h/a", &[], "request"),
             ("GET h", &[], "neither http:// nor"),
+            ("GET http://h:99999/ok", &[], "there is no port \"99999\", but 1 to 65535"),
+            ("GET https://u@[::1]:0/", &[], "there is no port \"0\""),
             ("GET http://h/#x", &[], "behind '#'"),
             ("GET http://h/", &["x"], "no colon"),
             ("GET http://h/", &[": x"], "the name is none"),

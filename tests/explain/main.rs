@@ -179,10 +179,27 @@ async fn what_has_no_route_is_an_error_that_says_what_there_is() {
     let why = "answered here with 410: no virtual host has a domain for \"shp.test\"; the nearest is \"shop.test\"\n";
     assert!(host.stdout.contains(why), "{}", host.stdout);
     assert!(host.stdout.contains("domains: *.shop.test, safe.*, shop.test\n"), "{}", host.stdout);
+    let far = explain(&["-c", &file], "GET http://nowhere/", &[], &[]).await;
+    let why = "\nanswered here with 410: no virtual host has a domain for \"nowhere\"; there are \"*.shop.test\", \
+               \"safe.*\", \"shop.test\"\n";
+    assert!(far.stdout.contains(why), "{}", far.stdout);
     let path = explain(&["-c", &file], "GET http://shop.test/nothing", &[], &[]).await;
     assert_eq!(path.code, Some(1));
     let why = "answered here with 410: none of the routes of virtual host \"shop\" takes it\n";
     assert!(path.stdout.contains(why), "{}", path.stdout);
+}
+
+#[tokio::test]
+async fn of_many_domains_ten_are_named_in_the_sentence() {
+    let domains: Vec<_> = (10..45).map(|number| format!("shop-{number}.example.com")).collect();
+    let hosts = format!("[{{name: all, domains: [{}], routes: []}}]", domains.join(", "));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("envoy.yaml");
+    let bootstrap = Bootstrap::empty().virtual_hosts(&hosts);
+    std::fs::write(&path, bootstrap.text("127.0.0.1:10000".parse().unwrap())).unwrap();
+    let told = explain(&["-c", path.to_str().unwrap()], "GET http://x/", &[], &[]).await;
+    let sentence = told.stdout.lines().nth(1).unwrap();
+    assert!(sentence.ends_with("\"shop-19.example.com\", and 25 more"), "{sentence}");
 }
 
 #[tokio::test]

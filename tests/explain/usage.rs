@@ -13,6 +13,7 @@ async fn questions_files_and_addresses_that_are_wrong_are_errors_of_usage() {
     let of_file = ["-c", file.as_str()];
     for (of, request, more, why) in [
         (&of_file[..], "GET", &[][..], "a method and a URL are expected"),
+        (&of_file, "GET http://h:99999/", &[], "there is no port \"99999\", but 1 to 65535"),
         (&of_file, "GET ftp://h/", &[], "neither http nor https"),
         (&of_file, "GET http://h/", &["-H", "x"], "it has no colon"),
         (&of_file, "GET http://h/", &["-H", "transfer-encoding: gzip"], "where the body ends"),
@@ -44,7 +45,7 @@ async fn the_admin_interface_answers_and_refuses_as_the_command_does() {
     let shop = Shop::open().await;
     let admin = shop.proxy.admin();
     let usage = admin.get("/explain").await;
-    assert_eq!(usage.status(), 200);
+    assert_eq!(usage.status(), 400);
     assert!(usage.text().starts_with("say which request"), "{}", usage.text());
     let told = admin.get("/explain?request=GET%20http%3A%2F%2Fshop.test%2Fhello&header=x-a%3A%201").await;
     assert_eq!(told.status(), 200);
@@ -62,12 +63,23 @@ async fn the_admin_interface_answers_and_refuses_as_the_command_does() {
         ("request=GET", "a method and a URL"),
         ("request=GET%20http%3A%2F%2Fh%2F&header=%0a:x", "the name is none"),
         ("request=GET%20http%3A%2F%2Fh%2F&random=-1", "no number"),
-        ("request=GET%20http%3A%2F%2Fh%2F&http=3", "none of 1.0"),
+        ("request=GET%20http%3A%2F%2Fh%2F&http=3", "http \"3\": it is none of 1.1, 1.0, 2"),
+        ("request=GET%20http%3A%2F%2Fh%2F&format=xml", "format \"xml\": it is none of text, json"),
+        (
+            "request=GET%20http%3A%2F%2Fh%2F&headers=x-a%3A%201",
+            "there is no parameter \"headers\", but request, header, listener, source, http, random, format",
+        ),
+        ("bogus=1", "there is no parameter \"bogus\""),
+        ("request=GET%20http%3A%2F%2Fh%3A99999%2F", "there is no port"),
+        ("request=&header=&listener=&source=&http=1.1&random=&format=text", "say which request"),
     ] {
         let refused = admin.get(&format!("/explain?{query}")).await;
         assert_eq!(refused.status(), 400, "{query}");
         assert!(refused.text().contains(why), "{}", refused.text());
     }
+    // A form sends what nobody has filled in, too.
+    let form = "request=GET+http%3A%2F%2Fshop.test%2Fhello&header=&listener=&source=&http=&random=&format=";
+    assert_eq!(admin.get(&format!("/explain?{form}")).await.status(), 200);
 }
 
 #[tokio::test]
