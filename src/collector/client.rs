@@ -1,6 +1,6 @@
 //! One request of our own: a GET over HTTP/1.1.
 
-use std::{io, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
@@ -9,7 +9,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::{
-    net::{TcpStream, ToSocketAddrs},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, ToSocketAddrs, UnixStream},
     time::timeout,
 };
 
@@ -47,11 +48,23 @@ pub(crate) enum ClientError {
 
 /// GET `path` from `address` on a connection of its own, saying that it goes to `host`.
 pub(crate) async fn get(address: impl ToSocketAddrs, host: &str, path: &str) -> Result<Answer, ClientError> {
-    timeout(DEADLINE, exchange(address, host, path)).await.unwrap_or(Err(ClientError::Deadline))
+    in_time(async { exchange(TcpStream::connect(address).await?, host, path).await }).await
 }
 
-async fn exchange(address: impl ToSocketAddrs, host: &str, path: &str) -> Result<Answer, ClientError> {
-    let stream = TcpStream::connect(address).await?;
+/// The same over the unix socket at `socket`.
+pub(crate) async fn get_unix(socket: &Path, path: &str) -> Result<Answer, ClientError> {
+    in_time(async { exchange(UnixStream::connect(socket).await?, "localhost", path).await }).await
+}
+
+async fn in_time(answer: impl Future<Output = Result<Answer, ClientError>>) -> Result<Answer, ClientError> {
+    timeout(DEADLINE, answer).await.unwrap_or(Err(ClientError::Deadline))
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    host: &str,
+    path: &str,
+) -> Result<Answer, ClientError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Its error, if any, is the request's too.
     tokio::spawn(connection);

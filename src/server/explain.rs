@@ -8,7 +8,7 @@ use std::{
 use form_urlencoded::Serializer;
 use http::StatusCode;
 
-use super::{complain, options::ExplainOptions, pages_address::PagesAddress, worker};
+use super::{admin_address::AdminAddress, complain, options::ExplainOptions, worker};
 use crate::{
     cluster::ClusterState,
     collector::client,
@@ -24,6 +24,10 @@ use crate::{
 const ERROR: u8 = 1;
 /// There is nothing to tell.
 const USAGE: u8 = 2;
+
+/// What to give instead of an address that does not answer as it should.
+const ADMIN: &str =
+    "--live takes the address of spanway's admin interface, which its configuration has as admin.address";
 
 /// What is told, and whether the proxy would answer with an error.
 struct Told {
@@ -114,7 +118,7 @@ fn locate(explanation: &mut Explanation, loaded: &Loaded) {
 }
 
 /// Ask a process that serves.
-fn live(address: &PagesAddress, options: &ExplainOptions) -> Result<Told, String> {
+fn live(address: &AdminAddress, options: &ExplainOptions) -> Result<Told, String> {
     let words = words(options);
     // What is wrong with the question need not go anywhere to be told.
     Question::read(&words).map_err(|error| error.to_string())?;
@@ -135,19 +139,25 @@ fn live(address: &PagesAddress, options: &ExplainOptions) -> Result<Told, String
             query.append_pair(name, &value);
         }
     }
-    let path = format!("{}/explain?{}", address.base, query.finish());
+    let path = format!("/explain?{}", query.finish());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot run: {error}"))?;
-    let asked = runtime.block_on(client::get(&address.authority, &address.authority, &path));
-    let answer = asked.map_err(|error| {
-        format!("no proxy answers at {address}: {error}; --live takes the address of its admin interface")
-    })?;
+    let asked = runtime.block_on(async {
+        match address {
+            AdminAddress::Tcp(tcp) => {
+                client::get(&tcp.authority, &tcp.authority, &format!("{}{path}", tcp.base)).await
+            }
+            AdminAddress::Unix(socket) => client::get_unix(socket, &path).await,
+        }
+    });
+    let answer = asked.map_err(|error| format!("no proxy answers at {address}: {error}; {ADMIN}"))?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     match (answer.status, answer.headers.get(IS_ERROR).map(|value| value == "true")) {
         (StatusCode::OK, Some(is_error)) => Ok(Told { text, is_error }),
         (StatusCode::BAD_REQUEST, _) => Err(format!("the proxy at {address} says: {}", text.trim_end())),
         (status, _) => Err(format!(
-            "what answers at {address} is no proxy that can explain: it says {}",
+            "what answers at {address} is no proxy that can explain: it says {}; {ADMIN} (Envoy's own cannot explain: give \
+             the file of an Envoy by --config-path)",
             status.as_u16()
         )),
     }

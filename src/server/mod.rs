@@ -1,5 +1,6 @@
 //! Process life: the command line, the main thread, the workers, signals.
 
+pub mod admin_address;
 mod command_line;
 pub(crate) mod duration;
 mod explain;

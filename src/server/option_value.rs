@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use super::{duration, pages_address::PagesAddress};
+use super::duration;
 use crate::{
     collector::span::TraceId,
     loggers::{self, Level, Loggers},
@@ -41,13 +41,6 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
 /// The same in memory.
 pub(super) fn bytes_of_memory(text: &str) -> Result<usize, String> {
     usize::try_from(bytes(text)?).map_err(|_| "this is more than a machine can have".to_owned())
-}
-
-/// Where an admin interface is, as people write it.
-pub(super) fn admin_address(text: &str) -> Result<PagesAddress, String> {
-    /// The port that Envoy's examples have.
-    const PORT: u16 = 9901;
-    PagesAddress::read(text, PORT)
 }
 
 /// Where to listen: HOST:PORT, where HOST is an address or a name.

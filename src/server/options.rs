@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
-use super::{option_value, pages_address::PagesAddress};
+use super::{admin_address::AdminAddress, option_value, pages_address::PagesAddress};
 
 /// What stands below the flags in `spanway --help`.
 const AFTER_HELP: &str = "\
@@ -205,30 +205,39 @@ const AFTER_EXPLAIN_HELP: &str = "\
 Examples:
   spanway explain -c envoy.yaml --request 'GET http://shop.example.com/cart?item=1' -H 'x-canary: 1'
   spanway explain --live 127.0.0.1:9901 --request 'POST https://shop.example.com/pay' --listener ingress
+  spanway explain --live unix:/run/admin.sock --request 'GET http://shop.example.com/'
 
 Exit codes:
   0  the request would go to a host, or the proxy would answer it with a status below 400
   1  the proxy itself would answer it with an error, such as 404 for want of a route
   2  the command line, the configuration or the question is wrong, or nobody answers at --live";
 
+/// Both ways, which the flags alone do not tell apart.
+const EXPLAIN_USAGE: &str = "\
+spanway explain <--config-path <PATH>|--config-yaml <YAML>> --request <METHOD URL> [OPTIONS]
+       spanway explain --live <ADMIN> --request <METHOD URL> [OPTIONS]";
+
 /// `spanway explain`.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_EXPLAIN_HELP)]
+#[command(
+    after_help = AFTER_EXPLAIN_HELP,
+    override_usage = EXPLAIN_USAGE,
+    group = ArgGroup::new("asked").required(true).multiple(true).args(["config_path", "config_yaml", "live"])
+)]
 pub struct ExplainOptions {
     /// Path of the bootstrap, as in serving
-    #[arg(short = 'c', long, value_name = "PATH", required_unless_present_any = ["live", "config_yaml"])]
+    #[arg(short = 'c', long, value_name = "PATH")]
     pub config_path: Option<PathBuf>,
     /// YAML text merged over the file of --config-path, as in serving
     #[arg(long, value_name = "YAML")]
     pub config_yaml: Option<String>,
-    /// Ask the proxy that has its admin interface there: HOST:PORT, or <http://HOST:PORT>
+    /// Ask the running proxy that has its admin interface there: PORT, HOST[:PORT] (9901 if none is said), <http://HOST:PORT>, or unix:/PATH
     #[arg(
         long,
         value_name = "ADMIN",
-        value_parser = option_value::admin_address,
         conflicts_with_all = ["config_path", "config_yaml", "skip_unsupported", "map_address"]
     )]
-    pub live: Option<PagesAddress>,
+    pub live: Option<AdminAddress>,
     /// The request: a method and a URL
     #[arg(long, value_name = "METHOD URL")]
     pub request: String,
@@ -346,7 +355,7 @@ pub struct TracesOptions {
         conflicts_with_all = ["follow", "service", "operation", "errors", "min_duration", "attribute", "limit"]
     )]
     pub trace_id: Option<String>,
-    /// Where the collector has its pages: HOST:PORT, :PORT or <http://HOST:PORT/PATH>
+    /// Where the collector has its pages: HOST:PORT, PORT or <http://HOST:PORT/PATH>
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:55679")]
     pub address: PagesAddress,
     /// Go on, and print new traces as they come

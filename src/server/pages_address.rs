@@ -27,9 +27,9 @@ impl FromStr for PagesAddress {
 }
 
 impl PagesAddress {
-    /// Read HOST, HOST:PORT, :PORT, or such with a path, or all of it as http://. `port` is that of who says none.
+    /// Read HOST, HOST:PORT, :PORT, PORT, or such with a path, or all of it as http://. `port` is that of who says none.
     pub(super) fn read(text: &str, port: u16) -> Result<Self, String> {
-        let wrong = || "HOST:PORT, :PORT or http://HOST:PORT/PATH is expected".to_owned();
+        let wrong = || "HOST:PORT, PORT or http://HOST:PORT/PATH is expected".to_owned();
         let rest = text.strip_prefix("http://");
         if rest.is_none() && text.contains("://") {
             return Err(format!("pages are served over http; {}", wrong()));
@@ -45,6 +45,10 @@ impl PagesAddress {
                 let host = if host.is_empty() { "127.0.0.1" } else { host };
                 (host.to_owned(), port.parse().map_err(|_| wrong())?)
             }
+            // Nobody names a host so, though resolvers take it for the address 0.0.x.y.
+            _ if text.starts_with(authority) && is_number(authority) => {
+                ("localhost".to_owned(), authority.parse().map_err(|_| wrong())?)
+            }
             _ => (authority.to_owned(), default_port),
         };
         let is_host = |letter: char| letter.is_ascii_alphanumeric() || "-._[]:%".contains(letter);
@@ -53,6 +57,10 @@ impl PagesAddress {
         }
         Ok(Self { authority: format!("{host}:{port}"), base: base.trim_end_matches('/').to_owned() })
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Display for PagesAddress {
@@ -72,6 +80,8 @@ mod tests {
             ("localhost:1", "localhost:1"),
             ("collector", "collector:55679"),
             (":8080", "127.0.0.1:8080"),
+            ("8080", "localhost:8080"),
+            ("8080/traces", "localhost:8080/traces"),
             ("[::1]:5", "[::1]:5"),
             ("::1", "[::1]:55679"),
             ("[::1]", "[::1]:55679"),
@@ -91,6 +101,8 @@ mod tests {
             ":",
             "a:b",
             "a:70000",
+            "70000",
+            "0",
             "a:0",
             "https://a:1",
             "ftp://a",

@@ -1,7 +1,7 @@
 //! Questions that cannot be answered, and the admin interface's side of it.
 
 use super::{Shop, explain, shop_file};
-use crate::harness::{Bootstrap, CannedUpstream, OK, refusing_address};
+use crate::harness::{Bootstrap, CannedUpstream, OK, refusing_address, run};
 
 #[tokio::test]
 async fn questions_files_and_addresses_that_are_wrong_are_errors_of_usage() {
@@ -23,8 +23,18 @@ async fn questions_files_and_addresses_that_are_wrong_are_errors_of_usage() {
         (&["-c", "/nowhere.yaml"], "GET http://h/", &[], "/nowhere.yaml"),
         (&["-c", bad.to_str().unwrap()], "GET http://h/", &[], "no field 'nam'"),
         (&["--live", &nobody], "GET http://h/", &[], "no proxy answers at"),
+        (&["--live", &nobody], "GET http://h/", &[], "its configuration has as admin.address"),
         (&["--live", "a b"], "GET http://h/", &[], "HOST:PORT"),
-        (&[], "GET http://h/", &[], "--config-path"),
+        (
+            &["--live", "unix:/nowhere/admin.sock"],
+            "GET http://h/",
+            &[],
+            "answers at unix:/nowhere/admin.sock",
+        ),
+        (&["--live", "/nowhere/admin.sock"], "GET http://h/", &[], "no unix socket is at this path"),
+        (&[], "GET http://h/", &[], "<--config-path <PATH>|--config-yaml <YAML>|--live <ADMIN>>"),
+        (&["-c", &file, "--live", &nobody], "GET http://h/", &[], "cannot be used with"),
+        (&["--config-yaml", "{}", "--live", &nobody], "GET http://h/", &[], "cannot be used with"),
     ] {
         let told = explain(of, request, &[], more).await;
         assert_eq!((told.code, told.stdout.as_str()), (Some(2), ""), "{request} {more:?}");
@@ -33,11 +43,57 @@ async fn questions_files_and_addresses_that_are_wrong_are_errors_of_usage() {
 }
 
 #[tokio::test]
+async fn both_ways_to_ask_are_shown_whenever_the_flags_are_wrong() {
+    for of in [&[][..], &["-c", "envoy.yaml", "--live", "9901"]] {
+        let told = explain(of, "GET http://h/", &[], &[]).await;
+        assert_eq!(told.code, Some(2), "{told:?}");
+        for usage in [
+            "spanway explain <--config-path <PATH>|--config-yaml <YAML>> --request",
+            "spanway explain --live <ADMIN> --request",
+        ] {
+            assert!(told.stderr.contains(usage), "{usage}: {}", told.stderr);
+        }
+    }
+    let help = run(["explain", "--help"]).await;
+    assert!(help.stdout.contains("9901 if none is said"), "{}", help.stdout);
+    assert!(help.stdout.contains("unix:/PATH"), "{}", help.stdout);
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_by_its_port_alone_and_by_its_unix_socket() {
+    let shop = Shop::open().await;
+    let port = shop.proxy.admin().0.port().to_string();
+    let told = explain(&["--live", &port], "GET http://shop.test/hello", &[], &[]).await;
+    assert_eq!((told.code, told.stderr.as_str()), (Some(0), ""));
+    assert!(told.stdout.contains("answered here with 200"), "{}", told.stdout);
+
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let socket = socket.to_str().unwrap();
+    let proxy = Bootstrap::empty()
+        .routes("[{match: {prefix: /}, direct_response: {status: 204}}]")
+        .top(&format!("admin: {{address: {{pipe: {{path: {socket}}}}}}}"))
+        .start()
+        .await;
+    for address in [socket, &format!("unix:{socket}"), &format!("unix://{socket}")] {
+        let told = explain(&["--live", address], "GET http://h/", &[], &[]).await;
+        assert_eq!((told.code, told.stderr.as_str()), (Some(0), ""), "{address}");
+        assert!(told.stdout.contains("answered here with 204"), "{address}: {}", told.stdout);
+    }
+    drop(proxy);
+    let gone = explain(&["--live", socket], "GET http://h/", &[], &[]).await;
+    assert_eq!(gone.code, Some(2));
+    let why = format!("no proxy answers at unix:{socket}: cannot connect");
+    assert!(gone.stderr.contains(&why), "{}", gone.stderr);
+}
+
+#[tokio::test]
 async fn something_else_than_a_proxy_at_the_live_address_is_told() {
     let other = CannedUpstream::answering(OK).await;
     let told = explain(&["--live", &other.address().to_string()], "GET http://h/", &[], &[]).await;
     assert_eq!(told.code, Some(2));
     assert!(told.stderr.contains("is no proxy that can explain: it says 200"), "{}", told.stderr);
+    assert!(told.stderr.contains("its configuration has as admin.address"), "{}", told.stderr);
 }
 
 #[tokio::test]
