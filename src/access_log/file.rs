@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -53,12 +53,17 @@ struct Shared {
     bytes: AtomicUsize,
     /// Entries are being lost, which the log knows.
     losing: AtomicBool,
+    /// Entries that were lost.
+    lost: AtomicU64,
+    /// All is written that was handed over before the end.
+    finished: AtomicBool,
 }
 
 impl Shared {
     /// Count entries that are lost, and say so when that begins.
     fn lose(&self, entries: u64, why: &dyn std::fmt::Display) {
         stats::dropped(entries);
+        self.lost.fetch_add(entries, Ordering::Relaxed);
         if !self.losing.swap(true, Ordering::Relaxed) {
             tracing::warn!("access log {}: {why}; entries are lost", self.name);
         }
@@ -117,11 +122,17 @@ impl LogFiles {
                 LogTarget::Stdout => "on standard output".to_owned(),
                 LogTarget::Stderr => "on standard error".to_owned(),
             };
-            let shared =
-                Arc::new(Shared { name, bytes: AtomicUsize::new(0), losing: AtomicBool::new(false) });
+            let shared = Arc::new(Shared {
+                name,
+                bytes: AtomicUsize::new(0),
+                losing: AtomicBool::new(false),
+                lost: AtomicU64::new(0),
+                finished: AtomicBool::new(false),
+            });
             let (own, end) = (Arc::clone(&shared), end.clone());
             let started = thread::Builder::new().name("access-log".into()).spawn(move || {
                 write_all(&receiver, output, &own);
+                own.finished.store(true, Ordering::Relaxed);
                 // Nobody waits any more if this fails.
                 let _ = end.send(());
             });
@@ -145,17 +156,21 @@ impl LogFiles {
     pub(crate) fn finish(self) {
         /// How long a process that ends waits for a file that is not written.
         const PATIENCE: Duration = Duration::from_secs(2);
-        let lost = stats::all_dropped();
-        if lost > 0 {
-            tracing::warn!("{lost} entries of access logs were lost since the start");
-        }
         for file in &self.files {
             let _ = file.orders.send(Order::End);
         }
         for _ in &self.files {
             if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(PATIENCE) {
-                tracing::warn!("an access log is not written; its last entries are lost");
-                return;
+                break;
+            }
+        }
+        for LogFile { shared, .. } in &self.files {
+            let (name, lost) = (&shared.name, shared.lost.load(Ordering::Relaxed));
+            if lost > 0 {
+                tracing::warn!("access log {name}: {lost} entries were lost since the start");
+            }
+            if !shared.finished.load(Ordering::Relaxed) {
+                tracing::warn!("access log {name} is not written; its last entries are lost");
             }
         }
     }

@@ -83,7 +83,8 @@ async fn a_proxy_is_asked_by_its_port_alone_and_by_its_unix_socket() {
     drop(proxy);
     let gone = explain(&["--live", socket], "GET http://h/", &[], &[]).await;
     assert_eq!(gone.code, Some(2));
-    let why = format!("no proxy answers at unix:{socket}: cannot connect");
+    // Whoever asks a process that is just ending may get as far as a connection.
+    let why = format!("no proxy answers at unix:{socket}: ");
     assert!(gone.stderr.contains(&why), "{}", gone.stderr);
 }
 
