@@ -231,7 +231,7 @@ pub struct ExplainOptions {
     /// YAML text merged over the file of --config-path, as in serving
     #[arg(long, value_name = "YAML")]
     pub config_yaml: Option<String>,
-    /// Ask the running proxy that has its admin interface there: PORT, HOST[:PORT] (9901 if none is said), <http://HOST:PORT>, or unix:/PATH
+    /// Ask the running proxy that has its admin interface there: PORT, HOST or HOST:PORT (9901 if none is said), also after http://, or unix:/PATH
     #[arg(
         long,
         value_name = "ADMIN",
